@@ -1,0 +1,49 @@
+#pragma once
+// Limits that no operator needs to change, each with its name. What an operator may change is in the settings.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace revproxyd::limits {
+
+// A coroutine's turn: after so many completions or bytes it goes to the end of the ready queue.
+inline constexpr std::size_t kTurnCompletions = 64;
+inline constexpr std::size_t kTurnBytes = 256 * 1024;
+
+// Events taken from the kernel in one call, and coroutines run before the kernel is asked again.
+inline constexpr std::size_t kEventBatch = 256;
+inline constexpr std::size_t kReadyBatch = 64;
+
+// Buffers of a connection: the first read, a streaming read, and what small writes are gathered up to.
+inline constexpr std::size_t kFirstRead = 4 * 1024;
+inline constexpr std::size_t kStreamRead = 64 * 1024;
+inline constexpr std::size_t kGather = 16 * 1024;
+
+// A request body up to this size is kept so that the request can be tried again on another server.
+inline constexpr std::size_t kReplayBody = 64 * 1024;
+
+// What is still read of a request body after the response, so that the connection can be kept, and for how long.
+inline constexpr std::size_t kDrainBytes = 64 * 1024;
+inline constexpr std::chrono::milliseconds kDrainTime{1000};
+
+// Before a close, how much and how long input is read and thrown away so that the answer is not lost to a reset.
+inline constexpr std::size_t kLingerBytes = 1024 * 1024;
+inline constexpr std::chrono::milliseconds kLingerTime{2000};
+
+// When a client that sent Expect: 100-continue is told to go on without a word from the backend.
+inline constexpr std::chrono::milliseconds kContinueDelay{1000};
+
+// Interim responses of one backend answer; more is malformed.
+inline constexpr std::uint32_t kInterimResponses = 16;
+
+// A body may be slower than limits.min_rate for so long.
+inline constexpr std::chrono::milliseconds kRateGrace{10000};
+
+// A server that refused a connection is left alone for so long.
+inline constexpr std::chrono::milliseconds kRefusedRest{1000};
+
+// A request that is not idempotent uses a kept connection only if it has been idle for less.
+inline constexpr std::chrono::milliseconds kFreshIdle{1000};
+
+}  // namespace revproxyd::limits

@@ -1,0 +1,151 @@
+#pragma once
+// Task<T>: a lazily started coroutine that is awaited once. Frames come from the thread's slab.
+//
+// Awaiting runs the child on the caller's stack until it first suspends. A child that completes without suspending gives control back by
+// returning, not by resuming its parent, so a loop over ready children needs no stack whatever the compiler makes of symmetric transfer.
+
+#include <cassert>
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "revproxyd/base/cancel.h"
+#include "revproxyd/base/slab.h"
+
+namespace revproxyd {
+
+class TaskGroup;
+
+namespace detail {
+
+/// Called when a spawned coroutine has ended and its frame is gone.
+void child_done(TaskGroup& group) noexcept;
+
+struct PromiseBase {
+  static void* operator new(std::size_t size) { return slab::allocate(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept { slab::release(frame, size); }
+
+  struct Final {
+    bool await_ready() const noexcept { return false; }
+    template <typename Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+      PromiseBase& promise = handle.promise();
+      if (TaskGroup* owner = promise.group; owner != nullptr) {
+        handle.destroy();
+        child_done(*owner);
+        return std::noop_coroutine();
+      }
+      return promise.inline_start ? std::noop_coroutine() : promise.continuation;
+    }
+    void await_resume() const noexcept {}
+  };
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  Final final_suspend() const noexcept { return {}; }
+  // The data plane passes errors by value; an exception here is a bug or memory that ran out.
+  [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+
+  std::coroutine_handle<> continuation;
+  CancelScope* scope = nullptr;  // inherited from who awaits, unless set by under()
+  TaskGroup* group = nullptr;    // set when spawned: the frame frees itself
+  bool inline_start = false;
+};
+
+template <typename T>
+struct Promise : PromiseBase {
+  std::coroutine_handle<Promise> get_return_object() noexcept {
+    return std::coroutine_handle<Promise>::from_promise(*this);
+  }
+  template <typename U = T>
+  void return_value(U&& value) {
+    result.emplace(std::forward<U>(value));
+  }
+  T take() { return std::move(*result); }
+  std::optional<T> result;
+};
+
+template <>
+struct Promise<void> : PromiseBase {
+  std::coroutine_handle<Promise> get_return_object() noexcept {
+    return std::coroutine_handle<Promise>::from_promise(*this);
+  }
+  void return_void() const noexcept {}
+  void take() const noexcept {}
+};
+
+}  // namespace detail
+
+template <typename T>
+class [[nodiscard]] Task {
+ public:
+  using promise_type = detail::Promise<T>;
+  using Handle = std::coroutine_handle<promise_type>;
+
+  Task(Handle handle) noexcept : handle_(handle) {}  // NOLINT: made by the promise
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      if (handle_) handle_.destroy();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+
+  /// Runs this task, and what it awaits, under `scope` instead of the awaiting coroutine's.
+  Task under(CancelScope& scope) && noexcept {
+    handle_.promise().scope = &scope;
+    return std::move(*this);
+  }
+
+  class Awaiter {
+   public:
+    explicit Awaiter(Handle handle) noexcept : handle_(handle) {}
+    bool await_ready() const noexcept { return false; }
+    template <typename Parent>
+    bool await_suspend(std::coroutine_handle<Parent> parent) noexcept {
+      auto& promise = handle_.promise();
+      if (promise.scope == nullptr) promise.scope = parent.promise().scope;
+      promise.continuation = parent;
+      promise.inline_start = true;
+      handle_.resume();
+      promise.inline_start = false;
+      return !handle_.done();
+    }
+    T await_resume() { return handle_.promise().take(); }
+
+   private:
+    Handle handle_;
+  };
+  Awaiter operator co_await() const& noexcept { return Awaiter(handle_); }
+  Awaiter operator co_await() && noexcept { return Awaiter(handle_); }
+
+  /// For TaskGroup and for tests that drive a coroutine by hand.
+  Handle release() noexcept { return std::exchange(handle_, nullptr); }
+  Handle handle() const noexcept { return handle_; }
+
+ private:
+  Handle handle_;
+};
+
+/// The scope that the current coroutine runs under: `CancelScope* scope = co_await current_scope();`
+class CurrentScope {
+ public:
+  CurrentScope() noexcept = default;
+  bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    scope_ = handle.promise().scope;
+    return false;
+  }
+  CancelScope* await_resume() const noexcept { return scope_; }
+
+ private:
+  CancelScope* scope_ = nullptr;
+};
+inline CurrentScope current_scope() noexcept { return {}; }
+
+}  // namespace revproxyd

@@ -1,0 +1,21 @@
+#pragma once
+// The one way in which regexes of the configuration are compiled: RE2, so that matching is linear
+// in the text.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <re2/re2.h>
+
+namespace revproxyd::filters {
+
+/// What one compiled regex may hold, its automaton's cache included. A pattern that needs more is
+/// refused; a cache that would grow beyond is dropped and built anew while matching.
+inline constexpr std::int64_t kRegexMemory = 8 << 20;
+
+/// Case-sensitive unless the pattern says (?i), UTF-8, first alternative wins. Logs nothing. Never
+/// null: see ok() and error().
+std::unique_ptr<const re2::RE2> compile_regex(const std::string& pattern);
+
+}  // namespace revproxyd::filters

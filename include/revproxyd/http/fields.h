@@ -1,0 +1,155 @@
+#pragma once
+// Header and trailer fields: a flat list in arrival order whose known names are interned, so that asking for
+// `Content-Length` compares one byte and never a string.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "revproxyd/base/arena.h"
+
+namespace revproxyd::http {
+
+/// Fields that the proxy itself looks at. name() gives the canonical spelling.
+enum class FieldName : std::uint8_t {
+  unknown,
+  accept,
+  accept_encoding,
+  age,
+  alt_svc,
+  authorization,
+  cache_control,
+  connection,
+  content_encoding,
+  content_length,
+  content_range,
+  content_type,
+  cookie,
+  date,
+  etag,
+  expect,
+  expires,
+  forwarded,
+  host,
+  http2_settings,
+  if_match,
+  if_modified_since,
+  if_none_match,
+  if_range,
+  if_unmodified_since,
+  keep_alive,
+  last_modified,
+  location,
+  max_forwards,
+  origin,
+  pragma,
+  proxy,
+  proxy_authenticate,
+  proxy_authorization,
+  proxy_connection,
+  proxy_status,
+  range,
+  referer,
+  retry_after,
+  server,
+  set_cookie,
+  te,
+  trailer,
+  transfer_encoding,
+  upgrade,
+  user_agent,
+  vary,
+  via,
+  www_authenticate,
+  x_forwarded_for,
+  x_forwarded_host,
+  x_forwarded_port,
+  x_forwarded_proto,
+  x_real_ip,
+  x_request_id,
+};
+inline constexpr std::size_t kFieldNameCount = static_cast<std::size_t>(FieldName::x_request_id) + 1;
+static_assert(kFieldNameCount <= 64, "Fields keeps one presence bit a name");
+
+/// Canonical spelling, e.g. "Content-Length"; empty for unknown. Static storage.
+std::string_view name(FieldName field) noexcept;
+
+/// The interned name of `text` (any case), or FieldName::unknown.
+FieldName lookup(std::string_view text) noexcept;
+
+struct Field {
+  std::string_view name;   // as it arrived, or as it was added
+  std::string_view value;  // without surrounding OWS
+  FieldName known = FieldName::unknown;
+};
+
+/// A list of fields over an Arena, which must outlive it and everything read from it. Moves are cheap; copies are explicit (clone_into).
+/// Views given to add() and set() must live as long as the arena; use the arena's copy() for anything shorter.
+class Fields {
+ public:
+  explicit Fields(Arena& arena) noexcept : arena_(&arena) {}
+  Fields(Fields&& other) noexcept;
+  Fields& operator=(Fields&& other) noexcept;
+  Fields(const Fields&) = delete;
+  Fields& operator=(const Fields&) = delete;
+
+  const Field* begin() const noexcept { return data_; }
+  const Field* end() const noexcept { return data_ + size_; }
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+
+  /// False means certainly absent; true means that find() will succeed.
+  bool has(FieldName field) const noexcept { return field != FieldName::unknown && (present_ & bit(field)) != 0; }
+  /// First field of that name, or null.
+  const Field* find(FieldName field) const noexcept;
+  const Field* find(std::string_view name) const noexcept;
+  /// Value of the first field of that name, or an empty view.
+  std::string_view get(FieldName field) const noexcept;
+  std::string_view get(std::string_view name) const noexcept;
+  std::size_t count(FieldName field) const noexcept;
+
+  void add(FieldName field, std::string_view value) { append({http::name(field), value, field}); }
+  void add(std::string_view name, std::string_view value) { append({name, value, lookup(name)}); }
+  /// As add() for a caller that has looked the name up already.
+  void append(Field field);
+  /// Replaces every field of that name by one, at the place of the first.
+  void set(FieldName field, std::string_view value);
+  void set(std::string_view name, std::string_view value);
+  /// Removes every field of that name; the number removed.
+  std::size_t remove(FieldName field) noexcept;
+  std::size_t remove(std::string_view name) noexcept;
+  /// Removes every field for which `predicate(const Field&)` holds; one pass.
+  template <typename Predicate>
+  std::size_t remove_if(Predicate predicate) {
+    std::size_t kept = 0;
+    present_ = 0;
+    for (std::size_t i = 0; i < size_; ++i) {
+      if (predicate(static_cast<const Field&>(data_[i]))) continue;
+      present_ |= bit(data_[i].known);
+      data_[kept++] = data_[i];
+    }
+    const std::size_t removed = size_ - kept;
+    size_ = static_cast<std::uint32_t>(kept);
+    return removed;
+  }
+  void clear() noexcept {
+    size_ = 0;
+    present_ = 0;
+  }
+
+  /// A deep copy whose names and values live in `arena`.
+  Fields clone_into(Arena& arena) const;
+  Arena& arena() const noexcept { return *arena_; }
+
+ private:
+  static constexpr std::uint64_t bit(FieldName field) noexcept { return std::uint64_t{1} << static_cast<unsigned>(field); }
+  void grow();
+
+  Arena* arena_;
+  Field* data_ = nullptr;
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;
+  std::uint64_t present_ = 0;
+};
+
+}  // namespace revproxyd::http

@@ -1,0 +1,67 @@
+#pragma once
+// Request and response heads as values, the same for every version of HTTP.
+
+#include <cstdint>
+#include <string_view>
+
+#include "revproxyd/http/fields.h"
+#include "revproxyd/http/target.h"
+
+namespace revproxyd::http {
+
+enum class Version : std::uint8_t { http10, http11, http2, http3 };
+
+/// Methods that the proxy treats in a way of their own; every other token is `other` and is forwarded as it came.
+enum class Method : std::uint8_t { get, head, post, put, delete_, options, patch, connect, trace, other };
+
+Method lookup_method(std::string_view token) noexcept;  // methods are case-sensitive (RFC 9110 section 9.1)
+
+/// Safe (RFC 9110 section 9.2.1): GET, HEAD, OPTIONS, TRACE.
+bool is_safe(Method method) noexcept;
+/// Idempotent (RFC 9110 section 9.2.2): the safe ones, PUT and DELETE.
+bool is_idempotent(Method method) noexcept;
+
+/// How a message's body is delimited on the wire; decided once, in framing.h.
+enum class Framing : std::uint8_t { none, length, chunked, until_close, tunnel };
+
+struct BodyLength {
+  Framing framing = Framing::none;
+  std::uint64_t bytes = 0;  // with Framing::length
+
+  bool operator==(const BodyLength&) const = default;
+};
+
+/// Everything viewed lives in the arena of the exchange.
+struct RequestHead {
+  explicit RequestHead(Arena& arena) noexcept : fields(arena) {}
+
+  Method method = Method::get;
+  Version version = Version::http11;
+  bool keep_alive = true;        // the client is ready for another exchange on this connection (h1)
+  bool expect_continue = false;  // Expect: 100-continue was sent by an HTTP/1.1 client
+  std::string_view method_text;
+  std::string_view raw_target;
+  Target target;
+  std::string_view authority;  // effective: of the absolute form, else Host; as sent; empty when an HTTP/1.0 client names none
+  std::string_view host;       // lower case, without port and trailing dot
+  std::uint16_t port = 0;      // 0 when the authority names none
+  std::string_view path;       // normalised
+  bool encoded_slash = false;  // the path holds %2F or %5C
+  std::string_view upgrade;    // value of Upgrade when Connection names it, else empty
+  Fields fields;
+  BodyLength length;
+};
+
+struct ResponseHead {
+  explicit ResponseHead(Arena& arena) noexcept : fields(arena) {}
+
+  std::uint16_t status = 200;
+  Version version = Version::http11;
+  bool keep_alive = true;   // the origin is ready for another exchange on this connection (h1)
+  std::string_view reason;  // may be empty
+  Fields fields;
+  /// The one truth about the body; only serializers write framing fields.
+  BodyLength length;
+};
+
+}  // namespace revproxyd::http

@@ -1,0 +1,56 @@
+#pragma once
+// A thread's event loop: Boost.Asio's io_context for what is rare (posts from other threads, signals, resolving), with the poller for traffic
+// nested in it, the ready queue and the timer wheel.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "revproxyd/base/units.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace revproxyd::net {
+
+class Poller;
+
+/// Version of the library below, for -V.
+std::string loop_library_version();
+
+/// Made and run on one thread; post() and stop() may be called from any.
+class Loop {
+ public:
+  Loop();
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// The loop of the calling thread while it runs (or between enter() and its end in tests).
+  static Loop& current() noexcept;
+
+  /// Runs until stop(). What was posted before still runs.
+  void run();
+  /// Runs what is ready; when nothing is, waits at most `limit` for the first event. For tests and for draining at the end.
+  void run_for(Duration limit);
+  void stop() noexcept;
+
+  /// Runs `function` on the loop's thread, in the order of posting.
+  void post(std::function<void()> function);
+
+  Poller& poller() noexcept { return *poller_; }
+  boost::asio::io_context& context() noexcept;
+
+ private:
+  struct Asio;
+  void arm_poller();
+  bool turn();
+  void arm_timer();
+
+  std::unique_ptr<Poller> poller_;
+  std::unique_ptr<Asio> asio_;
+  bool stopped_ = false;
+};
+
+}  // namespace revproxyd::net

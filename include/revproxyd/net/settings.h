@@ -1,0 +1,34 @@
+#pragma once
+// What the configuration says of listeners and of where servers are: plain data, defaults visible.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "revproxyd/base/units.h"
+#include "revproxyd/net/address.h"
+
+namespace revproxyd::net {
+
+/// Where a listener binds: ":80", "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock".
+struct BindAddress {
+  std::string text;  // as written, the listener's identity over reloads
+  std::string host;  // empty = all interfaces, v4 and v6; without brackets
+  std::uint16_t port = 0;
+  std::string path;  // of a UNIX socket, else empty
+  bool operator==(const BindAddress&) const = default;
+};
+
+enum class Scheme : std::uint8_t { http, https };
+
+/// Where a server is: http://host:port, https://host, unix:/path (plain HTTP).
+struct ServerUrl {
+  std::string text;  // as written, normalised to have no trailing slash
+  Scheme scheme = Scheme::http;
+  std::string host;  // name or IP literal without brackets; empty for a UNIX socket
+  std::uint16_t port = 0;
+  std::string path;  // of a UNIX socket
+  bool operator==(const ServerUrl&) const = default;
+};
+
+}  // namespace revproxyd::net

@@ -1,0 +1,133 @@
+#pragma once
+// Routes, and the time-outs and limits that a listener or a route may set for itself.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "revproxyd/base/units.h"
+#include "revproxyd/filters/settings.h"
+#include "revproxyd/net/address.h"
+#include "revproxyd/net/settings.h"
+#include "revproxyd/tls/settings.h"
+#include "revproxyd/upstream/settings.h"
+
+namespace revproxyd::proxy {
+
+/// Time-outs towards clients. They run only while the proxy waits for the client.
+struct Timeouts {
+  Duration handshake{10000};
+  Duration header{10000};
+  Duration body{30000};
+  Duration write{30000};
+  Duration keepalive{60000};
+  Duration tunnel{3600000};
+  bool operator==(const Timeouts&) const = default;
+};
+
+/// 0 = none.
+struct Limits {
+  std::uint64_t connections = 20000;  // of the process
+  std::uint64_t connections_per_client = 0;
+  std::uint64_t requests_per_connection = 10000;
+  std::uint64_t request_line = 8 * 1024;
+  std::uint64_t header_bytes = 32 * 1024;
+  std::uint64_t header_count = 100;
+  std::uint64_t max_body = 100ULL * 1024 * 1024;
+  std::uint64_t min_rate = 240;  // bytes a second, of a body after its first 10 s
+  std::uint64_t memory = 0;      // of the process; global only
+  bool operator==(const Limits&) const = default;
+};
+
+struct ListenerSettings {
+  std::string name;  // default: the address as written
+  net::BindAddress address;
+  bool h1 = true;
+  bool redirect_https = false;
+  std::optional<tls::ListenerTls> tls;
+  std::vector<net::Cidr> proxy_protocol_from;
+  Timeouts timeouts;  // global ones with this listener's overrides applied
+  Limits limits;
+  bool operator==(const ListenerSettings&) const = default;
+};
+
+enum class HostKind : std::uint8_t { any, exact, wildcard };
+struct HostPattern {
+  HostKind kind = HostKind::any;
+  std::string name;  // lower case; of a wildcard the part after "*."
+  bool operator==(const HostPattern&) const = default;
+};
+
+enum class PathKind : std::uint8_t { any, exact, prefix, glob, regex };
+/// `/exact`, `/prefix/**` (kind prefix, text "/prefix"; "/**" is any), `/a/*/b` or `/a/*/**` (glob; text as written), `~regex` (text without ~).
+struct PathPattern {
+  PathKind kind = PathKind::any;
+  std::string text;
+  bool operator==(const PathPattern&) const = default;
+};
+
+enum class ValueKind : std::uint8_t { text, regex, present, absent };
+/// A condition on a header field, query parameter or cookie of that name.
+struct ValuePattern {
+  std::string name;
+  ValueKind kind = ValueKind::text;
+  std::string text;
+  bool operator==(const ValuePattern&) const = default;
+};
+
+struct MatchSettings {
+  std::vector<HostPattern> hosts;  // any of them; empty = any host
+  std::vector<PathPattern> paths;  // any of them; empty = any path
+  std::vector<std::string> methods;
+  std::vector<ValuePattern> headers;  // all of them, likewise query and cookies
+  std::vector<ValuePattern> query;
+  std::vector<ValuePattern> cookies;
+  std::vector<net::Cidr> sources;
+  std::optional<net::Scheme> scheme;
+  std::vector<std::string> listeners;
+  bool operator==(const MatchSettings&) const = default;
+};
+
+struct RedirectSettings {
+  std::string to;  // absolute URL or path; {scheme} {host} {path} {query} are replaced; without {path} as written
+  std::uint16_t status = 308;  // 301, 302, 303, 307, 308
+  bool operator==(const RedirectSettings&) const = default;
+};
+
+struct RespondSettings {
+  std::uint16_t status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  bool operator==(const RespondSettings&) const = default;
+};
+
+struct SplitTarget {
+  std::string upstream;
+  std::uint32_t weight = 1;
+  bool operator==(const SplitTarget&) const = default;
+};
+
+struct RouteSettings {
+  std::string name;  // default: "route-N", N counted from 1 in file order
+  MatchSettings match;
+  std::int32_t priority = 0;
+  filters::RewriteSettings rewrite;
+  filters::HeadersSettings headers;  // the global ones merged in
+  std::vector<std::string> upgrade;  // lower-case tokens; default websocket
+  bool allow_encoded_slash = false;
+  std::optional<upstream::HostHeaderSettings> host_header;
+  std::optional<Duration> body_timeout;
+  std::optional<Duration> write_timeout;
+  std::optional<Duration> tunnel_timeout;
+  std::optional<std::uint64_t> max_body;
+  std::optional<std::uint64_t> min_rate;
+  // Exactly one end: targets (one entry for `to`, several for `split`; names of upstreams), redirect or respond.
+  std::vector<SplitTarget> targets;
+  std::optional<RedirectSettings> redirect;
+  std::optional<RespondSettings> respond;
+  bool operator==(const RouteSettings&) const = default;
+};
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,48 @@
+#pragma once
+// TLS as the configuration says it, on both sides.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace revproxyd::tls {
+
+enum class MinVersion : std::uint8_t { tls12, tls13 };
+enum class ClientAuthMode : std::uint8_t { none, optional, required };
+/// What a listener does with a name in SNI that no certificate covers: end the handshake (unrecognized_name) or present the first certificate.
+enum class UnknownSni : std::uint8_t { reject, first };
+
+struct ClientAuth {
+  ClientAuthMode mode = ClientAuthMode::none;
+  std::string ca;  // PEM file; required unless mode is none
+  bool operator==(const ClientAuth&) const = default;
+};
+
+/// `listeners[].tls`. With `internal` a self-signed certificate, made at start, serves any name.
+struct ListenerTls {
+  bool internal = false;
+  MinVersion min_version = MinVersion::tls12;
+  ClientAuth client_auth;
+  UnknownSni unknown_sni = UnknownSni::reject;
+  bool operator==(const ListenerTls&) const = default;
+};
+
+/// An entry of `certificates`.
+struct Certificate {
+  std::vector<std::string> hosts;  // exact names or *.name; lower case
+  std::string cert;                // PEM chain, leaf first
+  std::string key;                 // PEM private key
+  bool operator==(const Certificate&) const = default;
+};
+
+/// `upstreams.NAME.tls`, for servers with an https URL.
+struct UpstreamTls {
+  std::string server_name;  // SNI and the name to verify; empty = the host of the URL
+  std::string ca;           // PEM file; empty = the system's store
+  std::string cert;         // client certificate and its key, both or none
+  std::string key;
+  bool insecure_skip_verify = false;
+  bool operator==(const UpstreamTls&) const = default;
+};
+
+}  // namespace revproxyd::tls

@@ -1,0 +1,89 @@
+#pragma once
+// One worker's view of an upstream: picks a server, finds or makes a connection, waits when all are full.
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "revproxyd/base/event.h"
+#include "revproxyd/base/task.h"
+#include "revproxyd/upstream/balancer.h"
+#include "revproxyd/upstream/pool.h"
+#include "revproxyd/upstream/retry_budget.h"
+#include "revproxyd/upstream/shared.h"
+
+namespace revproxyd::upstream {
+
+/// What a request asks of the cluster; needs no HTTP, so that anything which moves bytes can use it.
+struct Demand {
+  PickKey key;
+  Origin origin;
+  bool fresh = false;  // see Pool::reuse
+  std::vector<const Endpoint*> tried;  // by earlier attempts
+};
+
+/// A stream to a server. Counts the request at the server and the upstream until it is destroyed; both outlive it, held by the snapshot
+/// that the exchange keeps.
+class Lease {
+ public:
+  /// `shared` has counted the request in.
+  Lease(Shared& shared, Endpoint& endpoint, std::unique_ptr<http::ClientStream> stream) noexcept;
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&&) = delete;
+  ~Lease();
+
+  Endpoint& endpoint() noexcept { return *endpoint_; }
+  http::ClientStream& stream() noexcept { return *stream_; }
+
+ private:
+  Shared* shared_;
+  Endpoint* endpoint_;
+  std::unique_ptr<http::ClientStream> stream_;
+};
+
+/// The result of one try to get a stream: which server it was also when it failed.
+struct Acquired {
+  Acquired(const Endpoint* tried_endpoint, Result<Lease> result) noexcept : endpoint(tried_endpoint), lease(std::move(result)) {}
+  const Endpoint* endpoint;  // null when none was picked
+  Result<Lease> lease;
+};
+
+/// Survives a reload that leaves its upstream's settings alone. Dies with the last snapshot that names it.
+class Cluster final : public std::enable_shared_from_this<Cluster>, private PoolListener, private SpareConnections {
+ public:
+  Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls, std::uint64_t seed);
+  ~Cluster();
+  /// Call once, on the worker, after construction.
+  void enlist();
+
+  const UpstreamSettings& settings() const noexcept { return shared_->settings(); }
+  Shared& shared() noexcept { return *shared_; }
+
+  /// Picks a server and gets a stream to it. Waits in the queue while every server is full, at most limits.queue_timeout. `waited` gets
+  /// the time in the queue. Errors: no_server, queue_full, queue_timeout, and those of Pool::connect.
+  Task<Acquired> acquire(const Demand& demand, Duration& waited);
+
+  RetryBudget& retry_budget() noexcept { return retry_budget_; }
+  /// Wakes the waiting request `id`, if it still waits.
+  void wake(std::uint64_t id) noexcept;
+  /// Another worker is out of places: closes one idle connection of a server that is at its limit.
+  void give_up_idle() noexcept;
+
+ private:
+  Pick pick(const Demand& demand) noexcept;
+  Task<Acquired> connect(Pool& pool, const Origin& origin);
+  Task<Result<void>> wait_for_place(std::uint64_t id, bool front, Duration limit);
+  Task<Acquired> acquire_counted(const Demand& demand, Duration& waited, std::uint64_t id);
+  bool on_idle() noexcept override;
+  void on_place_free() noexcept override;
+  bool has_spare(const Endpoint& endpoint) const noexcept override;
+
+  std::shared_ptr<Shared> shared_;
+  std::vector<std::unique_ptr<Pool>> pools_;  // in the order of the endpoints
+  std::unique_ptr<Balancer> balancer_;
+  RetryBudget retry_budget_;
+  std::unordered_map<std::uint64_t, Event*> waiting_;
+};
+
+}  // namespace revproxyd::upstream

@@ -1,0 +1,39 @@
+#pragma once
+// Active checks: asks each server of an upstream, again and again, whether it is well.
+
+#include <memory>
+#include <vector>
+
+#include "revproxyd/base/task_group.h"
+#include "revproxyd/tls/context.h"
+#include "revproxyd/upstream/shared.h"
+
+namespace revproxyd::upstream {
+
+/// Runs on the loop of the thread that makes it, and marks endpoints up and down for all workers. Probes use the servers' own scheme and TLS
+/// settings, one connection a probe. The first comes at once, the others at the interval with up to a fifth more or less, so that servers and
+/// proxies do not fall into step.
+class HealthChecks {
+ public:
+  /// The upstream has a health_check. `tls` is null when no server has an https URL.
+  HealthChecks(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls);
+  ~HealthChecks();
+  HealthChecks(const HealthChecks&) = delete;
+  HealthChecks& operator=(const HealthChecks&) = delete;
+
+  void start();
+  /// Asks the checks to end and waits for it; before destruction.
+  Task<void> stop();
+  /// Every server has been asked once.
+  bool first_round_done() const noexcept { return asked_ >= shared_->endpoints().size(); }
+
+ private:
+  Task<void> check(Endpoint& endpoint);
+
+  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<const tls::ClientContext> tls_;
+  TaskGroup group_;
+  std::size_t asked_ = 0;
+};
+
+}  // namespace revproxyd::upstream

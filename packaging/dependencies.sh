@@ -1,0 +1,34 @@
+# shellcheck shell=sh disable=SC2034
+# The Debian 12 packages that building, testing and checking need. Sourced by the scripts that install them:
+#   . packaging/dependencies.sh; install_packages $BUILD_PACKAGES
+
+BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libyaml-cpp-dev
+  libspdlog-dev libnghttp2-dev libc-ares-dev libre2-dev"
+
+# On top of the above, for tests/run.sh.
+TEST_PACKAGES="libgtest-dev curl openssl python3"
+
+# On top of both, for .ci/run.
+CHECK_PACKAGES="clang-14 lld-14 llvm-14 libclang-rt-14-dev"
+
+# install_packages NAME...: installs those that are missing; asks nothing, says little, and does not touch apt when all are there.
+install_packages() {
+  missing=""
+  for package in "$@"; do
+    dpkg -s "$package" 2>/dev/null | grep -q '^Status: install ok installed' || missing="$missing $package"
+  done
+  [ -n "$missing" ] || return 0
+  as_root=""
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "missing packages:$missing" >&2
+      echo "install them as root, or install sudo" >&2
+      return 1
+    fi
+    as_root="sudo"
+  fi
+  echo "installing:$missing"
+  # shellcheck disable=SC2086  # a list of words
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 update </dev/null &&
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -y --no-install-recommends install $missing </dev/null >/dev/null
+}

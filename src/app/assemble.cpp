@@ -1,0 +1,230 @@
+#include "app/assemble.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "revproxyd/config/suggest.h"
+#include "revproxyd/filters/settings_types.h"
+#include "revproxyd/net/settings_types.h"
+#include "revproxyd/proxy/settings_types.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+using config::Node;
+using config::Reader;
+
+/// One pass over the settings for each kind of reference.
+class Assembly {
+ public:
+  Assembly(Reader& reader, const Node& root, Settings& settings)
+      : reader_(reader), root_(root), settings_(settings) {}
+
+  void run() {
+    listeners();
+    routes();
+    upstreams();
+  }
+
+ private:
+  /// The place of the nth thing in a section; the section or the file if there is none.
+  config::Mark at(std::string_view section, std::size_t index, std::string_view key = {}) const {
+    const Node* list = root_.find(section);
+    if (list == nullptr) return root_.mark;
+    if (index >= list->items.size()) return list->mark;
+    const Node& item = list->items[index];
+    const Node* value = key.empty() ? nullptr : item.find(key);
+    return value == nullptr ? item.mark : value->mark;
+  }
+
+  void listeners() {
+    if (root_.find("listeners") == nullptr)
+      imply_listeners();
+    else if (const Node* tls = root_.find("tls"); tls != nullptr)
+      reader_.error(*tls, "'tls' at the top is for files without 'listeners'",
+                    "move it to a listener");
+    std::map<std::string, std::size_t> names;
+    std::map<std::string, std::size_t> addresses;
+    bool has_tls = false;
+    for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
+      proxy::ListenerSettings& one = settings_.listeners[i];
+      has_tls = has_tls || one.tls.has_value();
+      if (one.address.text.empty()) continue;  // its address was refused
+      if (one.name.empty()) one.name = one.address.text;
+      if (const auto [first, fresh] = names.emplace(one.name, i); !fresh)
+        reader_.error(at("listeners", i, "name"), "two listeners are called '" + one.name + "'",
+                      "the other is at " + reader_.report().place(at("listeners", first->second)));
+      unique_address(one, i, addresses);
+    }
+    for (std::size_t i = 0; i < settings_.listeners.size(); ++i)
+      needs(settings_.listeners[i], i, has_tls);
+  }
+
+  void unique_address(const proxy::ListenerSettings& one, std::size_t index,
+                      std::map<std::string, std::size_t>& addresses) {
+    const net::BindAddress& address = one.address;
+    if (address.path.empty() && address.port == 0) return;  // the kernel gives each its own
+    const bool all = address.host.empty() || address.host == "0.0.0.0" || address.host == "::";
+    const std::string key =
+        address.path + "|" + (all ? "" : address.host) + "|" + std::to_string(address.port);
+    const auto [first, fresh] = addresses.emplace(key, index);
+    if (!fresh)
+      reader_.error(at("listeners", index, "address"), "two listeners at '" + address.text + "'",
+                    "the other is at " + reader_.report().place(at("listeners", first->second)));
+  }
+
+  void needs(const proxy::ListenerSettings& one, std::size_t index, bool has_tls) {
+    if (one.redirect_https && !has_tls)
+      reader_.error(at("listeners", index, "redirect"),
+                    "'redirect: https' without a TLS listener to redirect to");
+    if (one.tls && !one.tls->internal && settings_.certificates.empty() &&
+        root_.find("certificates") == nullptr)
+      reader_.error(at("listeners", index, "tls"), "a TLS listener without certificates",
+                    "add 'certificates', or write tls: internal");
+  }
+
+  /// Without `listeners`: :80 redirects to :443.
+  void imply_listeners() {
+    const bool secure = !settings_.listeners.empty();  // `tls:` at the top left one
+    if (!secure && root_.find("certificates") == nullptr) {
+      if (root_.find("tls") == nullptr)
+        reader_.error(config::Mark{root_.mark.source, 0, 0, 0}, "no listeners",
+                      "add 'listeners', or 'certificates' for :80 and :443");
+      return;
+    }
+    proxy::ListenerSettings https =
+        secure ? settings_.listeners.front() : proxy::ListenerSettings{};
+    proxy::ListenerSettings http;
+    if (!https.tls) https.tls.emplace();
+    https.address = *net::parse_bind_address(":443").value;
+    http.address = *net::parse_bind_address(":80").value;
+    http.redirect_https = true;
+    for (proxy::ListenerSettings* one : {&http, &https}) {
+      one->timeouts = settings_.timeouts;
+      one->limits = settings_.limits;
+    }
+    settings_.listeners = {std::move(http), std::move(https)};
+  }
+
+  void routes() {
+    std::unordered_map<std::string, std::size_t> names;
+    std::set<std::string> listener_names;
+    for (const proxy::ListenerSettings& one : settings_.listeners) listener_names.insert(one.name);
+    for (const upstream::UpstreamSettings& one : settings_.upstreams) known_.insert(one.name);
+    if (const Node* map = root_.find("upstreams"); map != nullptr) {
+      for (const config::Entry& entry : map->entries) known_.insert(entry.key);
+    }
+    for (std::size_t i = 0; i < settings_.routes.size(); ++i) {
+      proxy::RouteSettings& route = settings_.routes[i];
+      if (route.name.empty()) route.name = "route-" + std::to_string(i + 1);
+      if (const auto [first, fresh] = names.emplace(route.name, i); !fresh)
+        reader_.error(at("routes", i, "name"), "two routes are called '" + route.name + "'",
+                      "the other is at " + reader_.report().place(at("routes", first->second)));
+      route.headers = filters::merged(settings_.headers, route.headers);
+      for (const std::string& name : route.match.listeners) {
+        if (listener_names.count(name) == 0) unknown_listener(i, name, listener_names);
+      }
+      targets(i, route);
+    }
+    if (settings_.routes.empty() && root_.find("routes") == nullptr)
+      reader_.warning(config::Mark{root_.mark.source, 0, 0, 0},
+                      "no routes: every request gets 404");
+    if (const Node* list = root_.find("routes");
+        list != nullptr && list->items.size() == settings_.routes.size())
+      check_reachable(reader_, list->items, settings_.routes);
+    tests(names);
+  }
+
+  void unknown_listener(std::size_t index, const std::string& name,
+                        const std::set<std::string>& known) {
+    const Node& item = root_.find("routes")->items[index];
+    const Node* match = item.find("match");
+    const Node* where = match == nullptr ? nullptr : match->find("listener");
+    const std::vector<std::string_view> words(known.begin(), known.end());
+    reader_.error(where == nullptr ? item : *where, "no listener is called '" + name + "'",
+                  config::did_you_mean(name, words));
+  }
+
+  void targets(std::size_t index, const proxy::RouteSettings& route) {
+    for (std::size_t i = 0; i < route.targets.size(); ++i) {
+      const std::string& name = route.targets[i].upstream;
+      if (name.empty()) continue;  // reported while reading
+      used_.insert(name);
+      if (known_.count(name) != 0) continue;
+      if (proxy::is_anonymous(name))
+        anonymous(name);
+      else
+        unknown_upstream(index, i, name);
+    }
+  }
+
+  void anonymous(const std::string& name) {
+    upstream::UpstreamSettings made;
+    made.name = name;
+    for (const std::string& url : proxy::anonymous_urls(name)) {
+      upstream::ServerSettings server;
+      server.url = *net::parse_server_url(url).value;
+      made.servers.push_back(std::move(server));
+    }
+    settings_.upstreams.push_back(std::move(made));
+    known_.insert(name);
+  }
+
+  void unknown_upstream(std::size_t index, std::size_t target, const std::string& name) {
+    const Node& item = root_.find("routes")->items[index];
+    const Node* where = item.find("to");
+    if (const Node* split = item.find("split");
+        where == nullptr && split != nullptr && target < split->items.size())
+      where = split->items[target].find("to");
+    std::vector<std::string_view> words;
+    for (const std::string& one : known_) {
+      if (!proxy::is_anonymous(one)) words.push_back(one);
+    }
+    std::sort(words.begin(), words.end());
+    const std::string shown = where != nullptr && where->secret ? "<redacted>" : "'" + name + "'";
+    reader_.error(where == nullptr ? item : *where, "no upstream is called " + shown,
+                  config::did_you_mean(name, words));
+  }
+
+  void tests(const std::unordered_map<std::string, std::size_t>& names) {
+    for (std::size_t i = 0; i < settings_.tests.size(); ++i) {
+      const RouteTest& test = settings_.tests[i];
+      if (!test.route || names.count(*test.route) != 0) continue;
+      std::vector<std::string_view> words;
+      for (const auto& name : names) words.push_back(name.first);
+      std::sort(words.begin(), words.end());
+      reader_.error(at("tests", i, "expect"), "no route is called '" + *test.route + "'",
+                    config::did_you_mean(*test.route, words));
+    }
+  }
+
+  void upstreams() {
+    const Node* map = root_.find("upstreams");
+    if (map == nullptr) return;
+    for (const config::Entry& entry : map->entries) {
+      if (used_.count(entry.key) == 0)
+        reader_.warning(entry.mark, "upstream '" + entry.key + "' is not used by any route");
+    }
+  }
+
+  Reader& reader_;
+  const Node& root_;
+  Settings& settings_;
+  std::unordered_set<std::string> known_;  // upstreams, named and anonymous
+  std::unordered_set<std::string> used_;
+};
+
+}  // namespace
+
+void assemble(Reader& reader, const Node& root, Settings& settings) {
+  Assembly(reader, root, settings).run();
+}
+
+}  // namespace revproxyd::app

@@ -1,0 +1,142 @@
+#include "app/build.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+
+namespace revproxyd::app {
+
+namespace {
+
+class Builder {
+ public:
+  Builder(const Settings& settings, const Built* previous, const std::shared_ptr<tls::TicketKeys>& tickets)
+      : settings_(settings), previous_(previous), tickets_(tickets) {}
+
+  Built run(std::uint64_t generation) {
+    certificates();
+    for (const auto& listener : settings_.listeners) add_listener(listener);
+    for (const auto& upstream : settings_.upstreams) add_upstream(upstream);
+    if (!built_.errors.empty()) return std::move(built_);
+    try {
+      built_.plan = std::make_shared<proxy::Plan>(plan_settings(generation), built_.upstreams);
+    } catch (const std::invalid_argument& problem) {
+      built_.errors.emplace_back(problem.what());
+    }
+    return std::move(built_);
+  }
+
+ private:
+  void certificates() {
+    const auto now = std::chrono::system_clock::now();
+    const bool again = previous_ != nullptr && previous_->certificates != nullptr;
+    auto loaded = again ? tls::CertificateStore::reload(settings_.certificates, *previous_->certificates, now)
+                        : tls::CertificateStore::load(settings_.certificates, now);
+    append(built_.errors, loaded.errors);
+    append(built_.warnings, loaded.kept);
+    append(built_.warnings, loaded.warnings);
+    built_.certificates = std::move(loaded.store);
+    for (const auto& entry : settings_.certificates) {
+      watch(entry.cert);
+      watch(entry.key);
+    }
+  }
+
+  void add_listener(const proxy::ListenerSettings& listener) {
+    BuiltListener one;
+    one.settings = std::make_shared<const proxy::ListenerSettings>(listener);
+    if (listener.tls) {
+      watch(listener.tls->client_auth.ca);
+      tls::ServerContext::Options options;
+      options.settings = *listener.tls;
+      options.certificates = built_.certificates;
+      options.alpn = {"http/1.1"};
+      options.tickets = tickets_;
+      auto context = tls::ServerContext::create(std::move(options));
+      if (!context) built_.errors.push_back("listener " + listener.name + ": " + context.error);
+      one.tls = context.context;
+    }
+    built_.listeners.push_back(std::move(one));
+  }
+
+  void add_upstream(const upstream::UpstreamSettings& upstream) {
+    const auto& tls = upstream.tls;
+    const std::vector<std::string> files{tls.ca, tls.cert, tls.key};
+    for (const auto& file : files) watch(file);
+    const std::string signature = signature_of(files);
+    const proxy::PlanUpstream* known = find_previous(upstream.name);
+    built_.upstream_files[upstream.name] = signature;
+    if (known != nullptr && known->shared->settings() == upstream && previous_->upstream_files.at(upstream.name) == signature) {
+      built_.upstreams.push_back(*known);
+      return;
+    }
+    proxy::PlanUpstream one;
+    const bool secure = std::ranges::any_of(upstream.servers, [](const auto& server) { return server.url.scheme == net::Scheme::https; });
+    if (secure) {
+      tls::ClientContext::Options options;
+      options.settings = tls;
+      options.alpn = {"http/1.1"};
+      auto context = tls::ClientContext::create(options);
+      if (!context) built_.errors.push_back("upstream " + upstream.name + ": " + context.error);
+      one.tls = context.context;
+    }
+    one.shared = std::make_shared<upstream::Shared>(upstream, known == nullptr ? nullptr : known->shared.get());
+    built_.upstreams.push_back(std::move(one));
+  }
+
+  const proxy::PlanUpstream* find_previous(const std::string& name) const {
+    if (previous_ == nullptr) return nullptr;
+    for (const auto& known : previous_->upstreams) {
+      if (known.shared->settings().name == name) return &known;
+    }
+    return nullptr;
+  }
+
+  proxy::PlanSettings plan_settings(std::uint64_t generation) const {
+    proxy::PlanSettings plan;
+    plan.listeners = settings_.listeners;
+    plan.routes = settings_.routes;
+    plan.trusted_proxies = settings_.trusted_proxies;
+    plan.headers = settings_.headers;
+    plan.forwarded = settings_.forwarded;
+    plan.access_log = settings_.access_log.enabled;
+    plan.access_json = settings_.access_log.format == AccessFormat::json;
+    plan.mask = proxy::AccessMask(settings_.access_log.mask_query, settings_.access_log.mask_headers);
+    plan.generation = generation;
+    return plan;
+  }
+
+  void watch(const std::string& file) {
+    if (!file.empty() && std::ranges::find(built_.watched, file) == built_.watched.end()) built_.watched.push_back(file);
+  }
+
+  static void append(std::vector<std::string>& to, const std::vector<std::string>& from) { to.insert(to.end(), from.begin(), from.end()); }
+
+  const Settings& settings_;
+  const Built* previous_;
+  const std::shared_ptr<tls::TicketKeys>& tickets_;
+  Built built_;
+};
+
+}  // namespace
+
+Built build(const Settings& settings, const Built* previous, const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation) {
+  return Builder(settings, previous, tickets).run(generation);
+}
+
+std::string signature_of(const std::vector<std::string>& files) {
+  std::string text;
+  for (const auto& file : files) {
+    struct stat status {};
+    if (!file.empty() && ::stat(file.c_str(), &status) == 0) {
+      text += std::to_string(status.st_ino) + "." + std::to_string(status.st_size) + "." + std::to_string(status.st_mtim.tv_sec) + "." +
+              std::to_string(status.st_mtim.tv_nsec);
+    }
+    text += ';';
+  }
+  return text;
+}
+
+}  // namespace revproxyd::app

@@ -1,0 +1,96 @@
+#include "app/commands.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "app/control.h"
+#include "app/route_tests.h"
+#include "app/supervisor.h"
+#include "app/version.h"
+#include "revproxyd/app/load.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+void print(std::FILE* where, const std::string& text) { std::fwrite(text.data(), 1, text.size(), where); }
+
+LoadResult load(const CommandLine& command) {
+  if (!command.config.empty()) return load_file(command.config);
+  return from_command_line(command.listen, command.to);
+}
+
+int verdict(const CommandLine& command, std::size_t warnings) {
+  return command.strict && warnings != 0 ? kExitWarnings : kExitOk;
+}
+
+// Everything but binding and serving; on success the number of warnings.
+int test(const CommandLine& command) {
+  const LoadResult loaded = load(command);
+  print(stderr, loaded.report.text());
+  if (!loaded.ok()) return kExitBadConfiguration;
+  const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
+  for (const auto& warning : built.warnings) print(stderr, "warning: " + warning + "\n");
+  for (const auto& error : built.errors) print(stderr, "error: " + error + "\n");
+  if (!built.errors.empty()) return kExitBadConfiguration;
+  const auto failures = run_route_tests(loaded.settings.tests, *built.plan);
+  for (const auto& failure : failures) print(stderr, "error: " + failure + "\n");
+  if (!failures.empty()) return kExitBadConfiguration;
+  print(stdout, (command.config.empty() ? std::string("command line") : command.config) + ": ok\n");
+  return verdict(command, loaded.report.warnings() + built.warnings.size());
+}
+
+int print_settings(const CommandLine& command) {
+  const LoadResult loaded = load(command);
+  print(stderr, loaded.report.text());
+  if (!loaded.ok()) return kExitBadConfiguration;
+  print(stdout, print_effective(loaded.settings, loaded.secrets));
+  return verdict(command, loaded.report.warnings());
+}
+
+int run(const CommandLine& command) {
+  const LoadResult loaded = load(command);
+  print(stderr, loaded.report.text());
+  if (!loaded.ok()) return kExitBadConfiguration;
+  if (const int code = verdict(command, loaded.report.warnings()); code != kExitOk) return code;
+  Supervisor::Load reload;
+  if (!command.config.empty()) reload = [path = command.config] { return load_file(path); };
+  Supervisor supervisor(std::move(reload));
+  return supervisor.run(loaded.settings);
+}
+
+int control(const CommandLine& command) {
+  std::string path = command.socket;
+  if (path.empty() && !command.config.empty()) {
+    const LoadResult loaded = load_file(command.config);
+    if (!loaded.ok()) {
+      print(stderr, loaded.report.text());
+      return kExitBadConfiguration;
+    }
+    path = loaded.settings.admin.socket;
+  }
+  return ask_daemon(path.empty() ? AdminSettings().socket : path, command.verb);
+}
+
+int refuse(const CommandLine& command) {
+  print(stderr, "revproxyd: " + command.problem + "\n" + (command.hint.empty() ? "" : command.hint + "\n"));
+  return kExitBadConfiguration;
+}
+
+}  // namespace
+
+int run_command(const CommandLine& command) {
+  switch (command.action) {
+    case Action::run: return run(command);
+    case Action::test: return test(command);
+    case Action::print: return print_settings(command);
+    case Action::schema: print(stdout, json_schema()); return kExitOk;
+    case Action::version: print(stdout, version_text()); return kExitOk;
+    case Action::help: print(stdout, std::string(usage())); return kExitOk;
+    case Action::control: return control(command);
+    case Action::refuse: return refuse(command);
+  }
+  return kExitBadConfiguration;
+}
+
+}  // namespace revproxyd::app

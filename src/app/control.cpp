@@ -1,0 +1,102 @@
+#include "app/control.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "app/command_line.h"
+#include "revproxyd/base/ascii.h"
+#include "revproxyd/net/transport.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+// Who may open the socket is trusted, but must not be able to hold the daemon up.
+constexpr std::size_t kLongestVerb = 256;
+constexpr Duration kPatience{5000};
+constexpr std::size_t kMostClients = 16;
+
+Task<Result<std::string>> read_line(net::Transport& transport) {
+  std::string line;
+  std::array<char, kLongestVerb> room;
+  transport.readiness().read_deadline(kPatience, Code::header_timeout);
+  for (;;) {
+    auto got = co_await net::read_some(transport, room);
+    if (!got) co_return got.error();
+    if (*got == 0) co_return Error(Code::end_of_stream, "no verb");
+    line.append(room.data(), *got);
+    const std::size_t end = line.find('\n');
+    if (end != std::string::npos) co_return std::string(ascii::trim(std::string_view(line).substr(0, end)));
+    if (line.size() >= kLongestVerb) co_return Error(Code::malformed_request, "verb too long");
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path, Execute execute) {
+  net::BindAddress where;
+  where.text = "unix:" + path;
+  where.path = path;
+  auto socket = net::bind_listener(where, false, 16);
+  if (!socket) return socket.error();
+  auto listener = net::Listener::open(std::move(*socket));
+  if (!listener) return listener.error();
+  std::unique_ptr<ControlServer> server(new ControlServer(path, std::move(*listener), std::move(execute)));
+  server->tasks_.spawn(server->accept_loop());
+  return server;
+}
+
+ControlServer::ControlServer(std::string path, std::unique_ptr<net::Listener> listener, Execute execute)
+    : path_(std::move(path)), listener_(std::move(listener)), execute_(std::move(execute)) {}
+
+ControlServer::~ControlServer() { ::unlink(path_.c_str()); }
+
+Task<void> ControlServer::accept_loop() {
+  for (;;) {
+    auto accepted = co_await listener_->accept();
+    if (!accepted) co_return;
+    if (tasks_.size() <= kMostClients) tasks_.spawn(serve(std::move(*accepted)));
+  }
+}
+
+Task<void> ControlServer::serve(net::Accepted accepted) {
+  auto transport = net::make_socket_transport(accepted.socket.release());
+  if (!transport) co_return;
+  auto verb = co_await read_line(**transport);
+  if (!verb) co_return;
+  const Verdict verdict = execute_(*verb);
+  std::string answer = (verdict.ok ? "ok\n" : "error\n") + verdict.text;
+  if (!answer.ends_with('\n')) answer += '\n';
+  iovec piece = net::piece_of(answer);
+  std::span<iovec> pieces(&piece, 1);
+  auto written = co_await net::write_all(**transport, pieces, kPatience);
+  ignore(written, "the operator has left");
+}
+
+int ask_daemon(const std::string& path, const std::string& verb) {
+  const auto address = net::Address::unix_path(path);
+  const net::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!address || ::connect(socket.get(), address->data(), address->size()) != 0) {
+    std::fprintf(stderr, "revproxyd: cannot reach the daemon at %s: %s\n", path.c_str(), std::strerror(errno));
+    return kExitStartFailed;
+  }
+  const std::string line = verb + "\n";
+  if (::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return kExitStartFailed;
+  std::string answer;
+  std::array<char, 4096> room;
+  for (ssize_t got = 0; (got = ::recv(socket.get(), room.data(), room.size(), 0)) > 0;) {
+    answer.append(room.data(), static_cast<std::size_t>(got));
+  }
+  const std::size_t end = answer.find('\n');
+  const bool ok = answer.starts_with("ok\n");
+  if (end != std::string::npos) std::fputs(answer.c_str() + end + 1, ok ? stdout : stderr);
+  if (end == std::string::npos) std::fputs("revproxyd: the daemon gave no answer\n", stderr);
+  return ok ? kExitOk : kExitBadConfiguration;
+}
+
+}  // namespace revproxyd::app

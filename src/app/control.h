@@ -1,0 +1,43 @@
+#pragma once
+// The admin socket: one verb a connection, a line in, a verdict out.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "revproxyd/base/result.h"
+#include "revproxyd/base/task_group.h"
+#include "revproxyd/net/listener.h"
+
+namespace revproxyd::app {
+
+struct Verdict {
+  bool ok = true;
+  std::string text;  // shown to the operator
+};
+
+/// Serves the socket on the current loop. `execute` runs a verb to its end.
+class ControlServer {
+ public:
+  using Execute = std::function<Verdict(const std::string& verb)>;
+  static Result<std::unique_ptr<ControlServer>> open(const std::string& path, Execute execute);
+  ~ControlServer();
+
+  void stop() noexcept { tasks_.cancel(Code::shutdown); }
+  bool stopped() const noexcept { return tasks_.size() == 0; }
+
+ private:
+  ControlServer(std::string path, std::unique_ptr<net::Listener> listener, Execute execute);
+  Task<void> accept_loop();
+  Task<void> serve(net::Accepted accepted);
+
+  std::string path_;
+  std::unique_ptr<net::Listener> listener_;
+  Execute execute_;
+  TaskGroup tasks_;
+};
+
+/// `revproxyd ctl VERB`: asks the daemon at `path` and prints its answer. An exit code.
+int ask_daemon(const std::string& path, const std::string& verb);
+
+}  // namespace revproxyd::app

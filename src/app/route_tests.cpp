@@ -1,0 +1,107 @@
+#include "app/route_tests.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "revproxyd/http/target.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+struct Asked {
+  net::Scheme scheme = net::Scheme::http;
+  std::string host;
+  std::string target;
+};
+
+std::optional<Asked> split_url(std::string_view url) {
+  Asked asked;
+  if (url.starts_with("https://")) {
+    asked.scheme = net::Scheme::https;
+    url.remove_prefix(8);
+  } else if (url.starts_with("http://")) {
+    url.remove_prefix(7);
+  } else {
+    return std::nullopt;
+  }
+  const std::size_t slash = std::min(url.find('/'), url.size());
+  asked.host = url.substr(0, slash);
+  asked.target = slash == url.size() ? "/" : url.substr(slash);
+  return asked;
+}
+
+/// What a request meets, as far as it can be said without serving it.
+struct Met {
+  std::string route;  // empty: none
+  std::optional<std::uint16_t> status;
+};
+
+const proxy::ListenerSettings* listener_for(const proxy::PlanSettings& settings, net::Scheme scheme) {
+  const auto fits = [scheme](const auto& one) { return one.tls.has_value() == (scheme == net::Scheme::https); };
+  const auto found = std::ranges::find_if(settings.listeners, fits);
+  return found == settings.listeners.end() ? nullptr : &*found;
+}
+
+// The parts of a head that routes look at; nothing for one that would be refused as malformed.
+std::optional<http::RequestHead> head_of(const RouteTest& test, const Asked& asked, Arena& arena) {
+  http::RequestHead head(arena);
+  head.method = http::lookup_method(test.method);
+  head.method_text = test.method;
+  head.raw_target = asked.target;
+  const auto target = http::parse_target(asked.target, false, head.method == http::Method::options);
+  const auto authority = http::parse_authority(asked.host, arena);
+  if (!target || !authority) return std::nullopt;
+  const auto path = http::normalise_path(target->path, arena);
+  if (!path) return std::nullopt;
+  head.target = *target;
+  head.authority = asked.host;
+  head.host = authority->host;
+  head.port = authority->port;
+  head.path = path->text;
+  head.encoded_slash = path->encoded_slash;
+  return head;
+}
+
+Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
+  Arena arena;
+  const auto head = head_of(test, asked, arena);
+  if (!head) return {"", 400};
+  const proxy::ListenerSettings* listener = listener_for(plan.settings(), asked.scheme);
+  if (listener != nullptr && listener->redirect_https) return {"", 308};
+  const auto client = net::Address::ip("127.0.0.1", 0);
+  const proxy::MatchInput input{*head, *client, asked.scheme, listener == nullptr ? std::string_view() : listener->name};
+  const auto match = plan.router().match(input);
+  if (!match) return {"", 404};
+  const proxy::RouteSettings& route = *plan.route(*match).settings;
+  Met met{route.name, std::nullopt};
+  if (route.redirect) met.status = route.redirect->status;
+  if (route.respond) met.status = route.respond->status;
+  if (head->encoded_slash && !route.allow_encoded_slash) met.status = 400;
+  return met;
+}
+
+}  // namespace
+
+std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& plan) {
+  std::vector<std::string> failures;
+  for (const RouteTest& test : tests) {
+    const std::string what = test.place + ": test '" + test.method + " " + test.url + "': ";
+    const auto asked = split_url(test.url);
+    if (!asked) {
+      failures.push_back(what + "the URL is not absolute");
+      continue;
+    }
+    const Met met = meet(test, *asked, plan);
+    if (test.route && *test.route != met.route) {
+      failures.push_back(what + "expected route " + *test.route + ", got " + (met.route.empty() ? "none" : met.route));
+    }
+    if (test.status && met.status != test.status) {
+      const std::string got = met.status ? std::to_string(*met.status) : "the upstream's";
+      failures.push_back(what + "expected status " + std::to_string(*test.status) + ", got " + got);
+    }
+  }
+  return failures;
+}
+
+}  // namespace revproxyd::app

@@ -1,0 +1,24 @@
+#pragma once
+// The listening sockets of the process: one a worker and address, open for as long as the address is configured.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "revproxyd/base/result.h"
+#include "revproxyd/net/descriptor.h"
+#include "revproxyd/net/settings.h"
+
+namespace revproxyd::app {
+
+/// Sockets bound for one address, one a worker; a UNIX socket's are duplicates of one.
+struct BoundAddress {
+  std::vector<std::shared_ptr<net::Descriptor>> sockets;
+  std::string where;  // what it is bound to, with the port that the kernel chose
+};
+
+/// Binds `address` for `workers` workers. Port 0 gives all of them the same port.
+Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers);
+
+}  // namespace revproxyd::app

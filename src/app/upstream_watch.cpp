@@ -1,0 +1,94 @@
+#include "app/upstream_watch.h"
+
+#include <algorithm>
+#include <set>
+
+#include "revproxyd/base/log.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+Task<void> stop_checks(std::unique_ptr<upstream::HealthChecks> checks) { co_await checks->stop(); }
+
+// On the resolver's thread, for servers of all workers.
+void take_answer(upstream::Endpoint& endpoint, const Result<net::AddressList>& answer) {
+  if (answer) {
+    endpoint.set_addresses(*answer);
+    return;
+  }
+  endpoint.note_resolve_failure();
+  log::Line(log::Level::warn) << "upstream " << endpoint.upstream() << ": server " << endpoint.url().text << ": " << answer.error();
+}
+
+}  // namespace
+
+UpstreamWatch::UpstreamWatch() = default;
+UpstreamWatch::~UpstreamWatch() = default;
+
+void UpstreamWatch::resolve(const std::vector<proxy::PlanUpstream>& upstreams) {
+  std::set<const upstream::Endpoint*> wanted;
+  for (const auto& upstream : upstreams) {
+    for (const auto& endpoint : upstream.shared->endpoints()) {
+      wanted.insert(endpoint.get());
+      resolve_server(endpoint);
+    }
+  }
+  std::erase_if(names_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+void UpstreamWatch::check(const std::vector<proxy::PlanUpstream>& upstreams) {
+  std::set<std::string> names;
+  for (const auto& upstream : upstreams) {
+    const auto& settings = upstream.shared->settings();
+    if (!settings.health_check) continue;
+    names.insert(settings.name);
+    Checked& known = checks_[settings.name];
+    if (known.shared == upstream.shared) continue;
+    if (known.checks != nullptr) retire(std::move(known.checks));
+    known.shared = upstream.shared;
+    known.checks = std::make_unique<upstream::HealthChecks>(upstream.shared, upstream.tls);
+    known.checks->start();
+  }
+  for (auto at = checks_.begin(); at != checks_.end();) {
+    if (names.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    // Nobody asks these servers any more, so nobody may call them down.
+    for (const auto& endpoint : at->second.shared->endpoints()) endpoint->mark_up();
+    retire(std::move(at->second.checks));
+    at = checks_.erase(at);
+  }
+}
+
+void UpstreamWatch::resolve_server(const std::shared_ptr<upstream::Endpoint>& endpoint) {
+  if (names_.contains(endpoint.get())) return;
+  Name& name = names_[endpoint.get()];
+  name.endpoint = endpoint;
+  const net::ServerUrl& url = endpoint->url();
+  if (!url.path.empty()) {
+    if (const auto address = net::Address::unix_path(url.path)) {
+      endpoint->set_addresses(std::make_shared<const upstream::AddressList>(upstream::AddressList{*address}));
+    }
+    return;
+  }
+  name.subscription = resolver_.subscribe(url.host, url.port, [endpoint](const Result<net::AddressList>& answer) {
+    take_answer(*endpoint, answer);
+  });
+}
+
+bool UpstreamWatch::all_resolved() const {
+  return std::ranges::all_of(names_, [](const auto& entry) {
+    return entry.second.endpoint->addresses() != nullptr || entry.second.endpoint->resolve_failed();
+  });
+}
+
+void UpstreamWatch::retire(std::unique_ptr<upstream::HealthChecks> checks) { retiring_.spawn(stop_checks(std::move(checks))); }
+
+void UpstreamWatch::stop() {
+  for (auto& [name, checked] : checks_) retire(std::move(checked.checks));
+  checks_.clear();
+}
+
+}  // namespace revproxyd::app

@@ -1,0 +1,305 @@
+#include "app/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <latch>
+
+#include "revproxyd/base/log.h"
+#include "revproxyd/base/slab.h"
+#include "revproxyd/net/proxy_protocol.h"
+#include "revproxyd/tls/handshake.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+constexpr Duration kLogFlush{200};
+// Refused connections that may linger at once, so that their answer arrives; more are just closed.
+constexpr std::size_t kLingering = 64;
+constexpr Duration kRefusalTime{500};
+// Taken from the queue of a listener that is being closed.
+constexpr std::size_t kRest = 4096;
+
+constexpr std::string_view kBusy =
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
+    "Proxy-Status: revproxyd; error=connection_limit_reached\r\nContent-Length: 24\r\n\r\n503 Service Unavailable\n";
+
+}  // namespace
+
+struct Worker::Active {
+  std::shared_ptr<const proxy::ListenerSettings> settings;
+  std::shared_ptr<const tls::ServerContext> tls;
+  std::unique_ptr<net::Listener> listener;
+  TaskGroup accepting;
+};
+
+Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
+    : index_(index), process_(process), seed_(seed) {
+  std::latch started(1);
+  thread_ = std::thread([this, &started] {
+    loop_ = std::make_unique<net::Loop>();
+    started.count_down();
+    run();
+  });
+  started.wait();
+}
+
+Worker::~Worker() { thread_.join(); }
+
+void Worker::run() {
+  // Signals are the supervisor's.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  const std::string name = "worker-" + std::to_string(index_);
+  pthread_setname_np(pthread_self(), name.c_str());
+  clients_ = std::make_unique<TaskGroup>();
+  housekeeping_ = std::make_unique<TaskGroup>();
+  runtime_.counts = &counts_;
+  runtime_.shedding = &process_.shedding;
+  runtime_.connections = &connections_list_;
+  log_tick_ = std::make_unique<Tick>(*this, &Worker::flush_log);
+  streams_tick_ = std::make_unique<Tick>(*this, &Worker::end_streams);
+  loop_->run();
+  while (clients_->size() + housekeeping_->size() != 0 || !listeners_.empty() || !closing_.empty()) {
+    for (auto& [address, active] : listeners_) close_listener(*active);
+    for (auto& [address, active] : listeners_) closing_.push_back(std::move(active));
+    listeners_.clear();
+    clients_->cancel(Code::shutdown);
+    housekeeping_->cancel(Code::shutdown);
+    sweep_closed();
+    loop_->run_for(Duration(10));
+  }
+  log_batch_.reset();
+  log_tick_.reset();
+  streams_tick_.reset();
+  runtime_.snapshot.reset();
+  loop_->run_for(Duration(0));
+  loop_.reset();
+  slab::trim();
+}
+
+void Worker::install(Installation installation, std::function<void()> done) {
+  auto shared = std::make_shared<Installation>(std::move(installation));
+  loop_->post([this, shared, done = std::move(done)] {
+    apply(std::move(*shared));
+    done();
+  });
+}
+
+void Worker::apply(Installation installation) {
+  if (installation.access_log != log_writer_) {
+    log_batch_.reset();
+    log_writer_ = installation.access_log;
+    if (log_writer_ != nullptr) log_batch_ = std::make_unique<LogBatch>(*log_writer_);
+    runtime_.access_log = log_batch_.get();
+  }
+  if (log_batch_ != nullptr && !log_tick_->armed()) log_tick_->arm(kLogFlush);
+  const proxy::SnapshotPtr previous = runtime_.snapshot;
+  runtime_.snapshot = std::make_shared<const proxy::Snapshot>(installation.plan, previous.get(), seed_);
+  std::map<std::string, std::unique_ptr<Active>> old;
+  old.swap(listeners_);
+  for (const ListenerInstall& wanted : installation.listeners) {
+    const std::string& address = wanted.settings->address.text;
+    if (auto known = old.find(address); known != old.end() && wanted.socket == nullptr) {
+      known->second->settings = wanted.settings;
+      known->second->tls = wanted.tls;
+      listeners_.insert(old.extract(known));
+    } else {
+      open(wanted);
+    }
+  }
+  for (auto& [address, active] : old) {
+    close_listener(*active);
+    closing_.push_back(std::move(active));
+  }
+  sweep_closed();
+  if (previous != nullptr) streams_tick_->arm(installation.streams);
+}
+
+void Worker::open(const ListenerInstall& wanted) {
+  auto active = std::make_unique<Active>();
+  active->settings = wanted.settings;
+  active->tls = wanted.tls;
+  auto listener = net::Listener::open(std::move(*wanted.socket));
+  if (!listener) {
+    log::Line(log::Level::error) << "listener " << wanted.settings->name << ": " << listener.error();
+    return;
+  }
+  active->listener = std::move(*listener);
+  active->accepting.spawn(accept_loop(*active));
+  listeners_[wanted.settings->address.text] = std::move(active);
+}
+
+void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }
+
+// A listener goes when its loop has ended; what the kernel had queued for it is served first, because closing would reset it.
+void Worker::sweep_closed() {
+  std::erase_if(closing_, [this](const std::unique_ptr<Active>& active) {
+    if (active->accepting.size() != 0) return false;
+    accept_rest(*active);
+    return true;
+  });
+}
+
+void Worker::accept_rest(Active& active) {
+  if (clients_->scope().cancelled()) return;
+  for (auto& accepted : active.listener->take_pending(kRest)) start_client(std::move(accepted), active);
+}
+
+Task<void> Worker::accept_loop(Active& active) {
+  for (;;) {
+    auto accepted = co_await active.listener->accept();
+    if (!accepted) {
+      if (!active.accepting.scope().cancelled()) {
+        log::Line(log::Level::error) << "listener " << active.settings->name << ": " << accepted.error();
+      }
+      break;
+    }
+    start_client(std::move(*accepted), active);
+  }
+  loop_->post([this] { sweep_closed(); });
+}
+
+void Worker::start_client(net::Accepted accepted, const Active& active) {
+  counts_.connections_accepted.add();
+  clients_->spawn(serve_client(std::move(accepted), active.settings, active.tls));
+}
+
+Task<void> Worker::serve_client(net::Accepted accepted, std::shared_ptr<const proxy::ListenerSettings> settings,
+                                std::shared_ptr<const tls::ServerContext> tls) {
+  const net::Address peer = accepted.peer;
+  const proxy::Limits& limits = settings->limits;
+  const bool behind_proxy = net::contains(settings->proxy_protocol_from, peer);
+  // Behind a PROXY header the peer stands for many clients.
+  const std::uint64_t per_client = behind_proxy ? 0 : limits.connections_per_client;
+  const Code refused = process_.gate.enter(peer, limits.connections, per_client);
+  if (refused != Code::none) {
+    co_await turn_away(std::move(accepted), refused, tls == nullptr);
+    co_return;
+  }
+  counts_.connections_active.add();
+  proxy::Connection client;
+  client.peer = peer;
+  client.local_port = net::local_address(accepted.socket.get()).port();
+  client.scheme = tls == nullptr ? net::Scheme::http : net::Scheme::https;
+  client.listener = settings->name;
+  client.settings = settings;
+  co_await serve_admitted(std::move(accepted), client, tls.get());
+  counts_.connections_active.subtract();
+  process_.gate.leave(peer, per_client);
+}
+
+Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& client, const tls::ServerContext* tls) {
+  const proxy::ListenerSettings& settings = *client.settings;
+  auto made = net::make_socket_transport(accepted.socket.release());
+  if (!made) co_return;
+  auto transport = std::move(*made);
+  if (net::contains(settings.proxy_protocol_from, client.peer)) {
+    auto read = co_await read_proxy_header(*transport, client);
+    if (!read) co_return;
+  }
+  client.trusted = net::contains(runtime_.snapshot->plan().settings().trusted_proxies, client.peer);
+  if (tls != nullptr) {
+    auto plain = std::move(transport);
+    auto secured = co_await tls::accept(std::move(plain), *tls, settings.timeouts.handshake);
+    if (!secured) {
+      counts_.connections_refused[static_cast<std::size_t>(secured.error().code())].add();
+      log::Line(log::Level::debug) << "listener " << settings.name << ": " << client.peer.host() << ": " << secured.error();
+      co_return;
+    }
+    transport = std::move(*secured);
+  }
+  client.tls = transport->tls();
+  http::ServerConnectionSettings bounds;
+  bounds.request_line = settings.limits.request_line;
+  bounds.header_bytes = settings.limits.header_bytes;
+  bounds.header_count = settings.limits.header_count;
+  bounds.requests = settings.limits.requests_per_connection;
+  bounds.header = settings.timeouts.header;
+  bounds.keepalive = settings.timeouts.keepalive;
+  bounds.write = settings.timeouts.write;
+  const std::string alpn = client.tls == nullptr ? std::string() : client.tls->alpn;
+  CancelScope* parent = co_await current_scope();
+  CancelScope scope(parent);
+  auto connection = http::open_server_connection(std::move(transport), alpn, bounds, scope);
+  co_await proxy::serve_connection(*connection, client, runtime_);
+}
+
+Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::Connection& client) {
+  transport.readiness().read_deadline(client.settings->timeouts.header, Code::header_timeout);
+  auto header = co_await net::read_proxy_header(transport);
+  transport.readiness().read_deadline(Duration::zero(), Code::none);
+  if (!header) {
+    counts_.connections_refused[static_cast<std::size_t>(Code::proxy_header_invalid)].add();
+    log::Line(log::Level::warn, "proxy_header_invalid") << "listener " << client.settings->name << ": " << client.peer.host()
+                                                        << ": PROXY header required: " << header.error();
+    co_return header.error();
+  }
+  if (header->relayed) {
+    client.peer = header->source;
+    client.local_port = header->destination.port();
+  }
+  co_return {};
+}
+
+// Over a limit: plain clients are told so, others just find the connection closed, for a handshake is what an attacker would like to cause.
+Task<void> Worker::turn_away(net::Accepted accepted, Code why, bool plain) {
+  counts_.connections_refused[static_cast<std::size_t>(why)].add();
+  log::Line(log::Level::warn, name(why)) << "connection from " << accepted.peer.host() << " refused: " << name(why);
+  if (!plain || turned_away_ >= kLingering) co_return;
+  auto transport = net::make_socket_transport(accepted.socket.release());
+  if (!transport) co_return;
+  ++turned_away_;
+  (*transport)->readiness().read_deadline(kRefusalTime, Code::cancelled);
+  const iovec answer = net::piece_of(kBusy);
+  (*transport)->try_write({&answer, 1});
+  (*transport)->try_shutdown();
+  std::array<char, 1024> waste;
+  for (int reads = 0; reads < 64; ++reads) {
+    auto got = co_await net::read_some(**transport, waste);
+    if (!got || *got == 0) break;
+  }
+  --turned_away_;
+}
+
+void Worker::drain(std::function<void()> done) {
+  loop_->post([this, done = std::move(done)] { begin_drain(done); });
+}
+
+void Worker::begin_drain(std::function<void()> done) {
+  for (auto& [address, active] : listeners_) {
+    close_listener(*active);
+    closing_.push_back(std::move(active));
+  }
+  listeners_.clear();
+  runtime_.draining = true;
+  connections_list_.drain_all();
+  housekeeping_->spawn(wait_drained(std::move(done)));
+}
+
+Task<void> Worker::wait_drained(std::function<void()> done) {
+  while (clients_->size() != 0 || !closing_.empty()) {
+    auto slept = co_await Sleep(Duration(20));
+    if (slept != Code::none) break;
+  }
+  flush_log();
+  done();
+}
+
+void Worker::cut() {
+  loop_->post([this] { clients_->cancel(Code::drain_timeout); });
+}
+
+void Worker::stop() { loop_->stop(); }
+
+void Worker::flush_log() {
+  if (log_batch_ == nullptr) return;
+  log_batch_->flush();
+  log_tick_->arm(kLogFlush);
+}
+
+void Worker::end_streams() { proxy::end_removed_routes(runtime_); }
+
+}  // namespace revproxyd::app

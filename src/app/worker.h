@@ -1,0 +1,117 @@
+#pragma once
+// One thread with its loop, its listeners and everything it serves.
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/gate.h"
+#include "revproxyd/base/log_writer.h"
+#include "revproxyd/base/metrics.h"
+#include "revproxyd/base/task_group.h"
+#include "revproxyd/net/descriptor.h"
+#include "revproxyd/net/listener.h"
+#include "revproxyd/net/loop.h"
+#include "revproxyd/proxy/serve.h"
+#include "revproxyd/tls/context.h"
+
+namespace revproxyd::app {
+
+/// What a worker listens on; `socket` is given for an address that is new to it.
+struct ListenerInstall {
+  std::shared_ptr<const proxy::ListenerSettings> settings;
+  std::shared_ptr<const tls::ServerContext> tls;
+  std::shared_ptr<net::Descriptor> socket;  // shared only because functions that are posted are copied
+};
+
+/// A configuration on its way to a worker.
+struct Installation {
+  std::shared_ptr<const proxy::Plan> plan;
+  std::vector<ListenerInstall> listeners;  // all of them: what is missing is closed
+  Duration streams{0};                     // after it, exchanges of routes that are gone end
+  std::shared_ptr<LogWriter> access_log;   // null: none
+};
+
+/// Shared by the workers of a process.
+struct ProcessState {
+  Gate gate;
+  std::atomic<bool> shedding{false};
+};
+
+class Worker {
+ public:
+  Worker(std::size_t index, ProcessState& process, std::uint64_t seed);
+  /// The thread has been asked to stop() and is joined here.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Called from the supervisor's thread; what they do happens on the worker.
+  /// Calls `done` on the worker when the configuration is in force there.
+  void install(Installation installation, std::function<void()> done);
+  /// No new connections; those that are there finish what is under way. `done` runs on the worker when none is left.
+  void drain(std::function<void()> done);
+  /// Ends what is left at once.
+  void cut();
+  void stop();
+
+  const metrics::WorkerCounts& counts() const noexcept { return counts_; }
+
+ private:
+  struct Active;
+
+  void run();
+  void apply(Installation installation);
+  void open(const ListenerInstall& wanted);
+  void close_listener(Active& active);
+  void accept_rest(Active& active);
+  void sweep_closed();
+  void begin_drain(std::function<void()> done);
+  Task<void> accept_loop(Active& active);
+  Task<void> wait_drained(std::function<void()> done);
+  void start_client(net::Accepted accepted, const Active& active);
+  Task<void> serve_client(net::Accepted accepted, std::shared_ptr<const proxy::ListenerSettings> settings,
+                          std::shared_ptr<const tls::ServerContext> tls);
+  Task<void> serve_admitted(net::Accepted accepted, proxy::Connection& client, const tls::ServerContext* tls);
+  Task<Result<void>> read_proxy_header(net::Transport& transport, proxy::Connection& client);
+  Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
+  void flush_log();
+
+  class Tick final : public Timer {
+   public:
+    Tick(Worker& worker, void (Worker::*call)()) noexcept : worker_(worker), call_(call) {}
+
+   private:
+    void fire() noexcept override { (worker_.*call_)(); }
+    Worker& worker_;
+    void (Worker::*call_)();
+  };
+  void end_streams();
+
+  std::size_t index_;
+  ProcessState& process_;
+  std::uint64_t seed_;
+  metrics::WorkerCounts counts_;
+
+  // Of the worker's thread from here on.
+  std::unique_ptr<net::Loop> loop_;
+  proxy::Runtime runtime_;
+  proxy::ConnectionList connections_list_;
+  std::shared_ptr<LogWriter> log_writer_;
+  std::unique_ptr<LogBatch> log_batch_;
+  std::map<std::string, std::unique_ptr<Active>> listeners_;  // by address as written
+  std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
+  std::unique_ptr<TaskGroup> clients_;
+  std::unique_ptr<TaskGroup> housekeeping_;
+  std::size_t turned_away_ = 0;  // refused connections that linger
+  std::unique_ptr<Tick> log_tick_;
+  std::unique_ptr<Tick> streams_tick_;
+  std::atomic<bool> ready_{false};
+  std::thread thread_;
+};
+
+}  // namespace revproxyd::app

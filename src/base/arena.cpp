@@ -1,0 +1,65 @@
+#include "revproxyd/base/arena.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "revproxyd/base/slab.h"
+
+namespace revproxyd {
+
+namespace {
+constexpr std::size_t kBlockSize = 4096;
+}
+
+Arena::~Arena() {
+  while (blocks_ != nullptr) {
+    Block* block = blocks_;
+    blocks_ = block->next;
+    slab::release(block, block->size);
+  }
+}
+
+void* Arena::allocate(std::size_t size, std::size_t alignment) {
+  const auto at = reinterpret_cast<std::uintptr_t>(cursor_);
+  const std::size_t padding = (alignment - at % alignment) % alignment;
+  if (cursor_ != nullptr && size + padding <= static_cast<std::size_t>(limit_ - cursor_)) {
+    char* result = cursor_ + padding;
+    cursor_ = result + size;
+    return result;
+  }
+  // The header keeps the payload aligned to 16.
+  const std::size_t block_size = std::max(kBlockSize, size + sizeof(Block));
+  auto* block = static_cast<Block*>(slab::allocate(block_size));
+  block->next = blocks_;
+  block->size = block_size;
+  blocks_ = block;
+  char* payload = reinterpret_cast<char*>(block) + sizeof(Block);
+  char* limit = reinterpret_cast<char*>(block) + block_size;
+  // A large single object must not throw away the room left in the current block.
+  if (cursor_ == nullptr || limit - (payload + size) > limit_ - cursor_) {
+    cursor_ = payload + size;
+    limit_ = limit;
+  }
+  return payload;
+}
+
+std::string_view Arena::copy(std::string_view source) {
+  if (source.empty()) return {};
+  char* out = text(source.size());
+  std::memcpy(out, source.data(), source.size());
+  return {out, source.size()};
+}
+
+std::string_view Arena::join(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {
+  const std::size_t size = a.size() + b.size() + c.size() + d.size();
+  char* out = text(size);
+  char* at = out;
+  for (std::string_view part : {a, b, c, d}) {
+    if (!part.empty()) std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
+  return {out, size};
+}
+
+}  // namespace revproxyd

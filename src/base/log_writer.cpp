@@ -1,0 +1,321 @@
+#include "revproxyd/base/log_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log_output.h"
+
+namespace revproxyd {
+
+namespace {
+
+// What one batch is taken to cost beside its bytes, so that many tiny ones are bounded too.
+constexpr std::size_t kBatchCost = 64;
+// While a reader is behind, the writer looks up this often to report the loss.
+constexpr int kBlockedTick_ms = 1000;
+// Beyond its limit flush_and_stop gives a system call in progress so long to return.
+constexpr Duration kStopGrace{100};
+// Lines longer than usual must not leave every worker with a large buffer.
+constexpr std::size_t kKeepCapacity = 64 * 1024;
+
+std::uint64_t count_lines(Bytes lines) noexcept {
+  return static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+}
+
+}  // namespace
+
+// Shared by the callers (all under `mutex`, the counters apart) and the writing thread, which alone touches the last block.
+struct LogWriter::State {
+  State(LogWriterOptions o, LogOutput out, int wake) : options(std::move(o)), wake_fd(wake), output(std::move(out)) {}
+  ~State() { ::close(wake_fd); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void run();
+  void wake() const noexcept;
+  std::vector<std::string> take();
+  void write_batch(std::string& batch);
+  void batch_done(std::size_t cost);
+  bool adopt_output();
+  bool wait_writable();
+  bool expired();
+  void lose(Bytes rest, bool torn, int error);
+  void announce_loss();
+  void announce_recovery();
+
+  const LogWriterOptions options;
+  const int wake_fd;
+  std::atomic<std::uint64_t> dropped{0};
+  std::atomic<std::size_t> pending_size{0};  // written under the mutex
+
+  std::mutex mutex;
+  std::condition_variable progress;  // nothing pending, or ended
+  std::vector<std::string> pending;
+  std::optional<LogOutput> next_output;
+  std::optional<TimePoint> stop_by;
+  bool idle = false;
+  bool ended = false;
+
+  LogOutput output;
+  std::string torn_rest;  // of a line whose front was written before a failure
+  int last_error = 0;
+  std::uint64_t announced = 0;
+  bool trouble_announced = false;
+  std::optional<TimePoint> last_report;
+};
+
+Result<std::unique_ptr<LogWriter>> LogWriter::open(LogWriterOptions options) {
+  auto output = LogOutput::open(options.path);
+  if (!output) return output.error();
+  const int wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake < 0) return Error(Code::system, "cannot make the log writer's event", errno);
+  auto state = std::make_unique<State>(std::move(options), std::move(*output), wake);
+  return std::unique_ptr<LogWriter>(new LogWriter(std::move(state)));
+}
+
+LogWriter::LogWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
+  // Signals are for the main thread; a SIGPIPE of ours would be for nobody.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([state = state_.get()] { state->run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+LogWriter::~LogWriter() {
+  flush_and_stop(Duration{0});
+  // Still inside a system call, on a dead network disk perhaps. Waiting would hang the end of the process: the state is left
+  // to the thread, for good.
+  if (thread_.joinable()) {
+    thread_.detach();
+    ignore(state_.release(), "the detached thread uses it until the process ends");
+  }
+}
+
+bool LogWriter::submit(std::string batch) {
+  if (batch.empty()) return true;
+  const std::size_t cost = batch.size() + kBatchCost;
+  bool taken = false;
+  bool wake = false;
+  {
+    const std::lock_guard lock(state_->mutex);
+    const std::size_t size = state_->pending_size.load(std::memory_order_relaxed);
+    taken = !state_->stop_by && size + cost <= state_->options.pending_bytes;
+    if (taken) {
+      state_->pending.push_back(std::move(batch));
+      state_->pending_size.store(size + cost, std::memory_order_relaxed);
+      wake = std::exchange(state_->idle, false);
+    }
+  }
+  if (wake) state_->wake();
+  if (!taken) state_->dropped.fetch_add(count_lines(batch), std::memory_order_relaxed);
+  return taken;
+}
+
+std::uint64_t LogWriter::dropped_lines() const noexcept { return state_->dropped.load(std::memory_order_relaxed); }
+
+std::size_t LogWriter::pending_bytes() const noexcept { return state_->pending_size.load(std::memory_order_relaxed); }
+
+Result<void> LogWriter::reopen() {
+  auto output = LogOutput::open(state_->options.path);
+  if (!output) return output.error();
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->next_output = std::move(*output);
+  }
+  state_->wake();
+  return {};
+}
+
+bool LogWriter::flush(Duration limit) {
+  std::unique_lock lock(state_->mutex);
+  return state_->progress.wait_for(lock, limit, [this] { return state_->pending_size == 0; });
+}
+
+void LogWriter::flush_and_stop(Duration limit) {
+  if (!thread_.joinable()) return;
+  std::unique_lock lock(state_->mutex);
+  state_->stop_by = Clock::now() + limit;
+  state_->wake();
+  const bool ended = state_->progress.wait_for(lock, limit + kStopGrace, [this] { return state_->ended; });
+  lock.unlock();
+  if (ended) thread_.join();
+}
+
+void LogWriter::State::wake() const noexcept {
+  const std::uint64_t one = 1;
+  ignore(::write(wake_fd, &one, sizeof one), "the event can only be full, and then the thread wakes anyway");
+}
+
+void LogWriter::State::run() {
+  for (;;) {
+    std::vector<std::string> batches = take();
+    if (batches.empty()) break;
+    for (std::string& batch : batches) {
+      const std::size_t cost = batch.size() + kBatchCost;
+      write_batch(batch);
+      batch_done(cost);
+    }
+  }
+  if (!torn_rest.empty()) dropped.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex);
+  ended = true;
+  progress.notify_all();
+}
+
+// Waits for batches; nothing when the writer is to stop and all is taken.
+std::vector<std::string> LogWriter::State::take() {
+  for (;;) {
+    adopt_output();
+    {
+      const std::lock_guard lock(mutex);
+      if (!pending.empty()) return std::exchange(pending, {});
+      if (stop_by) return {};
+      idle = !next_output;
+      if (!idle) continue;
+    }
+    pollfd entry{wake_fd, POLLIN, 0};
+    ::poll(&entry, 1, -1);
+    std::uint64_t count = 0;
+    ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
+  }
+}
+
+void LogWriter::State::batch_done(std::size_t cost) {
+  const std::lock_guard lock(mutex);
+  const std::size_t left = pending_size.load(std::memory_order_relaxed) - cost;
+  pending_size.store(left, std::memory_order_relaxed);
+  if (left == 0) progress.notify_all();
+}
+
+void LogWriter::State::write_batch(std::string& batch) {
+  bool torn = !torn_rest.empty();
+  if (torn) {
+    batch.insert(0, torn_rest);
+    torn_rest.clear();
+  }
+  Bytes rest = batch;
+  while (!rest.empty()) {
+    if (adopt_output() && torn) {
+      // Its front is in the old file; the rest would be no line in the new one.
+      rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+      dropped.fetch_add(1, std::memory_order_relaxed);
+      torn = false;
+      continue;
+    }
+    if (expired()) return lose(rest, torn, 0);
+    const ssize_t size = output.write(output.piece(rest));
+    if (size >= 0) {
+      if (size == 0) return lose(rest, torn, EIO);
+      torn = rest[static_cast<std::size_t>(size) - 1] != '\n';
+      rest.remove_prefix(static_cast<std::size_t>(size));
+    } else if (size == -EAGAIN) {
+      if (!wait_writable()) return lose(rest, torn, 0);
+      announce_loss();
+    } else {
+      return lose(rest, torn, static_cast<int>(-size));
+    }
+  }
+  announce_recovery();
+}
+
+// Goes over to the file that reopen() brought, if it did.
+bool LogWriter::State::adopt_output() {
+  std::optional<LogOutput> next;
+  {
+    const std::lock_guard lock(mutex);
+    next.swap(next_output);
+  }
+  if (!next) return false;
+  output = std::move(*next);
+  if (!torn_rest.empty()) {
+    torn_rest.clear();
+    dropped.fetch_add(1, std::memory_order_relaxed);
+  }
+  return true;
+}
+
+// True when there is a reason to try again; false when the time to stop has come.
+bool LogWriter::State::wait_writable() {
+  int timeout = kBlockedTick_ms;
+  {
+    const std::lock_guard lock(mutex);
+    if (stop_by) {
+      const auto left = std::chrono::ceil<Duration>(*stop_by - Clock::now()).count();
+      if (left <= 0) return false;
+      timeout = static_cast<int>(std::min<std::int64_t>(left, kBlockedTick_ms));
+    }
+  }
+  std::array<pollfd, 2> entries{pollfd{output.fd(), POLLOUT, 0}, pollfd{wake_fd, POLLIN, 0}};
+  ::poll(entries.data(), entries.size(), timeout);
+  std::uint64_t count = 0;
+  if (entries[1].revents != 0) ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
+  return true;
+}
+
+bool LogWriter::State::expired() {
+  const std::lock_guard lock(mutex);
+  return stop_by && Clock::now() >= *stop_by;
+}
+
+// Gives up `rest`, except the rest of a line that is partly written: that one is finished as soon as writing works again.
+void LogWriter::State::lose(Bytes rest, bool torn, int error) {
+  std::uint64_t lines = count_lines(rest);
+  if (torn) {
+    torn_rest = rest.substr(0, std::min(rest.find('\n'), rest.size() - 1) + 1);
+    if (lines != 0) --lines;
+  }
+  dropped.fetch_add(lines, std::memory_order_relaxed);
+  last_error = error;
+  announce_loss();
+}
+
+void LogWriter::State::announce_loss() {
+  const std::uint64_t lost = dropped.load(std::memory_order_relaxed);
+  if (!options.report || (lost == announced && last_error == 0)) return;
+  const TimePoint now = Clock::now();
+  if (last_report && now - *last_report < options.report_interval) return;
+  last_report = now;
+  announced = lost;
+  trouble_announced = true;
+  const std::string why =
+      last_error != 0 ? std::generic_category().message(last_error) : std::string("lines come faster than they are taken");
+  options.report("log " + options.path + ": " + why + "; lines lost so far: " + std::to_string(lost));
+}
+
+void LogWriter::State::announce_recovery() {
+  last_error = 0;
+  if (!std::exchange(trouble_announced, false)) return announce_loss();
+  announced = dropped.load(std::memory_order_relaxed);
+  options.report("log " + options.path + ": writing again; lines lost so far: " + std::to_string(announced));
+}
+
+void LogBatch::append(Bytes line) {
+  lines_.append(line);
+  lines_.append('\n');
+  line_done();
+}
+
+void LogBatch::flush() {
+  if (lines_.empty()) return;
+  // A copy, because the slab's memory belongs to this thread and the writer frees on its own.
+  ignore(writer_.submit(std::string(lines_.held())), "the writer counts what it drops");
+  lines_.clear();
+  if (lines_.capacity() > kKeepCapacity) lines_.release();
+}
+
+}  // namespace revproxyd

@@ -1,0 +1,17 @@
+#pragma once
+// `${env:NAME}`, `${file:/path}` and `${credential:name}` in values.
+
+#include <set>
+#include <string>
+
+#include "revproxyd/config/load_tree.h"
+#include "revproxyd/config/node.h"
+#include "revproxyd/config/report.h"
+
+namespace revproxyd::config {
+
+/// Replaces every ${...} under `node` and marks the scalars that held one. Their texts are added to
+/// `secrets`.
+void expand(Node& node, const ReadLimits& limits, Report& report, std::set<std::string>& secrets);
+
+}  // namespace revproxyd::config

@@ -1,0 +1,216 @@
+#include "revproxyd/config/load_tree.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "config/expand.h"
+#include "config/text_file.h"
+#include "config/yaml.h"
+#include "revproxyd/config/value.h"
+
+namespace revproxyd::config {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What a glob matches, sorted; only the file itself when there is nothing to expand.
+std::vector<std::string> matches(const std::string& pattern) {
+  ::glob_t found{};
+  std::vector<std::string> out;
+  if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0)
+    out.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+bool has_wildcard(std::string_view pattern) {
+  return pattern.find_first_of("*?[") != std::string_view::npos;
+}
+
+/// One file for all its names.
+std::string identity(const std::string& path) {
+  std::error_code ignored;
+  const fs::path whole = fs::weakly_canonical(path, ignored);
+  return ignored ? path : whole.string();
+}
+
+/// Reads a file and what it includes, depth first, and merges section by section.
+class Loader {
+ public:
+  Loader(Report& report, const ReadLimits& limits) : report_(report), limits_(limits) {}
+
+  void file(const std::string& path, const Mark* from) {
+    TextFile read = read_text_file(path, limits_.file_bytes);
+    if (!read.ok) {
+      const std::string message = "cannot read " + path + ": " + read.problem;
+      if (from != nullptr)
+        report_.error(*from, message);
+      else
+        report_.error(message);
+      return;
+    }
+    tree_.files.push_back(path);
+    const std::string id = identity(path);
+    seen_.insert(id);
+    open_.push_back(id);
+    text(std::move(read.text), path, fs::path(path).parent_path());
+    open_.pop_back();
+  }
+
+  void text(std::string text, const std::string& name, const fs::path& directory) {
+    if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+    bytes_ += text.size();
+    const std::uint32_t source = report_.add_source(name, text);
+    if (text.size() > limits_.file_bytes || bytes_ > limits_.total_bytes) {
+      report_.error(Mark{source, 0, 0, 0},
+                    text.size() > limits_.file_bytes
+                        ? "larger than " + size_text(limits_.file_bytes)
+                        : "all files together are larger than " + size_text(limits_.total_bytes));
+      return;
+    }
+    Node root;
+    if (!parse_yaml(text, source, limits_, nodes_, report_, root)) return;
+    expand(root, limits_, report_, tree_.secrets);
+    if (root.kind == Kind::null) return;
+    if (!root.is_map()) {
+      report_.error(root.mark, "expected keys such as 'listeners:' and 'routes:', found " +
+                                   std::string(config::name(root.kind)));
+      return;
+    }
+    Node include;
+    merge(std::move(root), include);
+    includes(include, directory);
+  }
+
+  Tree take() {
+    tree_.root.kind = Kind::map;
+    return std::move(tree_);
+  }
+
+ private:
+  void merge(Node from, Node& include) {
+    for (Entry& entry : from.entries) {
+      if (entry.key == "include") {
+        include = std::move(entry.value);
+        continue;
+      }
+      Entry* section = find(entry.key);
+      if (section == nullptr)
+        tree_.root.entries.push_back(std::move(entry));
+      else
+        merge_section(*section, std::move(entry));
+    }
+  }
+
+  Entry* find(std::string_view key) {
+    for (Entry& entry : tree_.root.entries) {
+      if (entry.key == key) return &entry;
+    }
+    return nullptr;
+  }
+
+  void merge_section(Entry& into, Entry from) {
+    if (into.value.is_list() && from.value.is_list()) {
+      std::move(from.value.items.begin(), from.value.items.end(),
+                std::back_inserter(into.value.items));
+    } else if (into.value.is_map() && from.value.is_map()) {
+      merge_map(into, std::move(from));
+    } else if (from.value.kind == Kind::null) {
+      return;
+    } else if (into.value.kind == Kind::null) {
+      into = std::move(from);
+    } else if (into.key != "version" || into.value.text != from.value.text) {
+      report_.error(from.mark, "'" + from.key + "' is already set at " + report_.place(into.mark));
+    }
+  }
+
+  void merge_map(Entry& into, Entry from) {
+    std::set<std::string_view> known;
+    for (const Entry& entry : into.value.entries) known.insert(entry.key);
+    std::vector<Entry> fresh;
+    for (Entry& entry : from.value.entries) {
+      if (known.count(entry.key) == 0) {
+        fresh.push_back(std::move(entry));
+        continue;
+      }
+      const auto first = std::find_if(into.value.entries.begin(), into.value.entries.end(),
+                                      [&](const Entry& one) { return one.key == entry.key; });
+      report_.error(entry.mark, "'" + entry.key + "' in '" + into.key + "' is already set at " +
+                                    report_.place(first->mark));
+    }
+    std::move(fresh.begin(), fresh.end(), std::back_inserter(into.value.entries));
+  }
+
+  void includes(const Node& include, const fs::path& directory) {
+    if (include.kind == Kind::null) return;
+    if (include.is_scalar()) return one_include(include, directory);
+    if (!include.is_list()) {
+      report_.error(include.mark, "expected a list of files to include");
+      return;
+    }
+    for (const Node& item : include.items) one_include(item, directory);
+  }
+
+  void one_include(const Node& item, const fs::path& directory) {
+    if (!item.is_scalar() || item.text.empty()) {
+      report_.error(item.mark, "expected the path of a file to include");
+      return;
+    }
+    if (open_.size() >= limits_.includes) {
+      report_.error(item.mark,
+                    "included deeper than " + std::to_string(limits_.includes) + " files");
+      return;
+    }
+    const std::string pattern =
+        item.text.front() == '/' ? item.text : (directory / item.text).string();
+    if (!has_wildcard(item.text)) return included(pattern, item.mark);
+    const std::vector<std::string> paths = matches(pattern);
+    if (paths.empty()) report_.warning(item.mark, "no file matches '" + item.text + "'");
+    for (const std::string& path : paths) included(path, item.mark);
+  }
+
+  void included(const std::string& path, const Mark& mark) {
+    const std::string id = identity(path);
+    if (std::find(open_.begin(), open_.end(), id) != open_.end()) {
+      report_.error(mark, path + " includes itself");
+    } else if (seen_.count(id) != 0) {
+      report_.error(mark, path + " is included twice");
+    } else if (tree_.files.size() >= limits_.files) {
+      report_.error(mark, "more than " + std::to_string(limits_.files) + " files");
+    } else {
+      file(path, &mark);
+    }
+  }
+
+  Report& report_;
+  const ReadLimits& limits_;
+  Tree tree_;
+  std::size_t nodes_ = 0;
+  std::size_t bytes_ = 0;
+  std::set<std::string> seen_;
+  std::vector<std::string> open_;  // the chain of files being read
+};
+
+}  // namespace
+
+Tree load_tree(const std::string& path, Report& report, const ReadLimits& limits) {
+  Loader loader(report, limits);
+  loader.file(path, nullptr);
+  return loader.take();
+}
+
+Tree parse_tree(std::string_view text, const std::string& name, Report& report,
+                const ReadLimits& limits) {
+  Loader loader(report, limits);
+  loader.text(std::string(text), name, {});
+  return loader.take();
+}
+
+}  // namespace revproxyd::config

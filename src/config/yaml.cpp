@@ -1,0 +1,242 @@
+#include "config/yaml.h"
+
+#include <algorithm>
+#include <exception>
+#include <istream>
+#include <optional>
+#include <streambuf>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+namespace revproxyd::config {
+
+namespace {
+
+/// Ends the parse when a cap is reached; what to say was reported already.
+class Stop : public std::exception {};
+
+/// A stream over a text that is not copied.
+class View : public std::streambuf {
+ public:
+  explicit View(std::string_view text) {
+    char* begin = const_cast<char*>(text.data());  // the get area is only read
+    setg(begin, begin, begin + text.size());
+  }
+};
+
+std::size_t count_nodes(const Node& node) {
+  std::size_t count = 1;
+  for (const Node& item : node.items) count += count_nodes(item);
+  for (const Entry& entry : node.entries) count += count_nodes(entry.value);
+  return count;
+}
+
+std::size_t depth_of(const Node& node) {
+  std::size_t depth = 0;
+  for (const Node& item : node.items) depth = std::max(depth, depth_of(item));
+  for (const Entry& entry : node.entries) depth = std::max(depth, depth_of(entry.value));
+  return depth + (node.is_list() || node.is_map() ? 1 : 0);
+}
+
+/// Builds the tree from the library's events, so that a hostile file costs no more than the caps
+/// allow.
+class Builder : public YAML::EventHandler {
+ public:
+  Builder(std::uint32_t source, const ReadLimits& limits, std::size_t& nodes, Report& report)
+      : source_(source), limits_(limits), nodes_(nodes), report_(report) {}
+
+  Node take() { return std::move(root_); }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ > 1) stop(place(mark), "a second document; a file holds one");
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Node node;
+    node.mark = place(mark);
+    finish(std::move(node), anchor);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    Node node;
+    node.kind = Kind::scalar;
+    node.quoted = tag == "!";
+    node.mark = place(mark, value.size() + (node.quoted ? 2 : 0));
+    node.text = value;
+    refuse_tag(node.mark, tag);
+    finish(std::move(node), anchor);
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) stop(place(mark), "an alias to something that it is part of");
+    const Anchored& target = found->second;
+    if (target.count > limits_.nodes - std::min(nodes_, limits_.nodes)) stop_at_nodes(place(mark));
+    if (stack_.size() + target.depth > limits_.depth) stop_at_depth(place(mark));
+    nodes_ += target.count - 1;
+    finish(Node(target.node), 0);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(Kind::list, mark, tag, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(Kind::map, mark, tag, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Anchored {
+    Node node;
+    std::size_t count;
+    std::size_t depth;
+  };
+  struct Level {
+    Node node;
+    YAML::anchor_t anchor = 0;
+    std::optional<Entry> entry;            // a key that waits for its value
+    bool dropped = false;                  // the value that comes belongs to a refused key
+    std::unordered_set<std::string> keys;  // of a map
+  };
+
+  Mark place(const YAML::Mark& mark, std::size_t width = 1) const {
+    return {source_, static_cast<std::uint32_t>(std::max(mark.line, 0) + 1),
+            static_cast<std::uint32_t>(std::max(mark.column, 0) + 1),
+            static_cast<std::uint32_t>(width)};
+  }
+  [[noreturn]] void stop(const Mark& mark, std::string message) {
+    report_.error(mark, std::move(message));
+    throw Stop();
+  }
+  [[noreturn]] void stop_at_nodes(const Mark& mark) {
+    stop(mark, "more than " + std::to_string(limits_.nodes) + " values, aliases expanded");
+  }
+  [[noreturn]] void stop_at_depth(const Mark& mark) {
+    stop(mark, "nested deeper than " + std::to_string(limits_.depth) + " levels");
+  }
+  void refuse_tag(const Mark& mark, const std::string& tag) {
+    if (tag.empty() || tag == "?" || tag == "!") return;
+    report_.error(mark, "a YAML tag; types come from the key, tags are not used");
+  }
+
+  void open(Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    if (stack_.size() >= limits_.depth) stop_at_depth(place(mark));
+    Level level;
+    level.node.kind = kind;
+    level.node.mark = place(mark);
+    level.anchor = anchor;
+    refuse_tag(level.node.mark, tag);
+    if (!stack_.empty() && stack_.back().node.is_map() && !stack_.back().entry)
+      stop(level.node.mark, "a list or map as a key; keys are words");
+    stack_.push_back(std::move(level));
+  }
+  void close() {
+    Level level = std::move(stack_.back());
+    stack_.pop_back();
+    finish(std::move(level.node), level.anchor);
+  }
+
+  void finish(Node node, YAML::anchor_t anchor) {
+    if (++nodes_ > limits_.nodes) stop_at_nodes(node.mark);
+    if (anchor != 0) remember(node, anchor);
+    if (stack_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Level& level = stack_.back();
+    if (level.node.is_list()) {
+      level.node.items.push_back(std::move(node));
+    } else if (!level.entry) {
+      take_key(level, node);
+    } else {
+      level.entry->value = std::move(node);
+      if (!level.dropped) level.node.entries.push_back(std::move(*level.entry));
+      level.entry.reset();
+    }
+  }
+  /// An anchor keeps a copy; copies count as values, so that many anchors around one another stay
+  /// within the cap.
+  void remember(const Node& node, YAML::anchor_t anchor) {
+    const std::size_t count = count_nodes(node);
+    if (count > limits_.nodes - std::min(nodes_, limits_.nodes)) stop_at_nodes(node.mark);
+    nodes_ += count;
+    anchors_[anchor] = {node, count, depth_of(node)};
+  }
+  void take_key(Level& level, Node& node) {
+    level.dropped = true;
+    level.entry.emplace();
+    level.entry->mark = node.mark;
+    if (!node.is_scalar()) {
+      report_.error(node.mark, "a key that is no word");
+      return;
+    }
+    level.entry->key = std::move(node.text);
+    const std::string& key = level.entry->key;
+    if (key == "<<" && !node.quoted) {
+      report_.error(node.mark, "merge keys are not supported",
+                    "repeat the keys, or alias a whole value");
+    } else if (key.find("${") != std::string::npos) {
+      report_.error(node.mark, "${...} is expanded in values only, never in keys");
+    } else if (!level.keys.insert(key).second) {
+      report_.error(node.mark, "duplicate key '" + key + "'");
+    } else {
+      level.dropped = false;
+    }
+  }
+
+  std::uint32_t source_;
+  const ReadLimits& limits_;
+  std::size_t& nodes_;
+  Report& report_;
+  std::size_t documents_ = 0;
+  Node root_;
+  std::vector<Level> stack_;
+  std::unordered_map<YAML::anchor_t, Anchored> anchors_;
+};
+
+/// The library queues the tokens of an unfinished `[[[[` before it calls anyone: bound them before
+/// it sees the text.
+bool check_brackets(std::string_view text, std::uint32_t source, const ReadLimits& limits,
+                    Report& report) {
+  const auto brackets =
+      std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{'; });
+  if (static_cast<std::size_t>(brackets) <= limits.nodes) return true;
+  report.error(Mark{source, 0, 0, 0}, "more than " + std::to_string(limits.nodes) + " brackets");
+  return false;
+}
+
+}  // namespace
+
+bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& limits,
+                std::size_t& nodes, Report& report, Node& out) {
+  if (!check_text(text, source, report) || !check_brackets(text, source, limits, report))
+    return false;
+  View view(text);
+  std::istream stream(&view);
+  Builder builder(source, limits, nodes, report);
+  try {
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(builder)) {
+    }
+  } catch (const Stop&) {
+    return false;
+  } catch (const YAML::Exception& failure) {
+    const YAML::Mark& mark = failure.mark;
+    const bool placed = mark.line >= 0 && mark.column >= 0;
+    const Mark place{source, placed ? static_cast<std::uint32_t>(mark.line + 1) : 0,
+                     placed ? static_cast<std::uint32_t>(mark.column + 1) : 0, 1};
+    report.error(place, "not valid YAML: " + failure.msg);
+    return false;
+  }
+  out = builder.take();
+  return true;
+}
+
+}  // namespace revproxyd::config

@@ -1,0 +1,186 @@
+#include "revproxyd/filters/settings.h"
+
+#include <set>
+
+#include <re2/re2.h>
+
+#include "revproxyd/base/ascii.h"
+#include "revproxyd/config/record.h"
+#include "revproxyd/config/scalars.h"
+#include "revproxyd/filters/settings_types.h"
+
+namespace revproxyd::filters {
+
+namespace {
+
+using config::Node;
+using config::Reader;
+using config::Record;
+using config::Value;
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+config::Type<FieldEdits> field_edits() {
+  return Record<FieldEdits>()
+      .field("set", &FieldEdits::set,
+             config::named(config::field_name(), config::field_value(), "headers"),
+             "Fields that get this value and no other.")
+      .field("add", &FieldEdits::add, fields(), "Fields that are added to those that are there.")
+      .field("remove", &FieldEdits::remove,
+             config::list(config::field_name(), {"header names", true}), "Fields that go.")
+      .check([](Reader& reader, const Node& node, FieldEdits& edits) {
+        std::set<std::string> seen;
+        bool good = true;
+        for (const auto& pair : edits.set) {
+          if (!seen.insert(ascii::lower(pair.first)).second)
+            good = reader.error(*node.find("set"),
+                                "'" + pair.first + "' is set twice; case does not matter");
+        }
+        return good;
+      })
+      .type();
+}
+
+bool names_host(const FieldEdits& edits) {
+  for (const Pairs* pairs : {&edits.set, &edits.add}) {
+    for (const auto& pair : *pairs) {
+      if (ascii::iequals(pair.first, "host")) return true;
+    }
+  }
+  for (const std::string& name : edits.remove) {
+    if (ascii::iequals(name, "host")) return true;
+  }
+  return false;
+}
+
+std::set<std::string> names(const FieldEdits& edits) {
+  std::set<std::string> out;
+  for (const auto& pair : edits.set) out.insert(ascii::lower(pair.first));
+  for (const auto& pair : edits.add) out.insert(ascii::lower(pair.first));
+  for (const std::string& name : edits.remove) out.insert(ascii::lower(name));
+  return out;
+}
+
+FieldEdits merged(const FieldEdits& global, const FieldEdits& own) {
+  const std::set<std::string> taken = names(own);
+  const auto free = [&](const std::string& name) { return taken.count(ascii::lower(name)) == 0; };
+  FieldEdits out;
+  for (const auto& pair : global.set) {
+    if (free(pair.first)) out.set.push_back(pair);
+  }
+  for (const auto& pair : global.add) {
+    if (free(pair.first)) out.add.push_back(pair);
+  }
+  for (const std::string& name : global.remove) {
+    if (free(name)) out.remove.push_back(name);
+  }
+  out.set.insert(out.set.end(), own.set.begin(), own.set.end());
+  out.add.insert(out.add.end(), own.add.begin(), own.add.end());
+  out.remove.insert(out.remove.end(), own.remove.begin(), own.remove.end());
+  return out;
+}
+
+/// RE2 takes \1 to \9 and \\ in a replacement; everything else behind a backslash would be an error
+/// for each request.
+std::string replacement_problem(const RewriteSettings& rewrite) {
+  const re2::RE2 regex(rewrite.regex, re2::RE2::Quiet);
+  std::string problem;
+  return regex.ok() && !regex.CheckRewriteString(rewrite.to, &problem) ? problem : std::string();
+}
+
+}  // namespace
+
+std::string regex_problem(const std::string& regex) {
+  re2::RE2::Options options(re2::RE2::Quiet);
+  options.set_max_mem(8 << 20);
+  const re2::RE2 compiled(regex, options);
+  return compiled.ok() ? std::string() : compiled.error();
+}
+
+config::Type<Pairs> fields() {
+  const config::Type<std::string> name = config::field_name();
+  const auto values = config::list(config::field_value(), {"header values", true});
+  const auto map = config::named(name, values, "headers");
+  config::Type<Pairs> type;
+  type.schema = map.schema;
+  type.read = [map](Reader& reader, const Node& node, Pairs& out) {
+    std::vector<std::pair<std::string, std::vector<std::string>>> read;
+    if (!map.read(reader, node, read)) return false;
+    out.clear();
+    for (const auto& [field, texts] : read) {
+      for (const std::string& text : texts) out.emplace_back(field, text);
+    }
+    return true;
+  };
+  type.write = [](const Pairs& pairs) {
+    std::vector<std::pair<std::string, Value>> grouped;
+    for (const auto& [field, text] : pairs) {
+      auto at = grouped.begin();
+      while (at != grouped.end() && at->first != field) ++at;
+      if (at == grouped.end()) at = grouped.insert(at, {field, Value::list()});
+      at->second.items.push_back(Value::of_text(text));
+    }
+    return Value::map(std::move(grouped));
+  };
+  return type;
+}
+
+config::Type<HeadersSettings> headers_settings() {
+  return Record<HeadersSettings>()
+      .field("request", &HeadersSettings::request, field_edits(), "Edits of what the server gets.")
+      .field("response", &HeadersSettings::response, field_edits(),
+             "Edits of what the client gets.")
+      .later({"preset"})
+      .check([](Reader& reader, const Node& node, HeadersSettings& headers) {
+        if (!names_host(headers.request)) return true;
+        return reader.error(*node.find("request"), "'Host' is not edited here", "use host_header");
+      })
+      .type();
+}
+
+config::Type<std::string> path_prefix() {
+  return config::checked<std::string>(config::text("a path"), [](Reader& reader, const Node& node,
+                                                                 const std::string& path) {
+    std::string hint;
+    if (path.front() != '/')
+      hint = "it begins with '/'";
+    else if (path.back() == '/')
+      hint = "write it without the last '/'";
+    else if (path.find_first_of("?#* ") != std::string::npos)
+      hint = "no blank and none of ? # * may be in it";
+    else if (path.find("//") != std::string::npos || path.find("/./") != std::string::npos ||
+             path.find("/..") != std::string::npos)
+      hint = "it is normalised: no '//' and no dot segments";
+    for (char c : path) {
+      if (static_cast<unsigned char>(c) >= 0x7F) hint = "encode letters beyond ASCII";
+    }
+    return hint.empty() || reader.error(node, Reader::shown(node) + " is not the prefix of a path",
+                                        std::move(hint));
+  });
+}
+
+config::Type<RewriteSettings> rewrite_settings() {
+  return Record<RewriteSettings>()
+      .field("regex", &RewriteSettings::regex, config::text("a regular expression"),
+             "RE2, searched in the normalised path.")
+      .required()
+      .field("to", &RewriteSettings::to, config::text("a path"),
+             "What replaces the match; \\1 to \\9 are groups.")
+      .required()
+      .check([](Reader& reader, const Node& node, RewriteSettings& rewrite) {
+        if (const std::string problem = regex_problem(rewrite.regex); !problem.empty())
+          return reader.error(*node.find("regex"), "invalid regular expression: " + problem);
+        if (const std::string problem = replacement_problem(rewrite); !problem.empty())
+          return reader.error(*node.find("to"), "invalid replacement: " + problem);
+        return true;
+      })
+      .type();
+}
+
+HeadersSettings merged(const HeadersSettings& global, const HeadersSettings& own) {
+  HeadersSettings out;
+  out.request = merged(global.request, own.request);
+  out.response = merged(global.response, own.response);
+  return out;
+}
+
+}  // namespace revproxyd::filters

@@ -1,0 +1,270 @@
+#include "revproxyd/http/fields.h"
+
+#include <array>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+#include "revproxyd/base/ascii.h"
+
+namespace revproxyd::http {
+
+namespace {
+
+constexpr std::array<std::string_view, kFieldNameCount> kNames = {
+    "",
+    "Accept",
+    "Accept-Encoding",
+    "Age",
+    "Alt-Svc",
+    "Authorization",
+    "Cache-Control",
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Cookie",
+    "Date",
+    "ETag",
+    "Expect",
+    "Expires",
+    "Forwarded",
+    "Host",
+    "HTTP2-Settings",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Keep-Alive",
+    "Last-Modified",
+    "Location",
+    "Max-Forwards",
+    "Origin",
+    "Pragma",
+    "Proxy",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "Proxy-Status",
+    "Range",
+    "Referer",
+    "Retry-After",
+    "Server",
+    "Set-Cookie",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+    "User-Agent",
+    "Vary",
+    "Via",
+    "WWW-Authenticate",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "X-Request-Id",
+};
+
+// A perfect hash over the length and four characters. The multiplier is searched for by the
+// compiler, so that a name added to the list above needs no work here.
+constexpr std::size_t kShortest = 2;
+constexpr std::size_t kLongest = 19;
+constexpr unsigned kSlotBits = 9;
+constexpr std::size_t kSlots = std::size_t{1} << kSlotBits;
+
+// Bit 0x20 folds case; what else it folds together is told apart by the comparison that follows.
+constexpr std::uint64_t fold(char c) noexcept { return static_cast<unsigned char>(c) | 0x20U; }
+
+constexpr std::uint64_t key_of(std::string_view text) noexcept {
+  const std::size_t size = text.size();
+  return fold(text[0]) | fold(text[size - 1]) << 8 | fold(text[size - 2]) << 16 |
+         fold(text[size / 2]) << 24 | static_cast<std::uint64_t>(size) << 32;
+}
+
+constexpr std::size_t slot_of(std::uint64_t key, std::uint64_t multiplier) noexcept {
+  return static_cast<std::size_t>((key * multiplier) >> (64 - kSlotBits));
+}
+
+constexpr bool separates(std::uint64_t multiplier) noexcept {
+  std::array<bool, kSlots> taken{};
+  for (std::size_t i = 1; i < kNames.size(); ++i) {
+    bool& slot = taken[slot_of(key_of(kNames[i]), multiplier)];
+    if (slot) return false;
+    slot = true;
+  }
+  return true;
+}
+
+constexpr std::uint64_t find_multiplier() noexcept {
+  std::uint64_t candidate = 0x9E3779B97F4A7C15;
+  while (!separates(candidate)) candidate = candidate * 6364136223846793005 + 1442695040888963407;
+  return candidate;
+}
+
+constexpr std::uint64_t kMultiplier = find_multiplier();
+
+struct Tables {
+  std::array<std::uint8_t, kSlots> slots{};
+  std::array<std::array<char, kLongest>, kFieldNameCount> lower{};
+};
+
+constexpr Tables make_tables() noexcept {
+  Tables tables;
+  for (std::size_t i = 1; i < kNames.size(); ++i) {
+    tables.slots[slot_of(key_of(kNames[i]), kMultiplier)] = static_cast<std::uint8_t>(i);
+    for (std::size_t at = 0; at < kNames[i].size(); ++at)
+      tables.lower[i][at] = ascii::to_lower(kNames[i][at]);
+  }
+  return tables;
+}
+
+constexpr Tables kTables = make_tables();
+
+constexpr bool lengths_hold() noexcept {
+  for (std::size_t i = 1; i < kNames.size(); ++i) {
+    if (kNames[i].size() < kShortest || kNames[i].size() > kLongest) return false;
+  }
+  return true;
+}
+static_assert(lengths_hold());
+
+bool same_name(const Field& field, std::string_view name) noexcept {
+  return field.known == FieldName::unknown && ascii::iequals(field.name, name);
+}
+
+}  // namespace
+
+std::string_view name(FieldName field) noexcept { return kNames[static_cast<std::size_t>(field)]; }
+
+FieldName lookup(std::string_view text) noexcept {
+  if (text.size() < kShortest || text.size() > kLongest) return FieldName::unknown;
+  const std::size_t index = kTables.slots[slot_of(key_of(text), kMultiplier)];
+  const std::string_view canonical = kNames[index];
+  if (canonical.size() != text.size()) return FieldName::unknown;
+  // Nearly every peer sends one of these two spellings.
+  const bool same = std::memcmp(text.data(), canonical.data(), text.size()) == 0 ||
+                    std::memcmp(text.data(), kTables.lower[index].data(), text.size()) == 0 ||
+                    ascii::iequals(text, canonical);
+  return same ? static_cast<FieldName>(index) : FieldName::unknown;
+}
+
+Fields::Fields(Fields&& other) noexcept
+    : arena_(other.arena_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      capacity_(std::exchange(other.capacity_, 0)),
+      present_(std::exchange(other.present_, 0)) {}
+
+Fields& Fields::operator=(Fields&& other) noexcept {
+  if (this == &other) return *this;
+  arena_ = other.arena_;
+  data_ = std::exchange(other.data_, nullptr);
+  size_ = std::exchange(other.size_, 0);
+  capacity_ = std::exchange(other.capacity_, 0);
+  present_ = std::exchange(other.present_, 0);
+  return *this;
+}
+
+const Field* Fields::find(FieldName field) const noexcept {
+  if (!has(field)) return nullptr;
+  for (const Field& candidate : *this) {
+    if (candidate.known == field) return &candidate;
+  }
+  return nullptr;
+}
+
+const Field* Fields::find(std::string_view name) const noexcept {
+  if (const FieldName known = lookup(name); known != FieldName::unknown) return find(known);
+  for (const Field& candidate : *this) {
+    if (same_name(candidate, name)) return &candidate;
+  }
+  return nullptr;
+}
+
+std::string_view Fields::get(FieldName field) const noexcept {
+  const Field* found = find(field);
+  return found == nullptr ? std::string_view{} : found->value;
+}
+
+std::string_view Fields::get(std::string_view name) const noexcept {
+  const Field* found = find(name);
+  return found == nullptr ? std::string_view{} : found->value;
+}
+
+std::size_t Fields::count(FieldName field) const noexcept {
+  if (!has(field)) return 0;
+  std::size_t count = 0;
+  for (const Field& candidate : *this) count += candidate.known == field ? 1 : 0;
+  return count;
+}
+
+void Fields::append(Field field) {
+  if (size_ == capacity_) grow();
+  data_[size_++] = field;
+  if (field.known != FieldName::unknown) present_ |= bit(field.known);
+}
+
+void Fields::set(FieldName field, std::string_view value) {
+  assert(field != FieldName::unknown);
+  bool placed = false;
+  if (has(field)) {
+    remove_if([&](const Field& candidate) {
+      if (candidate.known != field) return false;
+      if (placed) return true;
+      placed = true;
+      // The list is ours to change; only the predicate sees it as const.
+      data_[&candidate - data_] = {http::name(field), value, field};
+      return false;
+    });
+  }
+  if (!placed) add(field, value);
+}
+
+void Fields::set(std::string_view name, std::string_view value) {
+  if (const FieldName known = lookup(name); known != FieldName::unknown) return set(known, value);
+  bool placed = false;
+  remove_if([&](const Field& candidate) {
+    if (!same_name(candidate, name)) return false;
+    if (placed) return true;
+    placed = true;
+    data_[&candidate - data_] = {name, value, FieldName::unknown};
+    return false;
+  });
+  if (!placed) append({name, value, FieldName::unknown});
+}
+
+std::size_t Fields::remove(FieldName field) noexcept {
+  if (!has(field)) return 0;
+  return remove_if([field](const Field& candidate) { return candidate.known == field; });
+}
+
+std::size_t Fields::remove(std::string_view name) noexcept {
+  if (const FieldName known = lookup(name); known != FieldName::unknown) return remove(known);
+  return remove_if([name](const Field& candidate) { return same_name(candidate, name); });
+}
+
+Fields Fields::clone_into(Arena& arena) const {
+  Fields copy(arena);
+  for (const Field& field : *this) {
+    const std::string_view spelling =
+        field.name.data() == http::name(field.known).data() ? field.name : arena.copy(field.name);
+    copy.append({spelling, arena.copy(field.value), field.known});
+  }
+  return copy;
+}
+
+void Fields::grow() {
+  static_assert(std::is_trivially_copyable_v<Field>);
+  constexpr std::uint32_t kFirst = 16;
+  const std::uint32_t capacity = capacity_ == 0 ? kFirst : capacity_ * 2;
+  auto* data = static_cast<Field*>(arena_->allocate(capacity * sizeof(Field), alignof(Field)));
+  if (size_ != 0) std::memcpy(static_cast<void*>(data), data_, size_ * sizeof(Field));
+  data_ = data;
+  capacity_ = capacity;
+}
+
+}  // namespace revproxyd::http

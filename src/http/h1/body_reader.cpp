@@ -1,0 +1,156 @@
+#include "http/h1/body_reader.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "revproxyd/base/limits.h"
+
+namespace revproxyd::http::h1 {
+
+namespace {
+
+Side side_of(Kind kind) noexcept { return kind == Kind::request ? Side::downstream : Side::upstream; }
+
+}  // namespace
+
+BodyReader::BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind, const HeadLimits& limits)
+    : transport_(transport),
+      input_(input),
+      length_(length),
+      kind_(kind),
+      done_(length.framing == Framing::none || (length.framing == Framing::length && length.bytes == 0)) {
+  if (length.framing == Framing::chunked) decoder_.emplace(kind, limits);
+}
+
+Task<Result<Piece>> BodyReader::read() {
+  release_view();
+  auto fair = co_await Fair{};
+  if (fair != Code::none) co_return Error(fair, side_of(kind_));
+  if (done_) co_return Piece({}, true);
+  for (;;) {
+    auto taken = take();
+    if (!taken) co_return taken.error();
+    if (taken->has_value()) co_return count(**taken);
+    auto got = co_await fill();
+    if (!got) co_return got.error().at(side_of(kind_));
+    if (*got == 0) co_return at_end();
+  }
+}
+
+bool BodyReader::ready() const noexcept {
+  if (done_ || input_.size() > viewed_) return true;
+  const auto& readiness = const_cast<net::Transport&>(transport_).readiness();  // NOLINT: a query
+  return readiness.readable || readiness.hangup || transport_.pending();
+}
+
+std::optional<std::uint64_t> BodyReader::left() const noexcept {
+  if (done_) return 0;
+  if (length_.framing == Framing::length) return length_.bytes;
+  return std::nullopt;
+}
+
+Result<std::optional<Piece>> BodyReader::take() {
+  switch (length_.framing) {
+    case Framing::none: done_ = true; return std::optional<Piece>(Piece({}, true));
+    case Framing::length: return take_length();
+    case Framing::chunked: return take_chunked();
+    case Framing::until_close:
+    case Framing::tunnel: return take_rest();
+  }
+  return Error(Code::internal, "unknown framing");
+}
+
+Result<std::optional<Piece>> BodyReader::take_length() {
+  if (input_.empty()) return std::optional<Piece>();
+  const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(length_.bytes, input_.size()));
+  length_.bytes -= size;
+  viewed_ = size;
+  done_ = length_.bytes == 0;
+  return std::optional<Piece>(Piece(input_.held().substr(0, size), done_));
+}
+
+Result<std::optional<Piece>> BodyReader::take_rest() {
+  if (input_.empty()) return std::optional<Piece>();
+  viewed_ = input_.size();
+  return std::optional<Piece>(Piece(input_.held(), false));
+}
+
+// The decoder takes what frames a run together with it, so a last chunk that has already come makes its piece the last one.
+Result<std::optional<Piece>> BodyReader::take_chunked() {
+  while (!input_.empty()) {
+    auto step = decoder_->step(input_.held());
+    if (!step) return step.error();
+    if (step->data.empty() && !decoder_->done()) {
+      input_.consume(step->consumed);
+      continue;
+    }
+    viewed_ = step->consumed;
+    if (decoder_->done()) {
+      if (auto ended = end_chunked(); !ended) return ended.error();
+    }
+    return std::optional<Piece>(Piece(step->data, done_));
+  }
+  return std::optional<Piece>();
+}
+
+Result<void> BodyReader::end_chunked() {
+  if (arena_ != nullptr) {
+    trailers_.emplace(*arena_);
+    if (auto taken = decoder_->take_trailers(*trailers_); !taken) return taken.error();
+    if (trailers_->empty()) trailers_.reset();
+  }
+  // Only now: a message whose trailers are refused has not ended well.
+  done_ = true;
+  return {};
+}
+
+Result<Piece> BodyReader::count(Piece piece) {
+  received_ += piece.bytes.size();
+  if (rules_.max_bytes != 0 && received_ > rules_.max_bytes) {
+    return Error(Code::body_too_large, side_of(kind_), "body exceeds max_body");
+  }
+  return piece;
+}
+
+Result<Piece> BodyReader::at_end() {
+  if (length_.framing == Framing::until_close || length_.framing == Framing::tunnel) {
+    done_ = true;
+    return Piece({}, true);
+  }
+  if (kind_ == Kind::request) return Error(Code::client_gone, Side::downstream, "client closed within the body");
+  return Error(Code::end_of_stream, Side::upstream, "closed within the body");
+}
+
+std::size_t BodyReader::next_read_size() const noexcept {
+  if (length_.framing == Framing::length) {
+    return static_cast<std::size_t>(std::clamp<std::uint64_t>(length_.bytes, 1024, limits::kStreamRead));
+  }
+  return received_ < limits::kStreamRead ? limits::kGather : limits::kStreamRead;
+}
+
+Task<Result<std::size_t>> BodyReader::fill() {
+  input_.reserve(next_read_size());
+  auto& readiness = transport_.readiness();
+  for (;;) {
+    const net::IoResult result = transport_.try_read(input_.room());
+    if (result.status == net::IoStatus::done) {
+      input_.commit(result.bytes);
+      co_return result.bytes;
+    }
+    if (result.status == net::IoStatus::end) co_return std::size_t{0};
+    if (result.status == net::IoStatus::failed) co_return result.error;
+    const TimePoint begun = loop_now();
+    readiness.read_deadline(rules_.stall, rules_.stall_code);
+    const net::Want want = result.want();
+    auto code = co_await readiness.wait(want);
+    readiness.read_deadline(Duration::zero(), Code::none);
+    if (code != Code::none) co_return Error(code, side_of(kind_), "wait for the body ended");
+    waited_ += std::chrono::duration_cast<Duration>(loop_now() - begun);
+    if (rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
+        received_ * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count())) {
+      co_return Error(Code::body_too_slow, side_of(kind_), "body comes slower than min_rate");
+    }
+  }
+}
+
+}  // namespace revproxyd::http::h1

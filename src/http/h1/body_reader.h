@@ -1,0 +1,71 @@
+#pragma once
+// Pulls an HTTP/1 body out of a connection: the same for requests and responses.
+
+#include <cstdint>
+#include <optional>
+
+#include "http/h1/chunked.h"
+#include "revproxyd/base/buffer.h"
+#include "revproxyd/http/body.h"
+#include "revproxyd/http/head.h"
+#include "revproxyd/net/transport.h"
+
+namespace revproxyd::http::h1 {
+
+/// Reads from `input` first and then from the transport into it; views handed out point into `input` and die at the next read().
+/// What lies behind the body's end stays in `input`.
+class BodyReader final : public Body {
+ public:
+  BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind, const HeadLimits& limits);
+
+  void set_rules(const BodyRules& rules) noexcept { rules_ = rules; }
+  /// Where trailers may be kept; without it they are dropped.
+  void keep_trailers_in(Arena* arena) noexcept { arena_ = arena; }
+  /// From now on every byte is the body's, until the peer ends (after 101).
+  void become_tunnel() noexcept {
+    length_.framing = Framing::tunnel;
+    done_ = false;
+  }
+
+  Task<Result<Piece>> read() override;
+  bool ready() const noexcept override;
+  const Fields* trailers() const noexcept override { return trailers_ ? &*trailers_ : nullptr; }
+
+  /// The last piece is no longer looked at: its bytes leave `input`.
+  void release_view() noexcept {
+    input_.consume(viewed_);
+    viewed_ = 0;
+  }
+  /// The end of the message has been read.
+  bool done() const noexcept { return done_; }
+  /// Bytes still to come when that is known.
+  std::optional<std::uint64_t> left() const noexcept;
+  /// Body bytes handed out so far.
+  std::uint64_t received() const noexcept { return received_; }
+
+ private:
+  Result<std::optional<Piece>> take();  // a piece out of `input`, or nothing when more input is needed
+  Result<std::optional<Piece>> take_length();
+  Result<std::optional<Piece>> take_chunked();
+  Result<std::optional<Piece>> take_rest();
+  Result<Piece> count(Piece piece);
+  Result<void> end_chunked();
+  Result<Piece> at_end();
+  Task<Result<std::size_t>> fill();
+  std::size_t next_read_size() const noexcept;
+
+  net::Transport& transport_;
+  Buffer& input_;
+  BodyLength length_;
+  Kind kind_;
+  BodyRules rules_;
+  std::optional<ChunkedDecoder> decoder_;  // with chunked framing
+  std::optional<Fields> trailers_;
+  Arena* arena_ = nullptr;
+  std::size_t viewed_ = 0;  // bytes at the front of `input` that the last piece views
+  std::uint64_t received_ = 0;
+  Duration waited_{0};
+  bool done_ = false;
+};
+
+}  // namespace revproxyd::http::h1

@@ -1,0 +1,150 @@
+#include "http/h1/client_connection.h"
+
+#include "http/h1/serializer.h"
+#include "revproxyd/base/limits.h"
+#include "revproxyd/http/status.h"
+
+namespace revproxyd::http::h1 {
+
+namespace {
+
+// The status line has the request line's usual bound; the rest is the operator's.
+HeadLimits head_limits(const ClientConnectionSettings& settings) noexcept {
+  HeadLimits limits;
+  limits.header_bytes = settings.response_header_bytes;
+  limits.header_count = 1000;
+  return limits;
+}
+
+}  // namespace
+
+ClientConnection::ClientConnection(std::unique_ptr<net::Transport> transport, const ClientConnectionSettings& settings,
+                                   Owner& owner)
+    : transport_(std::move(transport)),
+      owner_(owner),
+      limits_(head_limits(settings)),
+      writer_(*transport_, Side::upstream) {
+  writer_.set_rules({settings.write, Code::idle_timeout, 0});
+}
+
+ClientConnection::~ClientConnection() { transport_->readiness().watch(nullptr); }
+
+std::unique_ptr<http::ClientStream> ClientConnection::open_stream() {
+  transport_->readiness().watch(nullptr);
+  ++served_;
+  auto stream = std::make_unique<ClientStream>(*this);
+  stream_ = stream.get();
+  return stream;
+}
+
+bool ClientConnection::alive() noexcept {
+  auto& readiness = transport_->readiness();
+  if (usable_ && (readiness.readable || readiness.hangup || transport_->pending())) {
+    char byte = 0;
+    const net::IoResult result = transport_->try_read({&byte, 1});
+    usable_ = result.status == net::IoStatus::want_read;
+  }
+  return usable_;
+}
+
+void ClientConnection::stream_ended(bool reusable) noexcept {
+  stream_ = nullptr;
+  usable_ = usable_ && reusable && in_.empty();
+  in_.release();
+  out_.release();
+  transport_->readiness().read_deadline(Duration::zero(), Code::none);
+  if (usable_) transport_->readiness().watch(this);
+  owner_.on_stream_closed(*this);
+}
+
+ClientStream::ClientStream(ClientConnection& connection) noexcept
+    : connection_(connection),
+      scanner_(Kind::response, connection.limits_),
+      message_(connection.out_, connection.writer_) {
+  connection.writer_.restart();
+}
+
+ClientStream::~ClientStream() {
+  if (reader_) reader_->release_view();
+  const bool reusable = !reset_ && keep_alive_ && message_.complete() && reader_ && reader_->done();
+  connection_.stream_ended(reusable);
+}
+
+void ClientStream::stage_head(const RequestHead& head, std::string_view target, std::string_view host) {
+  method_ = head.method;
+  upgrade_ = !head.upgrade.empty();
+  write_request(head, target, host, head.upgrade.empty() ? "" : "upgrade", connection_.out_);
+  message_.begin(head.length);
+}
+
+Task<Result<void>> ClientStream::send_body(Piece piece) {
+  request_started_ = true;
+  return message_.send(piece);
+}
+
+Task<Result<void>> ClientStream::flush() {
+  request_started_ = true;
+  return message_.flush();
+}
+
+Task<Result<void>> ClientStream::finish(const Fields& trailers) { return message_.finish(trailers); }
+
+void ClientStream::await_response(Duration limit) noexcept {
+  // Interim responses do not end the wait.
+  if (reader_) return;
+  connection_.transport_->readiness().read_deadline(limit, Code::first_byte_timeout);
+}
+
+Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
+  scanner_.reset();
+  auto size = co_await receive_head();
+  if (!size) co_return size.error().at(Side::upstream);
+  auto head = parse(*size, arena);
+  if (!head) co_return head.error().at(Side::upstream);
+  co_return std::move(head);
+}
+
+Task<Result<std::size_t>> ClientStream::receive_head() {
+  Buffer& in = connection_.in_;
+  for (;;) {
+    auto size = scanner_.scan(in.held());
+    if (!size && size.error().code() == Code::header_too_large) co_return Error(Code::response_header_too_large);
+    if (!size) co_return size.error();
+    if (*size != 0) co_return *size;
+    in.reserve(in.empty() ? limits::kFirstRead : in.size());
+    auto got = co_await net::read_some(*connection_.transport_, in.room());
+    if (!got) co_return got.error();
+    if (*got == 0 && !response_started_) co_return Error(Code::end_of_stream, "closed before a response");
+    if (*got == 0) co_return Error(Code::end_of_stream, "closed within the response head");
+    response_started_ = true;
+    in.commit(*got);
+  }
+}
+
+Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
+  Buffer& in = connection_.in_;
+  const Bytes block = arena.copy(in.held().substr(scanner_.skipped(), size - scanner_.skipped()));
+  in.consume(size);
+  auto head = parse_response(block, method_, arena, connection_.limits_);
+  if (!head) return head;
+  if (head->status == 101 && !upgrade_) return Error(Code::malformed_response, "101 without a request for it");
+  if (is_interim(head->status)) {
+    if (++interim_ > limits::kInterimResponses) return Error(Code::malformed_response, "too many interim responses");
+    return head;
+  }
+  connection_.transport_->readiness().read_deadline(Duration::zero(), Code::none);
+  keep_alive_ = head->keep_alive;
+  reader_.emplace(*connection_.transport_, in, head->length, Kind::response, connection_.limits_);
+  reader_->keep_trailers_in(&arena);
+  // From here on what is sent is the tunnel's, without framing.
+  if (head->length.framing == Framing::tunnel) message_.begin(head->length);
+  return head;
+}
+
+void ClientStream::set_body_rules(const BodyRules& rules) noexcept {
+  if (reader_) reader_->set_rules(rules);
+}
+
+void ClientStream::reset(Code) noexcept { reset_ = true; }
+
+}  // namespace revproxyd::http::h1

@@ -1,0 +1,134 @@
+// parse_fields: field lines (RFC 9112 section 5) in one pass, names by table and values sixteen
+// bytes a step.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "http/h1/parser.h"
+#include "http/h1/refusal.h"
+#include "revproxyd/base/ascii.h"
+
+namespace revproxyd::http::h1 {
+
+namespace {
+
+constexpr std::uint8_t kToken = 1;
+constexpr std::uint8_t kUnderscore = 2;
+
+constexpr std::array<std::uint8_t, 256> make_name_table() noexcept {
+  std::array<std::uint8_t, 256> table{};
+  for (std::size_t c = 0; c < table.size(); ++c) table[c] = ascii::detail::kToken[c] ? kToken : 0;
+  table['_'] = kToken | kUnderscore;
+  return table;
+}
+constexpr std::array<std::uint8_t, 256> kNameTable = make_name_table();
+
+constexpr bool is_control(char c) noexcept {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte < 0x20 && byte != '\t') || byte == 0x7f;
+}
+
+// First byte in [at, end) that a field value cannot hold, or `end`.
+const char* find_control(const char* at, const char* end) noexcept {
+#if defined(__SSE2__)
+  const __m128i highest = _mm_set1_epi8(0x1f);
+  const __m128i tab = _mm_set1_epi8('\t');
+  const __m128i del = _mm_set1_epi8(0x7f);
+  for (; end - at >= 16; at += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, highest), bytes);
+    const __m128i found =
+        _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low), _mm_cmpeq_epi8(bytes, del));
+    const auto bits = static_cast<unsigned>(_mm_movemask_epi8(found));
+    if (bits != 0) return at + __builtin_ctz(bits);
+  }
+#endif
+  while (at != end && !is_control(*at)) ++at;
+  return at;
+}
+
+// Why a line is no field line: `at` is the first byte of its name that is neither a token character
+// nor the colon.
+Error bad_name(Kind kind, const char* at, const char* begin, const char* end) noexcept {
+  if (at == end) return malformed(kind, "field section without an empty line");
+  const char c = *at;
+  if (c == ' ' || c == '\t') {
+    if (at == begin) return malformed(kind, "field line that begins with white space (obs-fold)");
+    while (at != end && (*at == ' ' || *at == '\t')) ++at;
+    if (at != end && *at == ':') return malformed(kind, "white space before the colon");
+    return malformed(kind, "white space in a field name");
+  }
+  if (c == '\n') return malformed(kind, "bare LF in a field line");
+  if (c == '\r') {
+    return malformed(kind, at + 1 != end && at[1] == '\n' ? "field line without a colon"
+                                                          : "bare CR in a field line");
+  }
+  if (c == '\0') return malformed(kind, "NUL in a field name");
+  return malformed(kind, "character in a field name that no token has");
+}
+
+Error bad_value(Kind kind, const char* at, const char* end) noexcept {
+  if (at == end) return malformed(kind, "field line without CRLF");
+  if (*at == '\r') return malformed(kind, "bare CR in a field value");
+  if (*at == '\n') return malformed(kind, "bare LF in a field value");
+  if (*at == '\0') return malformed(kind, "NUL in a field value");
+  return malformed(kind, "control character in a field value");
+}
+
+// Reads one field line into `out`; returns the beginning of the next.
+Result<const char*> read_line(const char* begin, const char* end, Kind kind, Field& out) noexcept {
+  const char* at = begin;
+  std::uint8_t seen = 0;
+  while (at != end) {
+    const std::uint8_t token = kNameTable[static_cast<unsigned char>(*at)];
+    if (token == 0) break;
+    seen |= token;
+    ++at;
+  }
+  if (at == end || *at != ':') return bad_name(kind, at, begin, end);
+  if (at == begin) return malformed(kind, "empty field name");
+  // Backends that turn '-' into '_' would take such a name for another one.
+  if (kind == Kind::request && (seen & kUnderscore) != 0)
+    return malformed(kind, "underscore in a field name");
+  out.name = {begin, static_cast<std::size_t>(at - begin)};
+  ++at;
+  while (at != end && (*at == ' ' || *at == '\t')) ++at;
+  const char* const value = at;
+  at = find_control(at, end);
+  if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return bad_value(kind, at, end);
+  const char* last = at;
+  while (last != value && (last[-1] == ' ' || last[-1] == '\t')) --last;
+  out.value = {value, static_cast<std::size_t>(last - value)};
+  out.known = lookup(out.name);
+  return at + 2;
+}
+
+}  // namespace
+
+Result<void> parse_fields(Bytes block, Kind kind, Fields& fields, const HeadLimits& limits) {
+  const char* at = block.data();
+  const char* const end = at + block.size();
+  if (block.size() > limits.header_bytes + 2) {
+    return too_large(kind, Code::header_too_large, "field lines larger than allowed");
+  }
+  for (std::size_t lines = 0;; ++lines) {
+    if (end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
+      if (end - at == 2) return {};
+      return malformed(kind, "bytes behind the empty line");
+    }
+    if (lines == limits.header_count)
+      return too_large(kind, Code::too_many_fields, "more field lines than allowed");
+    Field field;
+    const auto next = read_line(at, end, kind, field);
+    if (!next) return next.error();
+    fields.append(field);
+    at = *next;
+  }
+}
+
+}  // namespace revproxyd::http::h1

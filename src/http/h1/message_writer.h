@@ -1,0 +1,44 @@
+#pragma once
+// The sending half of one HTTP/1 message: framing around body pieces, gathered with the head into as few writes as can be.
+
+#include <cstdint>
+
+#include "http/h1/writer.h"
+#include "revproxyd/base/buffer.h"
+#include "revproxyd/http/body.h"
+#include "revproxyd/http/head.h"
+
+namespace revproxyd::http::h1 {
+
+/// `out` holds what is staged: the head, which the caller serialises into it, and small pieces.
+class MessageWriter {
+ public:
+  MessageWriter(Buffer& out, Writer& writer) noexcept : out_(out), writer_(writer) {}
+
+  /// The head is in `out`; `length` is the framing that it announced. Framing::none: pieces are dropped, the last one still ends the message.
+  void begin(BodyLength length) noexcept;
+  bool begun() const noexcept { return begun_; }
+
+  Task<Result<void>> send(Piece piece);
+  Task<Result<void>> flush();
+  /// Ends with a trailer section where the framing has one; other framings drop it.
+  Task<Result<void>> finish(const Fields& trailers);
+
+  /// Body bytes taken so far, without framing.
+  std::uint64_t body_bytes() const noexcept { return sent_; }
+  /// The whole message has been handed to the kernel.
+  bool complete() const noexcept { return complete_; }
+
+ private:
+  bool stage(const Piece& piece);
+  Result<void> count(const Piece& piece) noexcept;
+
+  Buffer& out_;
+  Writer& writer_;
+  BodyLength length_;
+  std::uint64_t sent_ = 0;
+  bool begun_ = false;
+  bool complete_ = false;
+};
+
+}  // namespace revproxyd::http::h1

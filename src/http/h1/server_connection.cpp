@@ -1,0 +1,236 @@
+#include "http/h1/server_connection.h"
+
+#include "http/h1/server_stream.h"
+#include "revproxyd/base/limits.h"
+
+namespace revproxyd::http::h1 {
+
+namespace {
+
+// Failures to read a head that still deserve an answer.
+bool wants_answer(Code code) noexcept {
+  switch (code) {
+    case Code::malformed_request:
+    case Code::unsupported_version:
+    case Code::expectation_failed:
+    case Code::request_line_too_long:
+    case Code::header_too_large:
+    case Code::too_many_fields:
+    case Code::header_timeout: return true;
+    default: return false;
+  }
+}
+
+Bytes first_line(Bytes head) noexcept { return head.substr(0, head.find_first_of("\r\n")); }
+
+HeadLimits head_limits(const ServerConnectionSettings& settings) noexcept {
+  return {settings.request_line, settings.header_bytes, settings.header_count};
+}
+
+}  // namespace
+
+ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport, const ServerConnectionSettings& settings,
+                                   CancelScope& scope)
+    : transport_(std::move(transport)),
+      scope_(scope),
+      idle_scope_(&scope),
+      settings_(settings),
+      limits_(head_limits(settings)),
+      scanner_(Kind::request, limits_),
+      writer_(*transport_, Side::downstream) {
+  writer_.set_rules({settings.write, Code::write_timeout, 0});
+}
+
+ServerConnection::~ServerConnection() = default;
+
+Task<Next> ServerConnection::next_stream() {
+  while (stream_ != nullptr) {
+    auto code = co_await stream_gone_.wait();
+    if (code != Code::none) co_return Next::failure(Error(code));
+  }
+  stream_gone_.clear();
+  if (failed_) co_return Next::failure(Error(Code::client_gone, Side::downstream));
+  if (closing_ || draining_) co_return Next::drained();
+  if (unread_ != nullptr) {
+    auto discarded = co_await discard_unread();
+    if (!discarded) co_return Next::drained();
+  }
+  if (in_.empty()) std::swap(in_, ahead_);
+  in_.append(ahead_.held());
+  ahead_.clear();
+  auto next = co_await read_stream();
+  co_return std::move(next);
+}
+
+// The rest of a request that was answered before it had ended.
+Task<Result<void>> ServerConnection::discard_unread() {
+  CancelScope patience(&scope_);
+  Deadline deadline(patience);
+  deadline.set(limits::kDrainTime, Code::body_timeout);
+  std::size_t dropped = 0;
+  while (!unread_->done()) {
+    auto reading = unread_->read();
+    auto scoped = std::move(reading).under(patience);
+    auto piece = co_await std::move(scoped);
+    if (!piece) co_return piece.error();
+    dropped += piece->bytes.size();
+    if (dropped > limits::kDrainBytes) co_return Error(Code::body_too_large, Side::downstream, "too much left of the request");
+  }
+  unread_->release_view();
+  unread_.reset();
+  linger_ = false;
+  co_return {};
+}
+
+Task<Next> ServerConnection::read_stream() {
+  auto ready = co_await wait_for_request();
+  if (!ready) {
+    const Code code = ready.error().code();
+    closing_ = true;
+    if (code == Code::shutdown || code == Code::keepalive_timeout || code == Code::header_timeout) co_return Next::drained();
+    co_return Next::failure(ready.error());
+  }
+  scanner_.reset();
+  auto size = co_await receive_head();
+  transport_->readiness().read_deadline(Duration::zero(), Code::none);
+  if (size) co_return admit_stream(*size);
+  closing_ = true;
+  const Error error = size.error();
+  if (wants_answer(error.code()) && !in_.empty()) co_return refuse_stream(error);
+  failed_ = error.code() != Code::header_timeout;
+  co_return Next::failure(error);
+}
+
+// Idle between requests: no buffer is held.
+Task<Result<void>> ServerConnection::wait_for_request() {
+  auto& readiness = transport_->readiness();
+  const bool first = served_ == 0;
+  if (in_.empty()) {
+    readiness.read_deadline(first ? settings_.header : settings_.keepalive, first ? Code::header_timeout : Code::keepalive_timeout);
+    if (!readiness.readable && !readiness.hangup && !transport_->pending()) {
+      in_.release();
+      ahead_.release();
+      out_.release();
+    }
+    auto waiting = net::wait_readable(*transport_);
+    auto scoped = std::move(waiting).under(idle_scope_);
+    auto ready = co_await std::move(scoped);
+    if (!ready) co_return ready.error().at(Side::downstream);
+  }
+  // The clock for a head runs from its first byte, on a new connection from the start.
+  if (!first || !in_.empty()) readiness.read_deadline(settings_.header, Code::header_timeout);
+  co_return {};
+}
+
+Task<Result<std::size_t>> ServerConnection::receive_head() {
+  for (;;) {
+    auto size = scanner_.scan(in_.held());
+    if (!size) co_return size.error().at(Side::downstream);
+    if (*size != 0) co_return *size;
+    in_.reserve(in_.empty() ? limits::kFirstRead : in_.size());
+    auto got = co_await net::read_some(*transport_, in_.room());
+    if (!got) co_return got.error().at(Side::downstream);
+    if (*got == 0) co_return Error(Code::end_of_stream, Side::downstream, "closed before a request");
+    in_.commit(*got);
+  }
+}
+
+Next ServerConnection::admit_stream(std::size_t head_size) {
+  ++served_;
+  auto stream = std::make_unique<ServerStream>(*this);
+  const std::size_t skipped = scanner_.skipped();
+  const Bytes block = stream->arena().copy(in_.held().substr(skipped, head_size - skipped));
+  in_.consume(head_size);
+  auto head = parse_request(block, stream->arena(), limits_);
+  stream_ = stream.get();
+  if (head) {
+    stream->accept(std::move(*head), head_size);
+  } else {
+    closing_ = true;
+    stream->refuse(head.error().at(Side::downstream), first_line(block));
+  }
+  return Next::of(std::move(stream));
+}
+
+Next ServerConnection::refuse_stream(Error error) {
+  ++served_;
+  auto stream = std::make_unique<ServerStream>(*this);
+  stream_ = stream.get();
+  // Enough of the line to find the culprit in the log; the rest may be of any size.
+  const Bytes line = first_line(in_.held()).substr(0, 256);
+  stream->refuse(error, stream->arena().copy(line));
+  return Next::of(std::move(stream));
+}
+
+void ServerConnection::watch_client() noexcept {
+  auto& readiness = transport_->readiness();
+  readiness.watch(this);
+  if (readiness.readable || readiness.hangup || transport_->pending()) on_input();
+}
+
+// While the backend works: pipelined requests are kept up to a limit, and the end of the stream ends the exchange.
+void ServerConnection::on_input() noexcept {
+  if (stream_ == nullptr) return;
+  auto& readiness = transport_->readiness();
+  while (in_.size() + ahead_.size() < settings_.header_bytes) {
+    ahead_.reserve(limits::kFirstRead);
+    const net::IoResult result = transport_->try_read(ahead_.room());
+    if (result.status == net::IoStatus::done) {
+      ahead_.commit(result.bytes);
+      continue;
+    }
+    if (result.status == net::IoStatus::end || result.status == net::IoStatus::failed) client_left();
+    return;
+  }
+  if (readiness.hangup) client_left();
+}
+
+void ServerConnection::client_left() noexcept {
+  transport_->readiness().watch(nullptr);
+  failed_ = closing_ = true;
+  stream_->scope_.cancel(Code::client_gone);
+}
+
+void ServerConnection::stream_ended(ServerStream& stream) noexcept {
+  transport_->readiness().watch(nullptr);
+  stream_ = nullptr;
+  if (!stream.message_.complete() || !stream.keep_alive_) closing_ = true;
+  if (stream.reader_ != nullptr) {
+    stream.reader_->release_view();
+    if (!stream.reader_->done()) {
+      stream.reader_->keep_trailers_in(nullptr);
+      unread_ = std::move(stream.reader_);
+    }
+  }
+  linger_ = stream.refusal_.has_value() || unread_ != nullptr || !in_.empty() || !ahead_.empty();
+  stream_gone_.set();
+}
+
+void ServerConnection::drain() noexcept {
+  draining_ = true;
+  if (stream_ == nullptr) idle_scope_.cancel(Code::shutdown);
+}
+
+// RFC 9112 section 9.6: a close while the client is still sending would reset away the answer it has not read yet.
+Task<void> ServerConnection::finish() {
+  if (failed_) co_return;
+  CancelScope patience(&scope_);
+  Deadline deadline(patience);
+  deadline.set(limits::kLingerTime, Code::cancelled);
+  auto closing = net::shutdown(*transport_);
+  auto scoped_close = std::move(closing).under(patience);
+  auto closed = co_await std::move(scoped_close);
+  if (!closed || !linger_) co_return;
+  ahead_.clear();
+  std::size_t dropped = 0;
+  while (dropped < limits::kLingerBytes) {
+    ahead_.reserve(limits::kFirstRead);
+    auto reading = net::read_some(*transport_, ahead_.room());
+    auto scoped = std::move(reading).under(patience);
+    auto got = co_await std::move(scoped);
+    if (!got || *got == 0) co_return;
+    dropped += *got;
+  }
+}
+
+}  // namespace revproxyd::http::h1

@@ -1,0 +1,66 @@
+#pragma once
+// The client's side of HTTP/1: one exchange after the other on one transport.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "http/h1/body_reader.h"
+#include "http/h1/parser.h"
+#include "http/h1/writer.h"
+#include "revproxyd/base/buffer.h"
+#include "revproxyd/base/event.h"
+#include "revproxyd/http/connection.h"
+
+namespace revproxyd::http::h1 {
+
+class ServerStream;
+
+/// Alone in reading the client. Between exchanges it waits without a buffer; while the backend works it watches for the client to leave
+/// and keeps pipelined bytes up to header_bytes.
+class ServerConnection final : public http::ServerConnection, private net::Watcher {
+ public:
+  ServerConnection(std::unique_ptr<net::Transport> transport, const ServerConnectionSettings& settings, CancelScope& scope);
+  ~ServerConnection() override;
+
+  Task<Next> next_stream() override;
+  void drain() noexcept override;
+  Task<void> finish() override;
+  net::Transport& transport() noexcept override { return *transport_; }
+
+ private:
+  friend class ServerStream;
+
+  void on_input() noexcept override;
+  Task<Result<void>> discard_unread();
+  Task<Result<void>> wait_for_request();
+  Task<Result<std::size_t>> receive_head();
+  Task<Next> read_stream();
+  Next admit_stream(std::size_t head_size);
+  Next refuse_stream(Error error);
+  void watch_client() noexcept;
+  void client_left() noexcept;
+  void stream_ended(ServerStream& stream) noexcept;
+  bool last_exchange() const noexcept { return draining_ || (settings_.requests != 0 && served_ >= settings_.requests); }
+
+  std::unique_ptr<net::Transport> transport_;
+  CancelScope& scope_;
+  CancelScope idle_scope_;  // of the wait for a request: drain() ends it
+  ServerConnectionSettings settings_;
+  HeadLimits limits_;
+  HeadScanner scanner_;
+  Writer writer_;
+  Buffer in_;
+  Buffer ahead_;  // what the client sent behind a request whose last body piece may still be viewed in in_
+  Buffer out_;
+  Event stream_gone_;
+  ServerStream* stream_ = nullptr;
+  std::unique_ptr<BodyReader> unread_;  // what the last exchange left of its request
+  std::uint64_t served_ = 0;
+  bool closing_ = false;   // no exchange after this one
+  bool draining_ = false;  // as asked from outside
+  bool failed_ = false;    // the transport is of no more use
+  bool linger_ = false;    // the client may still be sending
+};
+
+}  // namespace revproxyd::http::h1

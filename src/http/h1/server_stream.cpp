@@ -1,0 +1,149 @@
+#include "http/h1/server_stream.h"
+
+#include "http/h1/serializer.h"
+#include "revproxyd/base/limits.h"
+
+namespace revproxyd::http::h1 {
+
+/// The request's body as the exchange sees it; the stream does the reading.
+class RequestBody final : public Body {
+ public:
+  explicit RequestBody(ServerStream& stream) noexcept : stream_(stream) {}
+  Task<Result<Piece>> read() override { return stream_.read_body(); }
+  bool ready() const noexcept override { return !stream_.expects_continue_ && !stream_.upgrade_ && stream_.reader_->ready(); }
+  const Fields* trailers() const noexcept override { return stream_.reader_->trailers(); }
+
+ private:
+  ServerStream& stream_;
+};
+
+ServerStream::ServerStream(ServerConnection& connection)
+    : connection_(connection), scope_(&connection.scope_), message_(connection.out_, connection.writer_) {
+  connection.writer_.restart();
+}
+
+ServerStream::~ServerStream() { connection_.stream_ended(*this); }
+
+void ServerStream::accept(RequestHead head, std::size_t head_bytes) {
+  head_bytes_ = head_bytes;
+  version_ = head.version;
+  head_request_ = head.method == Method::head;
+  keep_alive_ = head.keep_alive;
+  const bool has_body = head.length.framing != Framing::none;
+  upgrade_ = !head.upgrade.empty() && !has_body && head.version == Version::http11;
+  expects_continue_ = head.expect_continue && has_body;
+  if (has_body || upgrade_) {
+    reader_ = std::make_unique<BodyReader>(*connection_.transport_, connection_.in_, head.length, Kind::request,
+                                           connection_.limits_);
+    reader_->keep_trailers_in(&arena_);
+  }
+  head_.emplace(std::move(head));
+  if (!has_body || reader_->done()) connection_.watch_client();
+}
+
+void ServerStream::refuse(Error error, Bytes line) {
+  refusal_ = error;
+  RequestHead head(arena_);
+  head.method = Method::other;
+  const std::size_t space = line.find(' ');
+  head.method_text = line.substr(0, space);
+  if (space != Bytes::npos) head.raw_target = line.substr(space + 1, line.find(' ', space + 1) - space - 1);
+  head_.emplace(std::move(head));
+}
+
+Request ServerStream::take_request() {
+  Request request(std::move(*head_));
+  if (reader_ != nullptr) request.body = std::make_unique<RequestBody>(*this);
+  return request;
+}
+
+void ServerStream::set_body_rules(const BodyRules& rules) noexcept {
+  if (reader_ != nullptr) reader_->set_rules(rules);
+}
+
+void ServerStream::set_write_rules(Duration stall, std::uint64_t min_rate) noexcept {
+  connection_.writer_.set_rules({stall, Code::write_timeout, min_rate});
+}
+
+Task<Result<Piece>> ServerStream::read_body() {
+  if (upgrade_ && !tunnel_open_.is_set()) {
+    auto code = co_await tunnel_open_.wait();
+    if (code != Code::none) co_return Error(code, Side::downstream);
+  }
+  if (expects_continue_) {
+    ResponseHead go_on(arena_);
+    go_on.status = 100;
+    auto sent = co_await send_interim(go_on);
+    if (!sent) co_return sent.error();
+  }
+  auto piece = co_await reader_->read();
+  // Where the next request begins is not known any more.
+  if (!piece) keep_alive_ = false;
+  if (piece && reader_->done() && !upgrade_) connection_.watch_client();
+  co_return std::move(piece);
+}
+
+// Never waits: what the kernel does not take now goes out in front of the final head.
+Task<Result<void>> ServerStream::send_interim(const ResponseHead& head) {
+  if (message_.begun() || version_ == Version::http10) co_return {};
+  if (head.status == 100) {
+    if (!expects_continue_) co_return {};
+    expects_continue_ = false;
+  }
+  ResponseOptions options;
+  options.client_version = version_;
+  write_response(head, options, connection_.out_);
+  const iovec staged = net::piece_of(connection_.out_.held());
+  const net::IoResult result = connection_.transport_->try_write({&staged, 1});
+  if (result.status == net::IoStatus::failed) co_return result.error.at(Side::downstream);
+  if (result.status == net::IoStatus::done) connection_.out_.consume(result.bytes);
+  co_return {};
+}
+
+bool ServerStream::can_keep_alive() const noexcept {
+  if (!keep_alive_ || refusal_ || connection_.closing_ || connection_.last_exchange()) return false;
+  if (reader_ == nullptr || reader_->done() || upgrade_) return true;
+  // What is left of the request must be read before the next one; not worth it when it is long or may never come.
+  return !expects_continue_ && reader_->left().value_or(0) <= limits::kDrainBytes;
+}
+
+void ServerStream::stage_head(const ResponseHead& head) {
+  ResponseOptions options;
+  options.client_version = version_;
+  options.keep_alive = can_keep_alive();
+  options.head_request = head_request_;
+  BodyLength wire = head.length;
+  wire.framing = write_response(head, options, connection_.out_);
+  keep_alive_ = options.keep_alive && wire.framing != Framing::until_close && wire.framing != Framing::tunnel;
+  message_.begin(wire);
+  if (wire.framing == Framing::tunnel && upgrade_) open_tunnel();
+}
+
+void ServerStream::open_tunnel() {
+  connection_.transport_->readiness().watch(nullptr);
+  connection_.in_.append(connection_.ahead_.held());
+  connection_.ahead_.clear();
+  // A tunnel has one limit, its silence, and the exchange keeps that.
+  reader_->set_rules(BodyRules());
+  connection_.writer_.set_rules({});
+  reader_->become_tunnel();
+  tunnel_open_.set();
+}
+
+Task<Result<void>> ServerStream::send_body(Piece piece) { return message_.send(piece); }
+Task<Result<void>> ServerStream::flush() { return message_.flush(); }
+Task<Result<void>> ServerStream::finish(const Fields& trailers) { return message_.finish(trailers); }
+
+void ServerStream::reset(Code) noexcept {
+  keep_alive_ = false;
+  connection_.failed_ = connection_.closing_ = true;
+  // An orderly end would make a body without a length look whole.
+  if (message_.begun()) connection_.transport_->abort_on_close();
+}
+
+StreamBytes ServerStream::bytes() const noexcept {
+  const std::uint64_t body_in = reader_ != nullptr ? reader_->received() : 0;
+  return {head_bytes_ + body_in, connection_.writer_.sent(), body_in, message_.body_bytes()};
+}
+
+}  // namespace revproxyd::http::h1

@@ -1,0 +1,44 @@
+#pragma once
+// Gathered writes to one peer with the two bounds on a slow reader: the longest wait, and the least rate over all waiting.
+
+#include <cstdint>
+#include <span>
+
+#include "revproxyd/base/task.h"
+#include "revproxyd/base/units.h"
+#include "revproxyd/net/transport.h"
+
+namespace revproxyd::http::h1 {
+
+struct WriteRules {
+  Duration stall{0};  // zero: none
+  Code stall_code = Code::write_timeout;
+  std::uint64_t min_rate = 0;  // bytes a second while waiting, after limits::kRateGrace
+};
+
+class Writer {
+ public:
+  Writer(net::Transport& transport, Side side) noexcept : transport_(transport), side_(side) {}
+  void set_rules(const WriteRules& rules) noexcept { rules_ = rules; }
+  /// A new exchange: the rate is judged afresh.
+  void restart() noexcept {
+    sent_ = 0;
+    waited_ = Duration::zero();
+  }
+
+  /// Writes everything; uses `pieces` up. Time counts only while the peer makes us wait.
+  Task<Result<void>> write(std::span<iovec> pieces);
+  /// Bytes written since restart().
+  std::uint64_t sent() const noexcept { return sent_; }
+
+ private:
+  Task<Result<void>> wait(net::Want want);
+
+  net::Transport& transport_;
+  WriteRules rules_;
+  std::uint64_t sent_ = 0;
+  Duration waited_{0};
+  Side side_;
+};
+
+}  // namespace revproxyd::http::h1

@@ -1,0 +1,130 @@
+#include "revproxyd/net/listener.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "revproxyd/net/loop.h"
+#include "net/poller.h"
+
+namespace revproxyd::net {
+
+namespace {
+
+enum class Failure : std::uint8_t { none_waiting, passing, exhausted, fatal };
+
+// Linux reports what befell a queued connection through accept(), so these say nothing of the listening socket (accept(2), "Error handling").
+Failure kind_of(int code) noexcept {
+  switch (code) {
+    case EAGAIN:
+      return Failure::none_waiting;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return Failure::exhausted;
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return Failure::passing;
+    default:
+      return Failure::fatal;
+  }
+}
+
+struct Taken {
+  Descriptor socket;
+  Address peer;
+};
+
+/// Without a socket errno says why.
+Taken take(int fd) noexcept {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  Taken taken;
+  taken.socket.reset(::accept4(fd, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!taken.socket) return taken;
+  taken.peer = Address(address, size);
+  const int on = 1;
+  if (taken.peer.is_ip()) ::setsockopt(taken.socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return taken;
+}
+
+}  // namespace
+
+Address local_address(int fd) noexcept {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd, address, &size) != 0) return Address();
+  return Address(address, size);
+}
+
+Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket) {
+  Poller& poller = Loop::current().poller();
+  std::unique_ptr<Listener> listener(new Listener(std::move(socket), poller));
+  if (auto added = poller.add(listener->fd(), listener->readiness_); !added) return added.error();
+  return listener;
+}
+
+Listener::Listener(Descriptor socket, Poller& poller) noexcept : socket_(std::move(socket)), poller_(poller) {}
+
+Listener::~Listener() { ignore(release(), "closing it is all that is left"); }
+
+Descriptor Listener::release() noexcept {
+  if (socket_) poller_.remove(socket_.get(), readiness_);
+  return std::move(socket_);
+}
+
+Task<Result<Accepted>> Listener::accept() {
+  for (;;) {
+    auto code = co_await readiness_.wait(Want::read);
+    if (code != Code::none) co_return Error(code, "accept ended");
+    Taken taken = take(socket_.get());
+    if (taken.socket) co_return Accepted(std::move(taken.socket), taken.peer);
+    const int reason = errno;
+    switch (kind_of(reason)) {
+      case Failure::none_waiting:
+        readiness_.readable = false;
+        // A listening socket that hung up would be ready for ever.
+        if (readiness_.hangup) co_return Error(Code::system, "listening socket was shut down", reason);
+        break;
+      case Failure::passing:
+        ++aborted_;
+        break;
+      case Failure::fatal:
+        co_return Error(Code::system, "accept", reason);
+      case Failure::exhausted: {
+        ++exhausted_;
+        auto slept = co_await Sleep(kExhaustedPause);
+        if (slept != Code::none) co_return Error(slept, "accept ended");
+      }
+    }
+  }
+}
+
+std::vector<Accepted> Listener::take_pending(std::size_t limit) {
+  std::vector<Accepted> out;
+  while (out.size() < limit) {
+    Taken taken = take(socket_.get());
+    if (taken.socket) {
+      out.emplace_back(std::move(taken.socket), taken.peer);
+    } else if (kind_of(errno) != Failure::passing) {
+      break;
+    }
+  }
+  return out;
+}
+
+}  // namespace revproxyd::net

@@ -1,0 +1,296 @@
+#include "revproxyd/net/resolver.h"
+
+#include <csignal>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "net/dns_query.h"
+#include "revproxyd/base/ascii.h"
+#include "revproxyd/net/descriptor.h"
+
+namespace revproxyd::net {
+
+// The gate is held while the callback runs, so that end() waits for it; recursive, because a callback may end its own subscription.
+struct Resolver::Subscription::State {
+  State(std::string name, std::uint16_t number, Callback function)
+      : host(std::move(name)), port(number), callback(std::move(function)) {}
+
+  bool active() {
+    const std::lock_guard lock(gate);
+    return !ended;
+  }
+  void deliver(const Result<AddressList>& result) {
+    const std::lock_guard lock(gate);
+    if (ended) return;
+    running = true;
+    callback(result);
+    running = false;
+    if (ended) callback = nullptr;
+  }
+  void end() {
+    const std::lock_guard lock(gate);
+    ended = true;
+    if (!running) callback = nullptr;
+  }
+
+  const std::string host;
+  const std::uint16_t port;
+  std::recursive_mutex gate;
+  Callback callback;
+  bool running = false;
+  bool ended = false;
+};
+
+namespace {
+
+// What a name knows between two queries; the thread's own.
+template <typename State>
+struct Name {
+  std::vector<std::shared_ptr<State>> subscribers;
+  std::vector<Address> addresses;  // the last good answer, without port
+  TimePoint due;                   // of the next query
+  int failures = 0;                // since the last answer
+  const char* problem = nullptr;   // subscribers have been told that there is no answer
+  std::unique_ptr<DnsQuery> query;
+};
+
+Result<AddressList> list_for(const std::vector<Address>& addresses, std::uint16_t port) {
+  auto list = std::make_shared<std::vector<Address>>(addresses);
+  for (Address& address : *list) address.set_port(port);
+  return AddressList(std::move(list));
+}
+
+bool is_localhost(std::string_view host) {
+  std::string name = ascii::lower(host);
+  if (name.ends_with('.')) name.pop_back();
+  return name == "localhost" || name.ends_with(".localhost");
+}
+
+/// What needs no query.
+std::optional<std::vector<Address>> known_addresses(const std::string& host) {
+  if (const auto literal = Address::ip(host.find(':') == std::string::npos || host.starts_with('[') ? host : "[" + host + "]", 0)) {
+    return std::vector<Address>{*literal};
+  }
+  if (!is_localhost(host)) return std::nullopt;
+  return std::vector<Address>{*Address::ip("127.0.0.1", 0), *Address::ip("::1", 0)};
+}
+
+bool same_set(const std::vector<Address>& one, const std::vector<Address>& other) {
+  return one.size() == other.size() && std::is_permutation(one.begin(), one.end(), other.begin());
+}
+
+Error no_answer(const char* problem) noexcept { return Error(Code::resolve_failed, problem); }
+
+}  // namespace
+
+class Resolver::Thread {
+ public:
+  using State = Subscription::State;
+
+  explicit Thread(Options options) : options_(std::move(options)), wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), random_(std::random_device{}()) {
+    if (!wake_) throw std::system_error(errno, std::system_category(), "eventfd");
+  }
+
+  ~Thread() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void add(std::shared_ptr<State> state) {
+    const std::lock_guard lock(mutex_);
+    if (!thread_.joinable()) start();
+    added_.push_back(std::move(state));
+    wake();
+  }
+
+ private:
+  /// Signals are the main thread's.
+  void start() {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (...) {
+      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      throw;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  void wake() const noexcept { ignore(::eventfd_write(wake_.get(), 1), "a full counter is awake as well"); }
+
+  void run() {
+    while (take_added()) {
+      start_due();
+      wait();
+      finish();
+    }
+    names_.clear();
+  }
+
+  /// False when it is time to end.
+  bool take_added() {
+    std::vector<std::shared_ptr<State>> added;
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return false;
+      added.swap(added_);
+    }
+    for (auto& state : added) {
+      const auto [entry, fresh] = names_.try_emplace(state->host);
+      Name<State>& name = entry->second;
+      if (fresh) name.due = Clock::now();
+      if (!name.addresses.empty()) {
+        state->deliver(list_for(name.addresses, state->port));
+      } else if (name.problem != nullptr) {
+        state->deliver(no_answer(name.problem));
+      }
+      name.subscribers.push_back(std::move(state));
+    }
+    return true;
+  }
+
+  /// Starts queries, those that have waited longest first, and forgets names that nobody asks for any more.
+  void start_due() {
+    const TimePoint now = Clock::now();
+    std::vector<std::pair<TimePoint, const std::string*>> due;
+    for (auto entry = names_.begin(); entry != names_.end();) {
+      Name<State>& name = entry->second;
+      const bool ready = name.query == nullptr && name.due <= now;
+      if (ready) std::erase_if(name.subscribers, [](const auto& state) { return !state->active(); });
+      if (ready && name.subscribers.empty()) {
+        entry = names_.erase(entry);
+        continue;
+      }
+      if (ready) due.emplace_back(name.due, &entry->first);
+      ++entry;
+    }
+    std::sort(due.begin(), due.end());
+    for (const auto& [since, host] : due) {
+      if (queries_ == kQueries) return;
+      names_[*host].query = std::make_unique<DnsQuery>(*host, options_);
+      ++queries_;
+    }
+  }
+
+  void wait() {
+    const TimePoint now = Clock::now();
+    Duration patience{60000};
+    sockets_.assign(1, pollfd{wake_.get(), POLLIN, 0});
+    for (auto& [host, name] : names_) {
+      if (name.query != nullptr) {
+        name.query->watch(sockets_);
+        patience = name.query->done() ? Duration::zero() : std::min(patience, name.query->patience(patience));
+      } else if (queries_ < kQueries) {
+        patience = std::min(patience, std::chrono::ceil<Duration>(std::max(name.due - now, TimePoint::duration::zero())));
+      }
+    }
+    ::poll(sockets_.data(), sockets_.size(), static_cast<int>(patience.count()));
+    eventfd_t count = 0;
+    ignore(::eventfd_read(wake_.get(), &count), "nothing to read is no news");
+  }
+
+  void finish() {
+    for (auto& [host, name] : names_) {
+      if (name.query == nullptr) continue;
+      if (!name.query->done()) name.query->process(sockets_);
+      if (!name.query->done()) continue;
+      const DnsAnswer answer = name.query->answer();
+      name.query.reset();
+      --queries_;
+      if (answer.addresses.empty()) {
+        failed(name, answer.problem);
+      } else {
+        answered(name, answer);
+      }
+    }
+  }
+
+  void answered(Name<State>& name, const DnsAnswer& answer) {
+    const Duration ttl = answer.ttl.count() > 0 ? std::clamp(answer.ttl, options_.shortest_ttl, options_.longest_ttl) : options_.without_ttl;
+    name.due = Clock::now() + ttl;
+    name.failures = 0;
+    name.problem = nullptr;
+    if (same_set(name.addresses, answer.addresses)) return;
+    name.addresses = answer.addresses;
+    for (const auto& state : name.subscribers) state->deliver(list_for(name.addresses, state->port));
+  }
+
+  void failed(Name<State>& name, const char* problem) {
+    name.due = Clock::now() + retry_delay(name.failures++);
+    if (!name.addresses.empty() || name.problem != nullptr) return;
+    name.problem = problem;
+    for (const auto& state : name.subscribers) state->deliver(no_answer(problem));
+  }
+
+  Duration retry_delay(int failures) {
+    const double doubled = std::ldexp(static_cast<double>(options_.first_retry.count()), std::min(failures, 30));
+    const double capped = std::min(doubled, static_cast<double>(options_.longest_retry.count()));
+    return Duration(static_cast<Duration::rep>(capped * std::uniform_real_distribution<double>(0.8, 1.2)(random_)));
+  }
+
+  const Options options_;
+  const Descriptor wake_;
+  std::mutex mutex_;  // for the three below
+  std::vector<std::shared_ptr<State>> added_;
+  bool stopping_ = false;
+  std::thread thread_;
+  // The thread's own.
+  std::map<std::string, Name<State>> names_;
+  std::vector<pollfd> sockets_;
+  std::size_t queries_ = 0;
+  std::minstd_rand random_;
+};
+
+Resolver::Subscription::Subscription() noexcept = default;
+Resolver::Subscription::Subscription(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
+Resolver::Subscription::Subscription(Subscription&&) noexcept = default;
+Resolver::Subscription& Resolver::Subscription::operator=(Subscription&& other) noexcept {
+  if (this != &other) {
+    end();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+Resolver::Subscription::~Subscription() { end(); }
+
+void Resolver::Subscription::end() noexcept {
+  if (state_ != nullptr) state_->end();
+  state_.reset();
+}
+
+Resolver::Resolver() : Resolver(Options()) {}
+Resolver::Resolver(Options options) : thread_(std::make_unique<Thread>(std::move(options))) {}
+Resolver::~Resolver() = default;
+
+Resolver::Subscription Resolver::subscribe(const std::string& host, std::uint16_t port, Callback callback) {
+  if (const auto known = known_addresses(host)) {
+    callback(list_for(*known, port));
+    return Subscription();
+  }
+  auto state = std::make_shared<Subscription::State>(ascii::lower(host), port, std::move(callback));
+  try {
+    thread_->add(state);
+  } catch (const std::system_error&) {
+    state->deliver(no_answer("no thread for resolving"));
+  }
+  return Subscription(std::move(state));
+}
+
+}  // namespace revproxyd::net

@@ -1,0 +1,83 @@
+#include "revproxyd/net/transport.h"
+
+namespace revproxyd::net {
+
+namespace {
+
+Error stopped(Code code) noexcept { return Error(code, "wait ended"); }
+
+Want want_of(const IoResult& result) noexcept { return result.status == IoStatus::want_write ? Want::write : Want::read; }
+
+}  // namespace
+
+Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into) {
+  for (;;) {
+    // A stream that always has input never waits: its turn ends here.
+    auto turn = co_await Fair{};
+    if (turn != Code::none) co_return stopped(turn);
+    const IoResult result = transport.try_read(into);
+    if (result.status == IoStatus::done) co_return result.bytes;
+    if (result.status == IoStatus::end) co_return std::size_t{0};
+    if (result.status == IoStatus::failed) co_return result.error;
+    auto code = co_await transport.readiness().wait(want_of(result));
+    if (code != Code::none) co_return stopped(code);
+  }
+}
+
+Task<Result<void>> wait_readable(Transport& transport) {
+  if (transport.pending()) co_return {};
+  auto code = co_await transport.readiness().wait(Want::read);
+  if (code != Code::none) co_return stopped(code);
+  co_return {};
+}
+
+Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Duration stall) {
+  Readiness& readiness = transport.readiness();
+  bool armed = false;    // the limit runs since the last step forward
+  bool limited = false;  // it has been set at all
+  pieces = drop_front(pieces, 0);
+  while (!pieces.empty()) {
+    const IoResult result = transport.try_write(pieces);
+    if (result.status == IoStatus::failed) co_return result.error;
+    if (result.status == IoStatus::end) co_return Error(Code::reset, "write after the end");
+    if (result.status == IoStatus::done) {
+      pieces = drop_front(pieces, result.bytes);
+      armed = armed && result.bytes == 0;
+      if (!pieces.empty() && ReadyQueue::current().spent()) {
+        auto fair = co_await Fair{};
+        if (fair != Code::none) co_return stopped(fair);
+      }
+      continue;
+    }
+    if (!armed) readiness.write_deadline(stall, Code::write_timeout);
+    armed = limited = true;
+    auto code = co_await readiness.wait(want_of(result));
+    if (code != Code::none) co_return stopped(code);
+  }
+  if (limited) readiness.write_deadline(Duration::zero(), Code::none);
+  co_return {};
+}
+
+Task<Result<void>> shutdown(Transport& transport) {
+  for (;;) {
+    const IoResult result = transport.try_shutdown();
+    if (result.status == IoStatus::done || result.status == IoStatus::end) co_return {};
+    if (result.status == IoStatus::failed) co_return result.error;
+    auto code = co_await transport.readiness().wait(want_of(result));
+    if (code != Code::none) co_return stopped(code);
+  }
+}
+
+std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept {
+  while (!pieces.empty() && bytes >= pieces.front().iov_len) {
+    bytes -= pieces.front().iov_len;
+    pieces = pieces.subspan(1);
+  }
+  if (!pieces.empty() && bytes > 0) {
+    pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + bytes;
+    pieces.front().iov_len -= bytes;
+  }
+  return pieces;
+}
+
+}  // namespace revproxyd::net

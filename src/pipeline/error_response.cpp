@@ -1,0 +1,143 @@
+#include "revproxyd/pipeline/error_response.h"
+
+
+#include <string>
+
+#include "revproxyd/pipeline/text_body.h"
+#include "revproxyd/base/ascii.h"
+#include "revproxyd/http/status.h"
+
+namespace revproxyd::pipeline {
+
+namespace {
+
+using http::FieldName;
+
+struct Row {
+  std::uint16_t status;
+  std::string_view proxy_status;  // error type of RFC 9209 section 2.3; empty: none fits
+};
+
+// The table: every cause, its status and its Proxy-Status type.
+Row row_of(const Error& error) noexcept {
+  switch (error.code()) {
+    case Code::malformed_request:
+    case Code::encoded_slash:
+    case Code::proxy_header_invalid: return {400, "http_request_error"};
+    case Code::upgrade_refused: return {400, "http_request_error"};
+    case Code::no_route: return {404, "http_request_denied"};
+    case Code::method_refused: return {405, "http_request_denied"};
+    case Code::header_timeout:
+    case Code::body_timeout:
+    case Code::body_too_slow: return {408, "http_request_error"};
+    case Code::body_too_large: return {413, "http_request_error"};
+    case Code::request_line_too_long: return {414, "http_request_error"};
+    case Code::expectation_failed: return {417, "http_request_error"};
+    case Code::host_mismatch: return {421, "http_request_denied"};
+    case Code::header_too_large:
+    case Code::too_many_fields: return {431, "http_request_error"};
+    case Code::unsupported_version: return {505, "http_request_error"};
+    case Code::client_gone:
+    case Code::write_timeout:
+    case Code::keepalive_timeout:
+    case Code::handshake_timeout:
+    case Code::cancelled: return {499, ""};
+    case Code::resolve_failed: return {503, "dns_error"};
+    case Code::no_server: return {503, "destination_unavailable"};
+    case Code::queue_full:
+    case Code::queue_timeout: return {503, "connection_limit_reached"};
+    case Code::memory_limit:
+    case Code::connection_limit:
+    case Code::client_connection_limit:
+    case Code::shutdown:
+    case Code::drain_timeout: return {503, "http_request_denied"};
+    case Code::refused: return {502, "connection_refused"};
+    case Code::unreachable: return {502, "destination_ip_unroutable"};
+    case Code::end_of_stream:
+    case Code::reset: return {502, "connection_terminated"};
+    case Code::tls_failed: return {502, "tls_protocol_error"};
+    case Code::certificate_rejected: return {502, "tls_certificate_error"};
+    case Code::malformed_response: return {502, "http_protocol_error"};
+    case Code::response_header_too_large: return {502, "http_response_header_section_size"};
+    case Code::connect_timeout: return {504, "connection_timeout"};
+    case Code::first_byte_timeout: return {504, "http_response_timeout"};
+    case Code::idle_timeout:
+    case Code::tunnel_timeout: return {504, "connection_read_timeout"};
+    case Code::system: return error.side() == Side::upstream ? Row{502, "connection_terminated"} : Row{500, "proxy_internal_error"};
+    case Code::none:
+    case Code::redirect:
+    case Code::respond:
+    case Code::internal: return {500, "proxy_internal_error"};
+  }
+  return {500, "proxy_internal_error"};
+}
+
+// Accept names JSON before, or without, HTML and plain text.
+bool prefers_json(const http::Fields& fields) noexcept {
+  const std::string_view accept = fields.get(FieldName::accept);
+  const std::size_t json = accept.find("json");
+  if (json == std::string_view::npos) return false;
+  const std::size_t text = accept.find("text/");
+  return text == std::string_view::npos || json < text;
+}
+
+
+// An id that came from a trusted peer may hold quotes.
+std::string json_text(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string_view body_text(Exchange& exchange, std::uint16_t status, Code why, bool json) {
+  const std::string_view phrase = http::reason_phrase(status);
+  const std::string_view id = exchange.id();
+  std::string text;
+  if (json) {
+    text = "{\"status\":" + std::to_string(status) + ",\"error\":\"" + std::string(phrase) + "\",\"why\":\"" +
+           std::string(name(why)) + "\",\"request_id\":\"" + json_text(id) + "\"}\n";
+  } else {
+    text = std::to_string(status) + " " + std::string(phrase) + "\nwhy: " + std::string(name(why)) +
+           "\nrequest id: " + std::string(id) + "\n";
+  }
+  return exchange.arena().copy(text);
+}
+
+}  // namespace
+
+std::uint16_t status_of(const Error& error) noexcept { return row_of(error).status; }
+
+http::Response error_response(Exchange& exchange, const Error& error) {
+  Arena& arena = exchange.arena();
+  const Row row = row_of(error);
+  exchange.notes.why = error.code();
+  http::ResponseHead head(arena);
+  head.status = row.status;
+  const bool json = prefers_json(exchange.head().fields);
+  const std::string_view text = body_text(exchange, row.status, error.code(), json);
+  head.fields.add(FieldName::content_type, json ? "application/json" : "text/plain; charset=utf-8");
+  head.fields.add(FieldName::cache_control, "no-store");
+  if (!row.proxy_status.empty()) {
+    head.fields.add(FieldName::proxy_status,
+                    arena.join("revproxyd; error=", row.proxy_status, "; details=", arena.join("\"", name(error.code()), "\"")));
+  }
+  head.fields.add(FieldName::x_request_id, exchange.id());
+  if (row.status == 405) head.fields.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (row.status == 503) head.fields.add(FieldName::retry_after, "1");
+  head.length = {http::Framing::length, text.size()};
+  http::Response response(std::move(head));
+  response.body = std::make_unique<TextBody>(text);
+  response.error = error;
+  return response;
+}
+
+Task<http::Response> refuse(Exchange& exchange, Error error) { co_return error_response(exchange, error); }
+
+Task<http::Response> Refuse::handle(Exchange& exchange) const {
+  co_return error_response(exchange, exchange.refusal());
+}
+
+}  // namespace revproxyd::pipeline

@@ -1,0 +1,73 @@
+#include "revproxyd/pipeline/exchange.h"
+
+#include <algorithm>
+#include <array>
+
+#include "revproxyd/base/deadline.h"
+#include "revproxyd/tls/random.h"
+
+namespace revproxyd::pipeline {
+
+namespace {
+
+constexpr std::size_t kLongestId = 128;
+
+bool acceptable_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= kLongestId && std::ranges::all_of(id, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+std::string_view random_id(Arena& arena) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::array<std::uint8_t, 16> random;
+  tls::fill_random(random);
+  char* out = arena.text(random.size() * 2);
+  for (std::size_t i = 0; i < random.size(); ++i) {
+    out[2 * i] = kHex[random[i] >> 4];
+    out[2 * i + 1] = kHex[random[i] & 15];
+  }
+  return {out, random.size() * 2};
+}
+
+}  // namespace
+
+Exchange::Exchange(http::ServerStream& stream, const Client& client, const proxy::Snapshot& snapshot)
+    : Exchange(stream.take_request(), stream.arena(), stream.scope(), client, snapshot) {
+  stream_ = &stream;
+  if (stream.refusal()) refusal_ = *stream.refusal();
+}
+
+Exchange::Exchange(http::Request request, Arena& arena, CancelScope& scope, const Client& client,
+                   const proxy::Snapshot& snapshot)
+    : stream_(nullptr),
+      arena_(arena),
+      scope_(scope),
+      client_(client),
+      snapshot_(snapshot),
+      request_(std::move(request)),
+      address_(client.peer),
+      scheme_(client.scheme) {
+  notes.began = loop_now();
+  notes.referer = request_.head.fields.get(http::FieldName::referer);
+  notes.user_agent = request_.head.fields.get(http::FieldName::user_agent);
+}
+
+std::string_view Exchange::id() {
+  if (!id_.empty()) return id_;
+  const std::string_view given = request_.head.fields.get(http::FieldName::x_request_id);
+  id_ = client_.trusted && acceptable_id(given) ? given : random_id(arena_);
+  return id_;
+}
+
+Task<Result<void>> Exchange::interim(const http::ResponseHead& head) {
+  if (stream_ == nullptr) co_return {};
+  auto sent = co_await stream_->send_interim(head);
+  co_return sent;
+}
+
+Task<void> Exchange::finish() {
+  if (running_ == nullptr) co_return;
+  co_await running_->finish();
+  running_.reset();
+}
+
+}  // namespace revproxyd::pipeline

@@ -1,0 +1,164 @@
+#include "proxy/attempt.h"
+
+#include "revproxyd/base/limits.h"
+#include "revproxyd/base/patience.h"
+#include "revproxyd/http/hop_by_hop.h"
+#include "revproxyd/http/status.h"
+
+namespace revproxyd::proxy {
+
+using http::FieldName;
+
+/// The origin's body, read under the attempt's scope so that a failing upload ends it.
+class UpstreamBody final : public http::Body {
+ public:
+  explicit UpstreamBody(Attempt& attempt) noexcept : attempt_(attempt) {}
+  Task<Result<http::Piece>> read() override {
+    auto reading = attempt_.stream().body().read();
+    return std::move(reading).under(attempt_.scope_);
+  }
+  bool ready() const noexcept override { return attempt_.stream().body().ready(); }
+  const http::Fields* trailers() const noexcept override { return attempt_.stream().body().trailers(); }
+
+ private:
+  Attempt& attempt_;
+};
+
+/// The origin's bytes after 101. That either side has ended is the tunnel's orderly end.
+class TunnelBody final : public http::Body {
+ public:
+  explicit TunnelBody(Attempt& attempt) noexcept : attempt_(attempt) {}
+  Task<Result<http::Piece>> read() override {
+    auto reading = attempt_.stream().body().read();
+    auto scoped = std::move(reading).under(attempt_.scope_);
+    auto piece = co_await std::move(scoped);
+    attempt_.touch_tunnel();
+    if (!piece && attempt_.scope_.reason() == Code::end_of_stream) co_return http::Piece({}, true);
+    co_return std::move(piece);
+  }
+  bool ready() const noexcept override { return attempt_.stream().body().ready(); }
+
+ private:
+  Attempt& attempt_;
+};
+
+Attempt::Attempt(upstream::Lease lease, pipeline::Exchange& exchange, const UpstreamRequest& request)
+    : lease_(std::move(lease)),
+      exchange_(exchange),
+      request_(request),
+      scope_(&exchange.scope()),
+      pump_(&scope_),
+      tunnel_deadline_(scope_) {}
+
+Task<void> Attempt::finish() {
+  pump_.cancel(Code::cancelled);
+  co_await pump_.join();
+}
+
+Task<Result<http::ResponseHead>> Attempt::round_trip() {
+  stream().stage_head(exchange_.head(), request_.target, request_.host);
+  if (request_.body == nullptr || request_.upgrade) {
+    auto sending = send_without_body();
+    auto scoped = std::move(sending).under(scope_);
+    auto sent = co_await std::move(scoped);
+    if (!sent) co_return sent.error();
+  }
+  if (request_.body != nullptr) pump_.spawn(pump());
+  auto reading = read_final_head();
+  auto scoped = std::move(reading).under(scope_);
+  auto head = co_await std::move(scoped);
+  if (awaits_continue_) pump_.cancel(Code::cancelled);
+  if (!head && downstream_error_.code() != Code::none) co_return downstream_error_;
+  co_return std::move(head);
+}
+
+Task<Result<void>> Attempt::send_without_body() {
+  const http::Piece end(Bytes(), true);
+  auto sent = co_await stream().send_body(end);
+  stream().await_response(request_.first_byte);
+  co_return sent;
+}
+
+// A write error is not the end while a response may still come: origins answer early and close (RFC 9112 section 9.5).
+Task<void> Attempt::pump() {
+  auto wanted = co_await may_go_on();
+  if (!wanted) co_return;
+  auto pumped = co_await pump_pieces();
+  if (pumped && request_.upgrade) scope_.cancel(Code::end_of_stream);
+  if (pumped || pumped.error().side() == Side::upstream) {
+    stream().await_response(request_.first_byte);
+    co_return;
+  }
+  if (pumped.error().code() == Code::cancelled) co_return;
+  downstream_error_ = pumped.error();
+  scope_.cancel(pumped.error().code());
+}
+
+// The client waits for a word before it sends its body: the origin's, or ours when the origin stays silent. False: it must not be asked any more.
+Task<bool> Attempt::may_go_on() {
+  if (!exchange_.head().expect_continue) co_return true;
+  auto flushed = co_await stream().flush();
+  ignore(flushed, "read_final_head meets the same failure");
+  awaits_continue_ = true;
+  auto code = co_await wait_within(go_on_, limits::kContinueDelay, Code::first_byte_timeout);
+  awaits_continue_ = false;
+  co_return code == Code::none || code == Code::first_byte_timeout;
+}
+
+Task<Result<void>> Attempt::pump_pieces() {
+  http::Body& body = *request_.body;
+  for (;;) {
+    if (!body.ready()) {
+      auto flushed = co_await stream().flush();
+      if (!flushed) co_return flushed.error();
+    }
+    auto piece = co_await body.read();
+    if (!piece) co_return piece.error().at(piece.error().code() == Code::cancelled ? Side::internal : Side::downstream);
+    if (tunnel_) touch_tunnel();
+    const bool last = piece->last;
+    const http::Fields* trailers = last ? body.trailers() : nullptr;
+    const http::Piece out(piece->bytes, last && trailers == nullptr);
+    auto sent = co_await stream().send_body(out);
+    if (!sent) co_return sent.error();
+    if (trailers != nullptr) {
+      auto finished = co_await stream().finish(*trailers);
+      co_return finished;
+    }
+    if (last) co_return {};
+  }
+}
+
+Task<Result<http::ResponseHead>> Attempt::read_final_head() {
+  for (;;) {
+    auto head = co_await stream().read_head(exchange_.arena());
+    if (!head) co_return head.error();
+    if (!http::is_interim(head->status)) co_return std::move(head);
+    http::remove_hop_by_hop(head->fields);
+    auto passed = co_await exchange_.interim(*head);
+    if (!passed) co_return passed.error();
+    if (head->status == 100) go_on_.set();
+  }
+}
+
+std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
+  if (head.length.framing == http::Framing::none) return nullptr;
+  http::BodyRules rules;
+  rules.stall_code = Code::idle_timeout;
+  rules.stall = request_.idle;
+  if (head.length.framing == http::Framing::tunnel) {
+    tunnel_ = true;
+    rules.stall = Duration::zero();
+    stream().set_body_rules(rules);
+    touch_tunnel();
+    return std::make_unique<TunnelBody>(*this);
+  }
+  // Streams of events are silent by nature.
+  const std::string_view type = head.fields.get(FieldName::content_type);
+  if (type.starts_with("text/event-stream") || type.starts_with("application/grpc")) rules.stall = request_.tunnel;
+  stream().set_body_rules(rules);
+  return std::make_unique<UpstreamBody>(*this);
+}
+
+void Attempt::touch_tunnel() noexcept { tunnel_deadline_.set(request_.tunnel, Code::tunnel_timeout); }
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,64 @@
+#pragma once
+// One try to get a request answered by one server: its stream, and the pump that sends the request's body beside the wait for the head.
+
+#include <memory>
+
+#include "revproxyd/base/deadline.h"
+#include "revproxyd/base/event.h"
+#include "revproxyd/base/task_group.h"
+#include "revproxyd/pipeline/exchange.h"
+#include "revproxyd/upstream/cluster.h"
+
+namespace revproxyd::proxy {
+
+/// How a request goes upstream; views live as long as the exchange.
+struct UpstreamRequest {
+  std::string_view target;
+  std::string_view host;
+  http::Body* body = nullptr;  // null when there is none
+  bool upgrade = false;        // the body is a tunnel that 101 opens
+  Duration first_byte{0};
+  Duration idle{0};
+  Duration tunnel{0};
+};
+
+/// Kept by the exchange until it is over. The pump is joined before the stream goes.
+class Attempt final : public pipeline::Running {
+ public:
+  Attempt(upstream::Lease lease, pipeline::Exchange& exchange, const UpstreamRequest& request);
+
+  /// Sends the request, passes interim responses on, and returns the final head. On 101 the tunnel is open.
+  Task<Result<http::ResponseHead>> round_trip();
+  /// The response's body after the head; views this attempt, which the exchange keeps.
+  std::unique_ptr<http::Body> take_body(const http::ResponseHead& head);
+
+  Task<void> finish() override;
+  http::ClientStream& stream() noexcept { return lease_.stream(); }
+  upstream::Endpoint& endpoint() noexcept { return lease_.endpoint(); }
+  /// The client's body failed, so no other server will do better. Code::none if it did not.
+  const Error& downstream_error() const noexcept { return downstream_error_; }
+
+ private:
+  friend class UpstreamBody;
+  friend class TunnelBody;
+
+  Task<Result<void>> send_without_body();
+  Task<void> pump();
+  Task<Result<void>> pump_pieces();
+  Task<bool> may_go_on();
+  Task<Result<http::ResponseHead>> read_final_head();
+  void touch_tunnel() noexcept;
+
+  upstream::Lease lease_;
+  pipeline::Exchange& exchange_;
+  UpstreamRequest request_;
+  CancelScope scope_;
+  TaskGroup pump_;
+  Deadline tunnel_deadline_;
+  Event go_on_;  // the origin asked for the body
+  Error downstream_error_{Code::none};
+  bool awaits_continue_ = false;
+  bool tunnel_ = false;
+};
+
+}  // namespace revproxyd::proxy

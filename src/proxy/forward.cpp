@@ -1,0 +1,239 @@
+#include "proxy/forward.h"
+
+#include <array>
+#include <chrono>
+#include <optional>
+
+#include "proxy/attempt.h"
+#include "revproxyd/pipeline/error_response.h"
+#include "proxy/held_body.h"
+#include "proxy/upstream_request.h"
+#include "revproxyd/base/random_source.h"
+#include "revproxyd/base/deadline.h"
+#include "revproxyd/http/hop_by_hop.h"
+#include "revproxyd/proxy/snapshot.h"
+#include "revproxyd/tls/random.h"
+
+namespace revproxyd::proxy {
+
+namespace {
+
+using upstream::RetrySettings;
+
+std::uint64_t seed_from_system() noexcept {
+  std::array<std::uint8_t, 8> bytes;
+  tls::fill_random(bytes);
+  std::uint64_t seed = 0;
+  for (std::uint8_t byte : bytes) seed = seed << 8 | byte;
+  return seed;
+}
+
+Duration since(TimePoint begun) noexcept { return std::chrono::duration_cast<Duration>(loop_now() - begun); }
+
+bool retried_by_default(http::Method method) noexcept {
+  return method == http::Method::get || method == http::Method::head || method == http::Method::options;
+}
+
+// Handlers are shared by all workers; each draws from its own source.
+RandomSource& random_source() noexcept {
+  thread_local RandomSource source(seed_from_system());
+  return source;
+}
+
+/// How far a failed try got.
+struct Failure {
+  Error error{Code::none};
+  bool sent = false;             // some of the request may have reached the server
+  bool response_began = false;
+  std::uint16_t status = 0;      // of a response that was answered by a listed status
+};
+
+/// Everything that one request goes through until it has a response.
+class Forwarding {
+ public:
+  Forwarding(pipeline::Exchange& exchange, const RouteSettings& route, upstream::Cluster& cluster);
+  Task<http::Response> run();
+
+ private:
+  Task<std::optional<http::Response>> attempt();
+  Task<std::optional<http::Response>> round_trip(upstream::Lease lease);
+  http::Response accept(Attempt& attempt, http::ResponseHead head);
+  UpstreamRequest request_to(const upstream::Endpoint& endpoint);
+  upstream::Demand demand() const;
+  bool listed(std::uint16_t status) const noexcept;
+  bool may_retry() noexcept;
+  bool rewind() noexcept;
+
+  pipeline::Exchange& exchange_;
+  const RouteSettings& route_;
+  upstream::Cluster& cluster_;
+  const upstream::UpstreamSettings& settings_;
+  HeldBody* held_ = nullptr;  // the request's body, if it has one
+  std::vector<const upstream::Endpoint*> tried_;
+  std::uint32_t tries_ = 0;
+  Failure failure_;
+};
+
+Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route, upstream::Cluster& cluster)
+    : exchange_(exchange), route_(route), cluster_(cluster), settings_(cluster.settings()) {
+  exchange_.notes.upstream = settings_.name;
+  settle_upgrade(exchange_, route_);
+  http::Request& request = exchange_.request();
+  if (request.body != nullptr && request.head.length.framing != http::Framing::none) {
+    // The exchange owns it: the pump goes on reading when this object is gone.
+    auto held = std::make_unique<HeldBody>(std::move(request.body));
+    held_ = held.get();
+    request.body = std::move(held);
+    if (settings_.retry.attempts < 2) held_->let_go();
+  }
+}
+
+Task<http::Response> Forwarding::run() {
+  cluster_.retry_budget().record_request(loop_now());
+  for (;;) {
+    auto response = co_await attempt();
+    if (response) co_return std::move(*response);
+    if (!may_retry()) co_return pipeline::error_response(exchange_, failure_.error);
+    ++exchange_.notes.retries;
+    // The attempt's pump must be gone before the next one reads the same body.
+    co_await exchange_.finish();
+    if (!rewind()) co_return pipeline::error_response(exchange_, failure_.error);
+  }
+}
+
+upstream::Demand Forwarding::demand() const {
+  upstream::Demand demand;
+  demand.key = pick_key(exchange_, settings_.balance);
+  demand.origin = {exchange_.address(), net::Address()};
+  demand.origin.local.set_port(exchange_.client().local_port);
+  demand.fresh = !http::is_idempotent(exchange_.head().method);
+  demand.tried = tried_;
+  return demand;
+}
+
+// Empty when the try failed: failure_ says how.
+Task<std::optional<http::Response>> Forwarding::attempt() {
+  ++tries_;
+  failure_ = Failure();
+  const upstream::Demand wanted = demand();
+  const TimePoint begun = loop_now();
+  Duration queued{0};
+  auto acquired = co_await cluster_.acquire(wanted, queued);
+  exchange_.notes.queue += queued;
+  exchange_.notes.connect = since(begun) - queued;
+  if (acquired.endpoint != nullptr) {
+    tried_.push_back(acquired.endpoint);
+    exchange_.notes.server = acquired.endpoint->url().text;
+  }
+  if (!acquired.lease) {
+    failure_.error = acquired.lease.error();
+    co_return std::nullopt;
+  }
+  exchange_.notes.connected = true;
+  auto response = co_await round_trip(std::move(*acquired.lease));
+  co_return std::move(response);
+}
+
+Task<std::optional<http::Response>> Forwarding::round_trip(upstream::Lease lease) {
+  const UpstreamRequest request = request_to(lease.endpoint());
+  auto owned = std::make_unique<Attempt>(std::move(lease), exchange_, request);
+  Attempt& attempt = *owned;
+  exchange_.keep(std::move(owned));
+  auto head = co_await attempt.round_trip();
+  if (!head) {
+    attempt.endpoint().count_failure();
+    failure_.error = head.error();
+    failure_.sent = attempt.stream().request_started();
+    failure_.response_began = attempt.stream().response_started();
+    co_return std::nullopt;
+  }
+  if (listed(head->status)) {
+    failure_.status = head->status;
+    failure_.sent = true;
+    if (may_retry()) co_return std::nullopt;
+  }
+  co_return accept(attempt, std::move(*head));
+}
+
+http::Response Forwarding::accept(Attempt& attempt, http::ResponseHead head) {
+  if (held_ != nullptr) held_->let_go();
+  exchange_.notes.ttfb = since(exchange_.notes.began);
+  exchange_.notes.answered = true;
+  const std::string_view upgrade = head.status == 101 ? head.fields.get(http::FieldName::upgrade) : std::string_view();
+  http::remove_hop_by_hop(head.fields);
+  if (!upgrade.empty()) head.fields.set(http::FieldName::upgrade, upgrade);
+  // Chunks tell a client the end from a break, and keep its connection.
+  if (head.length.framing == http::Framing::until_close) head.length.framing = http::Framing::chunked;
+  auto body = attempt.take_body(head);
+  http::Response response(std::move(head));
+  response.body = std::move(body);
+  return response;
+}
+
+UpstreamRequest Forwarding::request_to(const upstream::Endpoint& endpoint) {
+  http::Request& original = exchange_.request();
+  UpstreamRequest request;
+  request.target = upstream_target(exchange_);
+  request.host = upstream_host(exchange_, route_.host_header ? *route_.host_header : settings_.host_header, endpoint);
+  request.upgrade = !original.head.upgrade.empty();
+  request.body = original.body.get();
+  request.first_byte = settings_.timeouts.first_byte;
+  request.idle = settings_.timeouts.idle;
+  request.tunnel = exchange_.tunnel_timeout;
+  return request;
+}
+
+bool Forwarding::listed(std::uint16_t status) const noexcept {
+  for (std::uint16_t wanted : settings_.retry.statuses) {
+    if (wanted == status) return true;
+  }
+  return false;
+}
+
+// The one place that decides about another try. What provably was not sent is safe for every method and costs no budget; what may have been
+// processed is repeated only where repeating is harmless.
+bool Forwarding::may_retry() noexcept {
+  const RetrySettings& retry = settings_.retry;
+  const Error& error = failure_.error;
+  if (tries_ >= retry.attempts || exchange_.scope().cancelled()) return false;
+  if (held_ != nullptr && !held_->can_rewind()) return false;
+  const http::Method method = exchange_.head().method;
+  if (failure_.status != 0) {
+    return retried_by_default(method) && cluster_.retry_budget().try_spend(loop_now());
+  }
+  if (error.side() != Side::upstream) return false;
+  if (!failure_.sent) {
+    const bool picked = error.code() != Code::no_server && error.code() != Code::queue_full && error.code() != Code::queue_timeout;
+    return picked && retry.connect;
+  }
+  const bool lost = error.code() == Code::reset || error.code() == Code::end_of_stream;
+  if (!lost || failure_.response_began || !retry.reset || !retried_by_default(method)) return false;
+  return cluster_.retry_budget().try_spend(loop_now());
+}
+
+bool Forwarding::rewind() noexcept { return held_ == nullptr || held_->rewind(); }
+
+}  // namespace
+
+Forward::Forward(const RouteSettings& route, std::vector<ForwardTarget> targets) : route_(route), targets_(std::move(targets)) {
+  for (const ForwardTarget& target : targets_) total_weight_ += target.weight;
+}
+
+std::size_t Forward::choose_upstream() const noexcept {
+  if (targets_.size() == 1) return targets_.front().upstream;
+  std::uint64_t point = random_source().below(total_weight_);
+  for (const ForwardTarget& target : targets_) {
+    if (point < target.weight) return target.upstream;
+    point -= target.weight;
+  }
+  return targets_.back().upstream;
+}
+
+Task<http::Response> Forward::handle(pipeline::Exchange& exchange) const {
+  upstream::Cluster& cluster = exchange.snapshot().cluster(choose_upstream());
+  Forwarding forwarding(exchange, route_, cluster);
+  auto response = co_await forwarding.run();
+  co_return std::move(response);
+}
+
+}  // namespace revproxyd::proxy

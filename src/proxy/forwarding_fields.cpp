@@ -1,0 +1,161 @@
+#include "proxy/forwarding_fields.h"
+
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "revproxyd/base/ascii.h"
+#include "revproxyd/http/hop_by_hop.h"
+
+namespace revproxyd::proxy {
+
+namespace {
+
+using http::FieldName;
+
+// Hops that are looked at; a longer chain is the sender's to explain.
+constexpr std::size_t kMostHops = 64;
+
+// An entry of X-Forwarded-For: an address, with or without port and brackets.
+std::optional<net::Address> hop_address(std::string_view text) {
+  text = ascii::trim(text);
+  if (text.size() >= 2 && text.front() == '[') {
+    const std::size_t end = text.find(']');
+    return end == std::string_view::npos ? std::nullopt : net::Address::ip(text.substr(1, end - 1), 0);
+  }
+  if (const std::size_t colon = text.find(':'); colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+    text = text.substr(0, colon);
+  }
+  return net::Address::ip(text, 0);
+}
+
+// Takes hops off the right end of all X-Forwarded-For fields, which together are one list (RFC 9110 section 5.3).
+class Hops {
+ public:
+  explicit Hops(const http::Fields& fields) noexcept {
+    for (const http::Field& field : fields) {
+      if (field.known == FieldName::x_forwarded_for && count_ < values_.size()) values_[count_++] = field.value;
+    }
+  }
+  std::optional<std::string_view> next() noexcept {
+    while (count_ > 0) {
+      std::string_view& rest = values_[count_ - 1];
+      if (done_) {
+        --count_;
+        done_ = false;
+        continue;
+      }
+      const std::size_t comma = rest.rfind(',');
+      const std::string_view hop = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
+      done_ = comma == std::string_view::npos;
+      if (!done_) rest = rest.substr(0, comma);
+      return hop;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::array<std::string_view, 8> values_;
+  std::size_t count_ = 0;
+  bool done_ = false;
+};
+
+net::Address through_proxies(const http::Fields& fields, const net::Address& peer, const std::vector<net::Cidr>& trusted) {
+  net::Address client = peer;
+  Hops hops(fields);
+  for (std::size_t i = 0; i < kMostHops && net::contains(trusted, client); ++i) {
+    const auto hop = hops.next();
+    if (!hop) break;
+    const auto address = hop_address(*hop);
+    if (!address) break;
+    client = *address;
+  }
+  return client;
+}
+
+std::string_view port_text(std::uint16_t port, Arena& arena) {
+  std::array<char, 8> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), port);
+  return arena.copy({digits.data(), static_cast<std::size_t>(end.ptr - digits.data())});
+}
+
+std::string_view scheme_text(net::Scheme scheme) noexcept { return scheme == net::Scheme::https ? "https" : "http"; }
+
+// RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
+std::string_view forwarded_element(const pipeline::Exchange& exchange, std::string_view host, Arena& arena) {
+  const std::string peer = exchange.client().peer.host();
+  const bool v6 = peer.find(':') != std::string::npos;
+  const std::string node = peer.empty() ? "unknown" : v6 ? "\"[" + peer + "]\"" : peer;
+  std::string element = "for=" + node + ";proto=" + std::string(scheme_text(exchange.client().scheme));
+  if (ascii::is_token(host)) {
+    element += ";host=" + std::string(host);
+  } else if (!host.empty()) {
+    element += ";host=\"" + std::string(host) + "\"";
+  }
+  return arena.copy(element);
+}
+
+void append_to_list(http::Fields& fields, FieldName name, std::string_view value, Arena& arena) {
+  std::string_view whole = value;
+  for (std::size_t left = fields.count(name); left > 0; --left) {
+    // Several fields become one list in their order.
+    std::size_t index = 0;
+    for (const http::Field& field : fields) {
+      if (field.known == name && ++index == left && !field.value.empty()) whole = arena.join(field.value, ", ", whole);
+    }
+  }
+  fields.set(name, whole);
+}
+
+void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena& arena) {
+  const bool trusted = exchange.client().trusted;
+  const std::string_view peer = arena.copy(exchange.client().peer.host());
+  if (trusted) {
+    append_to_list(fields, FieldName::x_forwarded_for, peer, arena);
+  } else {
+    fields.set(FieldName::x_forwarded_for, peer);
+  }
+  const auto keep_or_set = [&](FieldName name, std::string_view value) {
+    if (trusted && fields.has(name)) return;
+    if (value.empty()) {
+      fields.remove(name);
+    } else {
+      fields.set(name, value);
+    }
+  };
+  keep_or_set(FieldName::x_forwarded_proto, scheme_text(exchange.client().scheme));
+  keep_or_set(FieldName::x_forwarded_host, exchange.head().authority);
+  keep_or_set(FieldName::x_forwarded_port, port_text(exchange.client().local_port, arena));
+  fields.set(FieldName::x_real_ip, arena.copy(exchange.address().host()));
+}
+
+}  // namespace
+
+void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted) {
+  if (!exchange.client().trusted) return;
+  const http::Fields& fields = exchange.head().fields;
+  exchange.set_address(through_proxies(fields, exchange.client().peer, trusted));
+  const std::string_view proto = fields.get(FieldName::x_forwarded_proto);
+  if (ascii::iequals(proto, "https")) exchange.set_scheme(net::Scheme::https);
+  if (ascii::iequals(proto, "http")) exchange.set_scheme(net::Scheme::http);
+}
+
+void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {
+  http::RequestHead& head = exchange.head();
+  http::Fields& fields = head.fields;
+  Arena& arena = exchange.arena();
+  const std::string_view id = exchange.id();
+  http::remove_hop_by_hop(fields);
+  // CGI programs read it as the variable HTTP_PROXY, which sends their own requests to whoever set it.
+  fields.remove(FieldName::proxy);
+  set_forwarded_for(exchange, fields, arena);
+  if (!exchange.client().trusted) fields.remove(FieldName::forwarded);
+  if (forwarded || fields.has(FieldName::forwarded)) {
+    append_to_list(fields, FieldName::forwarded, forwarded_element(exchange, head.authority, arena), arena);
+  }
+  const bool http10 = head.version == http::Version::http10;
+  append_to_list(fields, FieldName::via, http10 ? "1.0 revproxyd" : "1.1 revproxyd", arena);
+  fields.set(FieldName::x_request_id, id);
+}
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,55 @@
+#include "revproxyd/proxy/plan.h"
+
+#include <stdexcept>
+
+#include "proxy/respond.h"
+#include "revproxyd/filters/registry.h"
+#include "revproxyd/pipeline/error_response.h"
+#include "proxy/forward.h"
+
+namespace revproxyd::proxy {
+
+namespace {
+
+std::uint16_t https_port(const std::vector<ListenerSettings>& listeners) noexcept {
+  for (const ListenerSettings& listener : listeners) {
+    if (listener.tls && listener.address.path.empty()) return listener.address.port;
+  }
+  return 443;
+}
+
+}  // namespace
+
+Plan::Plan(PlanSettings settings, std::vector<PlanUpstream> upstreams)
+    : settings_(std::move(settings)), upstreams_(std::move(upstreams)), router_(settings_.routes) {
+  filters::ChainSettings global;
+  global.headers = &settings_.headers;
+  const auto global_filters = filters::make_filters(global);
+  unrouted_ = std::make_unique<pipeline::Chain>(global_filters, std::make_shared<pipeline::Refuse>());
+  https_redirect_ =
+      std::make_unique<pipeline::Chain>(global_filters, std::make_shared<HttpsRedirect>(https_port(settings_.listeners)));
+  for (const RouteSettings& route : settings_.routes) {
+    filters::ChainSettings wanted;
+    wanted.rewrite = &route.rewrite;
+    wanted.headers = &route.headers;
+    auto chain = std::make_unique<pipeline::Chain>(filters::make_filters(wanted), handler_of(route));
+    routes_.push_back({&route, std::move(chain)});
+  }
+}
+
+std::shared_ptr<const pipeline::Handler> Plan::handler_of(const RouteSettings& route) const {
+  if (route.redirect) return std::make_shared<Redirect>(*route.redirect);
+  if (route.respond) return std::make_shared<Respond>(*route.respond);
+  std::vector<ForwardTarget> targets;
+  for (const SplitTarget& target : route.targets) targets.push_back({upstream_index(target.upstream), target.weight});
+  return std::make_shared<Forward>(route, std::move(targets));
+}
+
+std::size_t Plan::upstream_index(const std::string& name) const {
+  for (std::size_t i = 0; i < upstreams_.size(); ++i) {
+    if (upstreams_[i].shared->settings().name == name) return i;
+  }
+  throw std::invalid_argument("upstream '" + name + "' does not exist");
+}
+
+}  // namespace revproxyd::proxy

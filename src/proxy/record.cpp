@@ -1,0 +1,124 @@
+#include "proxy/record.h"
+
+#include <chrono>
+#include <unordered_set>
+
+#include "revproxyd/pipeline/error_response.h"
+
+namespace revproxyd::proxy {
+
+namespace {
+
+using std::chrono::microseconds;
+
+std::string_view proto_text(http::Version version) noexcept {
+  switch (version) {
+    case http::Version::http10: return "HTTP/1.0";
+    case http::Version::http11: return "HTTP/1.1";
+    case http::Version::http2: return "HTTP/2";
+    case http::Version::http3: return "HTTP/3";
+  }
+  return "";
+}
+
+// What ended the exchange: the proxy's own answer, or what cut the sending of an origin's.
+Code reason_of(const pipeline::Exchange& exchange, const Result<void>& sent) noexcept {
+  if (!sent) return sent.error().code();
+  return exchange.notes.why;
+}
+
+std::uint16_t logged_status(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) noexcept {
+  if (!sent && !stream.head_sent()) return pipeline::status_of(sent.error());
+  return response.head.status;
+}
+
+void fill_request(AccessRecord& record, pipeline::Exchange& exchange) {
+  const http::RequestHead& head = exchange.head();
+  record.id = exchange.id();
+  record.proto = exchange.refusal().code() != Code::none && head.method_text.empty() ? "" : proto_text(head.version);
+  record.method = head.method_text;
+  record.scheme = exchange.scheme() == net::Scheme::https ? "https" : "http";
+  record.host = head.host;
+  record.path = head.target.path.empty() ? head.raw_target : head.target.path;
+  record.query = head.target.query;
+  record.referer = exchange.notes.referer;
+  record.user_agent = exchange.notes.user_agent;
+}
+
+void fill_upstream(AccessRecord& record, const pipeline::Exchange& exchange) {
+  const pipeline::Notes& notes = exchange.notes;
+  if (exchange.route != nullptr) record.route = exchange.route->settings->name;
+  record.upstream = notes.upstream;
+  record.server = notes.server;
+  record.retries = notes.retries;
+  if (notes.upstream.empty()) return;
+  record.t_queue = notes.queue;
+  if (notes.connected) record.t_connect = notes.connect;
+  if (notes.answered) record.t_ttfb = notes.ttfb;
+}
+
+}  // namespace
+
+RecordedExchange::RecordedExchange(pipeline::Exchange& exchange, Runtime& worker) noexcept
+    : exchange_(exchange), worker_(worker) {
+  worker_.counts->requests.add();
+  worker_.counts->requests_active.add();
+  next_ = worker_.exchanges;
+  if (next_ != nullptr) next_->previous_ = this;
+  worker_.exchanges = this;
+}
+
+RecordedExchange::~RecordedExchange() {
+  worker_.counts->requests_active.subtract();
+  (previous_ != nullptr ? previous_->next_ : worker_.exchanges) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+}
+
+void end_removed_routes(Runtime& worker) {
+  std::unordered_set<std::string_view> names;
+  for (const RouteSettings& route : worker.snapshot->plan().settings().routes) names.insert(route.name);
+  for (RecordedExchange* one = worker.exchanges; one != nullptr; one = one->next_) {
+    const Route* route = one->exchange_.route;
+    if (route != nullptr && !names.contains(route->settings->name)) one->exchange_.scope().cancel(Code::drain_timeout);
+  }
+}
+
+void RecordedExchange::finish(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) const {
+  const Code why = reason_of(exchange_, sent);
+  const http::StreamBytes bytes = stream.bytes();
+  auto& counts = *worker_.counts;
+  const std::uint16_t status = logged_status(response, sent, stream);
+  counts.responses[stream.head_sent() && status < 600 ? status / 100 : 0].add();
+  counts.reasons[static_cast<std::size_t>(why)].add();
+  counts.bytes_in.add(bytes.in);
+  counts.bytes_out.add(bytes.out);
+  counts.retries.add(exchange_.notes.retries);
+  const PlanSettings& settings = exchange_.snapshot().plan().settings();
+  if (worker_.access_log == nullptr || !settings.access_log) return;
+  AccessRecord record;
+  fill_request(record, exchange_);
+  fill_upstream(record, exchange_);
+  const std::string client = exchange_.address().host();
+  const auto total = std::chrono::duration_cast<microseconds>(Clock::now() - exchange_.notes.began);
+  record.ts = std::chrono::system_clock::now() - total;
+  record.client = client;
+  record.listener = exchange_.client().listener;
+  if (const net::TlsInfo* tls = exchange_.client().tls; tls != nullptr) {
+    record.tls = tls->version;
+    record.sni = tls->server_name;
+  }
+  record.status = status;
+  record.bytes_in = bytes.body_in;
+  record.bytes_out = bytes.body_out;
+  record.t_total = total;
+  if (why != Code::none) record.why = name(why);
+  Buffer& line = worker_.access_log->line();
+  if (settings.access_json) {
+    format_json(record, settings.mask, line);
+  } else {
+    format_combined(record, settings.mask, line);
+  }
+  worker_.access_log->line_done();
+}
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,30 @@
+#pragma once
+// Counts an exchange and writes its line in the access log.
+
+#include "revproxyd/http/stream.h"
+#include "revproxyd/pipeline/exchange.h"
+#include "revproxyd/proxy/serve.h"
+
+namespace revproxyd::proxy {
+
+/// Counts the exchange as active while it lives, and lists it with its worker.
+class RecordedExchange {
+ public:
+  RecordedExchange(pipeline::Exchange& exchange, Runtime& worker) noexcept;
+  ~RecordedExchange();
+  RecordedExchange(const RecordedExchange&) = delete;
+  RecordedExchange& operator=(const RecordedExchange&) = delete;
+
+  /// The exchange is over: `sent` says how the sending of `response` went.
+  void finish(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) const;
+
+ private:
+  friend void end_removed_routes(Runtime& worker);
+
+  pipeline::Exchange& exchange_;
+  Runtime& worker_;
+  RecordedExchange* previous_ = nullptr;
+  RecordedExchange* next_ = nullptr;
+};
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,24 @@
+#include "revproxyd/proxy/snapshot.h"
+
+namespace revproxyd::proxy {
+
+Snapshot::Snapshot(std::shared_ptr<const Plan> plan, const Snapshot* previous, std::uint64_t seed) : plan_(std::move(plan)) {
+  for (const PlanUpstream& wanted : plan_->upstreams()) {
+    std::shared_ptr<upstream::Cluster> cluster;
+    if (previous != nullptr) {
+      // An upstream whose settings stayed has the same shared part, and its connections are as good as before.
+      for (const auto& known : previous->clusters_) {
+        if (&known->shared() == wanted.shared.get()) cluster = known;
+      }
+    }
+    if (cluster == nullptr) {
+      cluster = std::make_shared<upstream::Cluster>(wanted.shared, wanted.tls, seed++);
+      cluster->enlist();
+    }
+    clusters_.push_back(std::move(cluster));
+  }
+}
+
+Snapshot::~Snapshot() = default;
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,86 @@
+#include "proxy/upstream_request.h"
+
+#include <algorithm>
+#include <array>
+
+#include "revproxyd/base/ascii.h"
+
+namespace revproxyd::proxy {
+
+namespace {
+
+using http::FieldName;
+
+std::string_view cookie_value(const http::Fields& fields, std::string_view name) noexcept {
+  for (const http::Field& field : fields) {
+    if (field.known != FieldName::cookie) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find(';'), rest.size());
+      const std::string_view pair = ascii::trim(rest.substr(0, end));
+      const std::size_t equals = pair.find('=');
+      if (equals != std::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+  return {};
+}
+
+bool passes(const RouteSettings& route, std::string_view token) noexcept {
+  return std::ranges::any_of(route.upgrade, [token](const std::string& allowed) { return ascii::iequals(allowed, token); });
+}
+
+}  // namespace
+
+std::string_view upstream_target(pipeline::Exchange& exchange) {
+  if (!exchange.target.empty()) return exchange.target;
+  const http::RequestHead& head = exchange.head();
+  if (head.target.form != http::TargetForm::absolute) return head.raw_target;
+  // RFC 9112 section 3.2.4: OPTIONS of an absolute form without path asks about the server as a whole.
+  const bool no_path = head.raw_target.ends_with(head.target.authority) && !head.target.has_query;
+  if (head.method == http::Method::options && no_path) return "*";
+  if (!head.target.has_query) return head.target.path;
+  return exchange.arena().join(head.target.path, "?", head.target.query);
+}
+
+std::string_view upstream_host(pipeline::Exchange& exchange, const upstream::HostHeaderSettings& settings,
+                               const upstream::Endpoint& endpoint) {
+  const net::ServerUrl& url = endpoint.url();
+  if (settings.mode == upstream::HostHeader::value) return settings.value;
+  if (settings.mode == upstream::HostHeader::keep && !exchange.head().authority.empty()) return exchange.head().authority;
+  if (url.host.empty()) return "localhost";
+  const bool v6 = url.host.find(':') != std::string::npos;
+  const bool usual = url.port == (url.scheme == net::Scheme::https ? 443 : 80);
+  const std::string host = (v6 ? "[" + url.host + "]" : url.host) + (usual ? "" : ":" + std::to_string(url.port));
+  return exchange.arena().copy(host);
+}
+
+upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance) {
+  if (balance.method != upstream::BalanceMethod::hash) return {};
+  const http::RequestHead& head = exchange.head();
+  if (balance.key == upstream::HashKey::client_ip) {
+    const auto bytes = exchange.address().bytes();
+    return {upstream::hash_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}), true};
+  }
+  std::string_view text;
+  if (balance.key == upstream::HashKey::uri) text = head.raw_target;
+  if (balance.key == upstream::HashKey::header) text = head.fields.get(balance.name);
+  if (balance.key == upstream::HashKey::cookie) text = cookie_value(head.fields, balance.name);
+  if (text.empty()) return {};
+  return {upstream::hash_bytes(text), true};
+}
+
+void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route) {
+  http::Request& request = exchange.request();
+  http::RequestHead& head = request.head;
+  if (head.upgrade.empty()) return;
+  const bool tunnel = request.body != nullptr && head.length.framing == http::Framing::none;
+  if (tunnel && passes(route, head.upgrade)) {
+    head.fields.set(FieldName::upgrade, head.upgrade);
+    return;
+  }
+  head.upgrade = {};
+  if (tunnel) request.body.reset();
+}
+
+}  // namespace revproxyd::proxy

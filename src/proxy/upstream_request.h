@@ -1,0 +1,24 @@
+#pragma once
+// How a request goes upstream: its target, its Host, what it is balanced by.
+
+#include "proxy/attempt.h"
+#include "revproxyd/pipeline/exchange.h"
+#include "revproxyd/proxy/settings.h"
+#include "revproxyd/upstream/balancer.h"
+#include "revproxyd/upstream/settings.h"
+
+namespace revproxyd::proxy {
+
+/// The request line's target: the client's own bytes unless a filter edited it, in origin form or "*".
+std::string_view upstream_target(pipeline::Exchange& exchange);
+
+/// The Host that `endpoint` is sent.
+std::string_view upstream_host(pipeline::Exchange& exchange, const upstream::HostHeaderSettings& settings, const upstream::Endpoint& endpoint);
+
+/// What the `hash` method looks at.
+upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance);
+
+/// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary request otherwise.
+void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route);
+
+}  // namespace revproxyd::proxy

@@ -1,0 +1,53 @@
+#pragma once
+// Ownership of OpenSSL's objects, and its error queue as values.
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <memory>
+#include <string>
+
+#include "revproxyd/base/error.h"
+
+namespace revproxyd::tls {
+
+template <auto Free>
+struct Release {
+  template <typename T>
+  void operator()(T* object) const noexcept {
+    Free(object);
+  }
+};
+
+inline void free_stack(STACK_OF(X509) * stack) noexcept { sk_X509_pop_free(stack, X509_free); }
+inline void free_names(GENERAL_NAMES* names) noexcept { GENERAL_NAMES_free(names); }
+
+using SslPtr = std::unique_ptr<SSL, Release<SSL_free>>;
+using SslContextPtr = std::unique_ptr<SSL_CTX, Release<SSL_CTX_free>>;
+using SessionPtr = std::unique_ptr<SSL_SESSION, Release<SSL_SESSION_free>>;
+using X509Ptr = std::unique_ptr<X509, Release<X509_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
+using StackPtr = std::unique_ptr<STACK_OF(X509), Release<free_stack>>;
+using NamesPtr = std::unique_ptr<GENERAL_NAMES, Release<free_names>>;
+using BioPtr = std::unique_ptr<BIO, Release<BIO_free_all>>;
+
+/// The queue is the thread's, so what one connection leaves there would be read as the failure of the next. Emptying it costs much more than
+/// looking, and it is nearly always empty.
+inline void clear_errors() noexcept {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
+/// The oldest failure in the queue in words, and the queue emptied; static storage.
+const char* take_reason() noexcept;
+
+/// The same for messages about files: never empty.
+std::string reason_text();
+
+/// Names the failure of a handshake or of a call on an established connection from the queue, which is emptied.
+Error take_error(const SSL* ssl) noexcept;
+
+}  // namespace revproxyd::tls

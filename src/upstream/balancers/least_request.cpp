@@ -1,0 +1,50 @@
+// least_request: the server with the fewest requests under way for its weight, counted over all
+// workers. Among equals one is drawn by weight, so that an idle upstream is not all sent to its
+// first server.
+
+#include "upstream/balancers/methods.h"
+#include "revproxyd/base/random_source.h"
+
+namespace revproxyd::upstream {
+
+namespace {
+
+class LeastRequest final : public Balancer {
+ public:
+  explicit LeastRequest(std::uint64_t seed) noexcept : random_(seed) {}
+
+ private:
+  void reset() override {}
+  std::size_t choose(std::span<const Candidate> candidates, PickKey key) noexcept override;
+
+  RandomSource random_;
+};
+
+std::size_t LeastRequest::choose(std::span<const Candidate> candidates, PickKey /*key*/) noexcept {
+  std::size_t best = 0;
+  std::uint64_t best_active = candidates[0].endpoint->active_requests();
+  std::uint64_t tied_weight = candidates[0].weight;
+  for (std::size_t position = 1; position < candidates.size(); ++position) {
+    const Candidate& candidate = candidates[position];
+    const std::uint64_t active = candidate.endpoint->active_requests();
+    // active / weight, compared without the division; 32-bit factors cannot overflow.
+    const std::uint64_t left = active * candidates[best].weight;
+    const std::uint64_t right = best_active * candidate.weight;
+    if (left > right) continue;
+    tied_weight = left < right ? candidate.weight : tied_weight + candidate.weight;
+    // Of the equals seen so far each holds the place with probability weight / tied_weight.
+    if (left < right || random_.below(tied_weight) < candidate.weight) {
+      best = position;
+      best_active = active;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+std::unique_ptr<Balancer> make_least_request(std::uint64_t seed) {
+  return std::make_unique<LeastRequest>(seed);
+}
+
+}  // namespace revproxyd::upstream

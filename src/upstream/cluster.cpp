@@ -1,0 +1,180 @@
+#include "revproxyd/upstream/cluster.h"
+
+#include <chrono>
+#include <utility>
+
+#include "revproxyd/base/patience.h"
+#include "revproxyd/net/loop.h"
+
+namespace revproxyd::upstream {
+
+Lease::Lease(Shared& shared, Endpoint& endpoint, std::unique_ptr<http::ClientStream> stream) noexcept
+    : shared_(&shared), endpoint_(&endpoint), stream_(std::move(stream)) {
+  endpoint_->begin_request();
+}
+
+Lease::Lease(Lease&& other) noexcept
+    : shared_(std::exchange(other.shared_, nullptr)), endpoint_(other.endpoint_), stream_(std::move(other.stream_)) {}
+
+Lease::~Lease() {
+  if (shared_ == nullptr) return;
+  stream_.reset();
+  endpoint_->end_request();
+  shared_->end_request();
+}
+
+Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls, std::uint64_t seed)
+    : shared_(std::move(shared)),
+      balancer_(make_balancer(shared_->settings().balance.method, seed)),
+      retry_budget_(shared_->settings().retry.budget_percent) {
+  for (const auto& endpoint : shared_->endpoints()) {
+    const bool secure = endpoint->url().scheme == net::Scheme::https;
+    PoolListener& listener = *this;
+    pools_.push_back(std::make_unique<Pool>(endpoint, settings(), secure ? tls : nullptr, listener));
+  }
+  balancer_->rebuild(shared_->endpoints());
+}
+
+Cluster::~Cluster() = default;
+
+void Cluster::enlist() { shared_->enlist(net::Loop::current(), weak_from_this()); }
+
+Pick Cluster::pick(const Demand& demand) noexcept {
+  PickQuery query;
+  query.key = demand.key;
+  query.now = loop_now();
+  query.tried = demand.tried;
+  query.allow_tried = true;
+  query.spare = this;
+  return balancer_->pick(query);
+}
+
+Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
+  const std::uint64_t id = shared_->new_id();
+  const Duration limit = settings().limits.queue_timeout;
+  for (bool again = false; !shared_->try_begin_request(); again = true) {
+    const TimePoint begun = loop_now();
+    auto place = co_await wait_for_place(id, again, limit - waited);
+    waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
+    if (!place) co_return Acquired(nullptr, place.error());
+  }
+  auto acquired = co_await acquire_counted(demand, waited, id);
+  if (!acquired.lease) shared_->end_request();
+  co_return std::move(acquired);
+}
+
+Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited, std::uint64_t id) {
+  const Duration limit = settings().limits.queue_timeout;
+  for (bool again = false;; again = true) {
+    const Pick picked = pick(demand);
+    if (picked.status == PickStatus::none_usable) {
+      co_return Acquired(nullptr, Error(Code::no_server, Side::upstream, "no server is up"));
+    }
+    if (picked.status == PickStatus::picked) {
+      Pool& pool = *pools_[picked.index];
+      if (auto stream = pool.reuse(demand.fresh)) {
+        Lease lease(*shared_, pool.endpoint(), std::move(stream));
+        co_return Acquired(&pool.endpoint(), std::move(lease));
+      }
+      // A connection too old for this request still holds a place that a new one may need.
+      if (pool.endpoint().at_connection_limit()) pool.shed_idle();
+      if (pool.endpoint().try_acquire_connection()) {
+        auto connected = co_await connect(pool, demand.origin);
+        co_return std::move(connected);
+      }
+    }
+    const TimePoint begun = loop_now();
+    auto place = co_await wait_for_place(id, again, limit - waited);
+    waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
+    if (!place) co_return Acquired(nullptr, place.error());
+  }
+}
+
+Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
+  auto stream = co_await pool.connect(origin);
+  Endpoint& endpoint = pool.endpoint();
+  if (!stream) {
+    endpoint.count_connect_failure();
+    if (stream.error().code() == Code::refused) endpoint.take_out(loop_now());
+    co_return Acquired(&endpoint, stream.error());
+  }
+  Lease lease(*shared_, endpoint, std::move(*stream));
+  co_return Acquired(&endpoint, std::move(lease));
+}
+
+namespace {
+
+// Takes the waiter off both lists however the wait ends.
+class Waiting {
+ public:
+  Waiting(Shared& shared, std::unordered_map<std::uint64_t, Event*>& map, std::uint64_t id, Event& event)
+      : shared_(shared), map_(map), id_(id) {
+    map_[id] = &event;
+  }
+  ~Waiting() {
+    map_.erase(id_);
+    shared_.leave(id_);
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  Shared& shared_;
+  std::unordered_map<std::uint64_t, Event*>& map_;
+  std::uint64_t id_;
+};
+
+}  // namespace
+
+Task<Result<void>> Cluster::wait_for_place(std::uint64_t id, bool front, Duration limit) {
+  const Error late(Code::queue_timeout, Side::upstream, "no server had room in time");
+  if (limit.count() <= 0) co_return late;
+  Event event;
+  net::Loop& loop = net::Loop::current();
+  const Waiting waiting(*shared_, waiting_, id, event);
+  if (!shared_->enqueue({&loop, weak_from_this(), id}, front)) {
+    co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
+  }
+  shared_->ask_for_idle(loop);
+  auto code = co_await wait_within(event, limit, Code::queue_timeout);
+  if (code == Code::queue_timeout) co_return late;
+  if (code != Code::none) co_return Error(code, "waiting for a server ended");
+  co_return {};
+}
+
+void Cluster::wake(std::uint64_t id) noexcept {
+  if (auto found = waiting_.find(id); found != waiting_.end()) {
+    found->second->set();
+  } else if (shared_->anyone_waiting()) {
+    // It left meanwhile; the place is somebody else's.
+    shared_->wake_one();
+  }
+}
+
+bool Cluster::on_idle() noexcept {
+  if (!shared_->anyone_waiting()) return false;
+  // An idle connection is of use to this worker only.
+  const bool mine = shared_->next_loop() == &net::Loop::current();
+  if (mine) shared_->wake_one();
+  return !mine;
+}
+
+void Cluster::on_place_free() noexcept {
+  if (shared_->anyone_waiting()) shared_->wake_one();
+}
+
+bool Cluster::has_spare(const Endpoint& endpoint) const noexcept {
+  for (const auto& pool : pools_) {
+    if (&pool->endpoint() == &endpoint) return pool->has_idle();
+  }
+  return false;
+}
+
+void Cluster::give_up_idle() noexcept {
+  if (!shared_->anyone_waiting()) return;
+  for (const auto& pool : pools_) {
+    if (pool->endpoint().at_connection_limit() && pool->shed_idle()) return;
+  }
+}
+
+}  // namespace revproxyd::upstream

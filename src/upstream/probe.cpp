@@ -1,0 +1,128 @@
+#include "upstream/probe.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "revproxyd/base/deadline.h"
+#include "revproxyd/http/connection.h"
+#include "revproxyd/net/connect.h"
+#include "revproxyd/tls/handshake.h"
+
+namespace revproxyd::upstream {
+
+namespace {
+
+// What of a body is searched for the expected text.
+constexpr std::size_t kSearchedBody = 64 * 1024;
+
+class NoOwner final : public http::ClientConnection::Owner {
+ public:
+  void on_stream_closed(http::ClientConnection&) noexcept override {}
+  void on_idle_input(http::ClientConnection&) noexcept override {}
+};
+
+std::string text_of(const Error& error) {
+  std::string text(name(error.code()));
+  if (!error.text().empty()) text += ": " + std::string(error.text());
+  return text;
+}
+
+Task<Result<std::unique_ptr<net::Transport>>> reach(const Endpoint& endpoint, const UpstreamSettings& upstream,
+                                                    const tls::ClientContext* tls, Duration limit) {
+  const auto addresses = endpoint.addresses();
+  if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
+  const std::span<const net::Address> list(*addresses);
+  auto connected = co_await net::connect(list, limit);
+  if (!connected) co_return connected.error();
+  if (endpoint.url().scheme != net::Scheme::https || tls == nullptr) co_return std::move(*connected);
+  const std::string& configured = upstream.tls.server_name;
+  const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
+  auto plain = std::move(*connected);
+  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, limit);
+  co_return std::move(secured);
+}
+
+http::RequestHead probe_head(const Endpoint& endpoint, const HealthSettings& settings, Arena& arena) {
+  http::RequestHead head(arena);
+  head.method = http::Method::get;
+  head.method_text = "GET";
+  const net::ServerUrl& url = endpoint.url();
+  head.authority = settings.host.empty() ? arena.copy(url.host.empty() ? "localhost" : url.host) : std::string_view(settings.host);
+  head.fields.add(http::FieldName::user_agent, "revproxyd-health-check");
+  head.fields.add(http::FieldName::accept, "*/*");
+  return head;
+}
+
+// Empty when the head is as expected.
+std::string head_problem(const http::ResponseHead& head, const HealthSettings& settings) {
+  const auto fits = [&](const StatusRange& range) { return head.status >= range.low && head.status <= range.high; };
+  if (std::ranges::none_of(settings.status, fits)) return "status " + std::to_string(head.status);
+  for (const auto& [name, value] : settings.header) {
+    const http::Field* field = head.fields.find(name);
+    if (field == nullptr) return "header " + name + " is missing";
+    if (!value.empty() && field->value != value) return "header " + name + " has another value";
+  }
+  return {};
+}
+
+Task<ProbeResult> expect_text(http::ClientStream& stream, std::string_view wanted) {
+  std::string seen;
+  while (seen.size() < kSearchedBody) {
+    auto piece = co_await stream.body().read();
+    if (!piece) co_return ProbeResult(false, text_of(piece.error()));
+    seen.append(piece->bytes);
+    if (seen.find(wanted) != std::string::npos) co_return ProbeResult(true, {});
+    if (piece->last) break;
+  }
+  co_return ProbeResult(false, "body does not contain the expected text");
+}
+
+Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoint, const HealthSettings& settings) {
+  Arena arena;
+  const http::RequestHead request = probe_head(endpoint, settings, arena);
+  auto stream = connection.open_stream();
+  stream->stage_head(request, settings.path, request.authority);
+  const http::Piece end(Bytes(), true);
+  auto sent = co_await stream->send_body(end);
+  if (!sent) co_return ProbeResult(false, text_of(sent.error()));
+  for (;;) {
+    auto head = co_await stream->read_head(arena);
+    if (!head) co_return ProbeResult(false, text_of(head.error()));
+    if (head->status < 200) continue;
+    std::string problem = head_problem(*head, settings);
+    const bool well = problem.empty();
+    if (!well || settings.body.empty()) co_return ProbeResult(well, std::move(problem));
+    break;
+  }
+  auto found = co_await expect_text(*stream, settings.body);
+  co_return std::move(found);
+}
+
+Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls) {
+  const HealthSettings& settings = *upstream.health_check;
+  auto transport = co_await reach(endpoint, upstream, tls, settings.timeout);
+  if (!transport) co_return ProbeResult(false, text_of(transport.error()));
+  if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
+  http::ClientConnectionSettings connection_settings;
+  connection_settings.write = settings.timeout;
+  NoOwner owner;
+  auto connection = http::open_client_connection(std::move(*transport), "", connection_settings, owner);
+  auto result = co_await ask(*connection, endpoint, settings);
+  co_return std::move(result);
+}
+
+}  // namespace
+
+Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls) {
+  CancelScope* parent = co_await current_scope();
+  CancelScope patience(parent);
+  Deadline deadline(patience);
+  deadline.set(upstream.health_check->timeout, Code::first_byte_timeout);
+  auto running = run(endpoint, upstream, tls);
+  auto scoped = std::move(running).under(patience);
+  auto result = co_await std::move(scoped);
+  if (!result.well && patience.reason() == Code::first_byte_timeout) result.reason = "no answer in time";
+  co_return std::move(result);
+}
+
+}  // namespace revproxyd::upstream

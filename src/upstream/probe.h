@@ -1,0 +1,22 @@
+#pragma once
+// One question of an active check.
+
+#include <string>
+
+#include "revproxyd/base/task.h"
+#include "revproxyd/tls/context.h"
+#include "revproxyd/upstream/endpoint.h"
+#include "revproxyd/upstream/settings.h"
+
+namespace revproxyd::upstream {
+
+struct ProbeResult {
+  ProbeResult(bool is_well, std::string why) noexcept : well(is_well), reason(std::move(why)) {}
+  bool well;
+  std::string reason;  // of a failure
+};
+
+/// Asks `endpoint` as `settings` say, within settings.timeout. `tls` is used for an https URL; `server_name` is the name to verify.
+Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls);
+
+}  // namespace revproxyd::upstream

@@ -1,0 +1,95 @@
+#include "revproxyd/upstream/shared.h"
+
+#include <algorithm>
+
+#include "revproxyd/net/loop.h"
+#include "revproxyd/upstream/cluster.h"
+
+namespace revproxyd::upstream {
+
+Shared::Shared(UpstreamSettings settings, const Shared* previous) : settings_(std::move(settings)) {
+  for (const ServerSettings& server : settings_.servers) {
+    std::shared_ptr<Endpoint> endpoint;
+    if (previous != nullptr) {
+      for (const auto& known : previous->endpoints_) {
+        if (known->url() == server.url) endpoint = known;
+      }
+    }
+    if (endpoint == nullptr) endpoint = std::make_shared<Endpoint>(settings_.name, server);
+    endpoints_.push_back(std::move(endpoint));
+  }
+}
+
+void Shared::apply() noexcept {
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i]->update(settings_.servers[i]);
+}
+
+bool Shared::try_begin_request() noexcept {
+  const std::uint32_t limit = settings_.limits.max_requests;
+  if (limit == 0) return true;
+  std::uint32_t active = active_.load(std::memory_order_relaxed);
+  do {
+    if (active >= limit) return false;
+  } while (!active_.compare_exchange_weak(active, active + 1, std::memory_order_relaxed));
+  return true;
+}
+
+void Shared::end_request() noexcept {
+  if (settings_.limits.max_requests == 0) return;
+  active_.fetch_sub(1, std::memory_order_relaxed);
+  if (anyone_waiting()) wake_one();
+}
+
+bool Shared::enqueue(const Ticket& ticket, bool front) {
+  const std::lock_guard lock(mutex_);
+  if (!front && queue_.size() >= settings_.limits.max_pending) return false;
+  if (front) {
+    queue_.push_front(ticket);
+  } else {
+    queue_.push_back(ticket);
+  }
+  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+  return true;
+}
+
+void Shared::leave(std::uint64_t id) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(queue_, [id](const Ticket& ticket) { return ticket.id == id; });
+  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+}
+
+net::Loop* Shared::next_loop() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.empty() ? nullptr : queue_.front().loop;
+}
+
+void Shared::wake_one() {
+  Ticket ticket;
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty()) return;
+    ticket = std::move(queue_.front());
+    queue_.pop_front();
+    waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+  }
+  ticket.loop->post([cluster = std::move(ticket.cluster), id = ticket.id] {
+    if (auto alive = cluster.lock()) alive->wake(id);
+  });
+}
+
+void Shared::enlist(net::Loop& loop, std::weak_ptr<Cluster> cluster) {
+  const std::lock_guard lock(mutex_);
+  members_.push_back({&loop, std::move(cluster)});
+}
+
+void Shared::ask_for_idle(const net::Loop& asking) {
+  const std::lock_guard lock(mutex_);
+  for (const Member& member : members_) {
+    if (member.loop == &asking) continue;
+    member.loop->post([cluster = member.cluster] {
+      if (auto alive = cluster.lock()) alive->give_up_idle();
+    });
+  }
+}
+
+}  // namespace revproxyd::upstream

@@ -1,0 +1,303 @@
+// Servers that fail: health checks, retries and what is never repeated.
+
+#include <atomic>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/load.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
+constexpr std::string_view kFastChecks = "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 2, fall: 2 }";
+
+std::string dead_url() {
+  Origin origin;
+  origin.stop();
+  return origin.url();
+}
+
+// Reads a request and goes away without an answer.
+void read_and_close(OriginExchange& exchange) {
+  exchange.read_body();
+  exchange.close();
+}
+
+std::string first_of(const std::vector<std::string>& urls, std::string_view more = {}) {
+  return balance_over(urls, "balance: first" + std::string(more.empty() ? "" : ", ") + std::string(more));
+}
+
+// A server whose health the test decides.
+struct Patient {
+  std::atomic<bool> healthy = true;
+  std::string good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  std::string bad = "HTTP/1.1 500 Sick\r\nContent-Length: 0\r\n\r\n";
+  Origin origin{[this](OriginExchange& exchange) {
+    exchange.read_body();
+    if (exchange.request().target == "/healthz") {
+      exchange.send(healthy ? good : bad);
+    } else {
+      exchange.respond("ok");
+    }
+  }};
+};
+
+void expect_follows_health(Patient& patient, const Daemon& daemon) {
+  const auto becomes = [&](int status) { return wait_until([&] { return fetch(daemon.port()).status == status; }); };
+  EXPECT_TRUE(becomes(200));
+  patient.healthy = false;
+  EXPECT_TRUE(becomes(503));
+  patient.healthy = true;
+  EXPECT_TRUE(becomes(200));
+}
+
+}  // namespace
+
+TEST(Failover, HealthChecksTakeServersOutAndBack) {
+  Patient patient;
+  const Daemon daemon(balance_over({patient.origin.url()}, kFastChecks));
+  expect_follows_health(patient, daemon);
+  EXPECT_EQ(daemon.wait_access_why("no_server").status(), 503);
+}
+
+TEST(Failover, HealthChecksLookAtTheBody) {
+  Patient patient;
+  patient.good = response_text("state: ready\n");
+  patient.bad = response_text("state: starting\n");
+  const Daemon daemon(balance_over(
+      {patient.origin.url()}, "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 1, fall: 1, expect: { body: ready } }"));
+  expect_follows_health(patient, daemon);
+}
+
+TEST(Failover, HealthChecksLookAtFields) {
+  Patient patient;
+  patient.good = response_text("", 200, "X-State: up\r\n");
+  patient.bad = response_text("", 200, "X-State: down\r\n");
+  const Daemon daemon(balance_over({patient.origin.url()},
+                                   "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 1, fall: 1, "
+                                   "expect: { header: { X-State: up } } }"));
+  expect_follows_health(patient, daemon);
+}
+
+TEST(Failover, HealthChecksTakeAStatusListAndAHost) {
+  Patient patient;
+  patient.good = response_text("", 418);
+  patient.bad = response_text("", 200);
+  const Daemon daemon(balance_over({patient.origin.url()},
+                                   "health_check: { path: /healthz, host: checks.example, interval: 100ms, timeout: 200ms, rise: 1, "
+                                   "fall: 1, expect: [ 204, 418 ] }"));
+  expect_follows_health(patient, daemon);
+  for (const Request& request : patient.origin.requests()) {
+    if (request.target == "/healthz") {
+      EXPECT_EQ(request.field("Host"), "checks.example");
+    }
+  }
+}
+
+TEST(Failover, HealthChecksCountSilenceAsFailure) {
+  Patient patient;
+  patient.bad = "";
+  const Daemon daemon(balance_over({patient.origin.url()}, kFastChecks));
+  expect_follows_health(patient, daemon);
+}
+
+TEST(Failover, TcpChecksOnlyConnect) {
+  Origin origin;
+  const Daemon daemon(balance_over({origin.url()}, "health_check: { type: tcp, interval: 100ms, timeout: 200ms, rise: 1, fall: 1 }"));
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+  origin.stop();
+  EXPECT_TRUE(wait_until([&] { return fetch(daemon.port()).status == 503; }));
+  origin.start();
+  EXPECT_TRUE(wait_until([&] { return fetch(daemon.port()).status == 200; }));
+}
+
+TEST(Failover, KillingOneOfThreeUnderLoadFailsNoRequest) {
+  Origin first;
+  Origin second;
+  Origin third;
+  const Daemon daemon(balance_over({first.url(), second.url(), third.url()}, "timeouts: { connect: 1s }"));
+  Load load({{daemon.port(), true, {}, "/"}, {daemon.port(), true, {}, "/"}, {daemon.port(), false, {}, "/"}});
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(load.wait_more(100));
+    second.stop();
+    ASSERT_TRUE(load.wait_more(200));
+    second.start();
+  }
+  load.stop();
+  EXPECT_EQ(load.failed(), 0U) << load.failures() << " of " << load.done();
+}
+
+TEST(Failover, GetIsRepeatedWhenTheServerDiesBeforeItsAnswer) {
+  const Origin dying(read_and_close);
+  const Origin living("living");
+  const Daemon daemon(first_of({dying.url(), living.url()}));
+  for (const char* method : {"GET", "HEAD", "OPTIONS"}) {
+    SCOPED_TRACE(method);
+    RawClient client(daemon.port());
+    client.send(std::string(method) + " /" + method + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(client.response(method).status, 200);
+  }
+  const AccessEntry entry = daemon.wait_access_of("/GET");
+  EXPECT_EQ(entry.number("retries"), 1);
+  EXPECT_EQ(entry.text("server"), living.url());
+}
+
+TEST(Failover, GetIsRepeatedWhenTheServerResets) {
+  const Origin dying([](OriginExchange& exchange) { exchange.reset(); });
+  const Origin living("living");
+  const Daemon daemon(first_of({dying.url(), living.url()}));
+  EXPECT_EQ(fetch(daemon.port()).body, "living");
+}
+
+TEST(Failover, PostIsNotRepeatedOnceBytesWereSent) {
+  const Origin dying(read_and_close);
+  const Origin living("living");
+  const Daemon daemon(first_of({dying.url(), living.url()}));
+  RawClient client(daemon.port());
+  client.send(kPost);
+  EXPECT_EQ(client.response().status, 502);
+  EXPECT_EQ(dying.request_count(), 1U);
+  EXPECT_EQ(living.request_count(), 0U);
+}
+
+TEST(Failover, DeleteAndUnknownMethodsAreNotRepeatedOnceBytesWereSent) {
+  const Origin dying(read_and_close);
+  const Origin living("living");
+  const Daemon daemon(first_of({dying.url(), living.url()}));
+  for (const char* method : {"DELETE", "PUT", "PATCH", "BREW"}) {
+    SCOPED_TRACE(method);
+    RawClient client(daemon.port());
+    client.send(std::string(method) + " / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(client.response().status, 502);
+  }
+  EXPECT_EQ(living.request_count(), 0U);
+}
+
+TEST(Failover, PostIsRepeatedWhenNoConnectionWasMade) {
+  const Origin living("living");
+  const Daemon daemon(first_of({dead_url(), living.url()}));
+  RawClient client(daemon.port());
+  client.send(kPost);
+  EXPECT_EQ(client.response().body, "living");
+  EXPECT_EQ(living.request().body, "body");
+}
+
+TEST(Failover, GetIsNotRepeatedOnceTheAnswerBegan) {
+  const Origin dying([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    exchange.close();
+  });
+  const Origin living("living");
+  const Daemon daemon(first_of({dying.url(), living.url()}));
+  RawClient client(daemon.port());
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THROW(client.response(), Disconnected);
+  EXPECT_EQ(living.request_count(), 0U);
+}
+
+TEST(Failover, OneAttemptMeansOneAttempt) {
+  const Origin dying(read_and_close);
+  const Origin living("living");
+  const Daemon daemon(first_of({dying.url(), living.url()}, "retry: { attempts: 1 }"));
+  EXPECT_EQ(fetch(daemon.port()).status, 502);
+  EXPECT_EQ(living.request_count(), 0U);
+}
+
+TEST(Failover, AttemptsGoToDifferentServers) {
+  const Origin a(read_and_close);
+  const Origin b(read_and_close);
+  const Origin c("c");
+  const Daemon daemon(first_of({a.url(), b.url(), c.url()}, "retry: { attempts: 3 }"));
+  EXPECT_EQ(fetch(daemon.port()).body, "c");
+  EXPECT_EQ(a.request_count(), 1U);
+  EXPECT_EQ(b.request_count(), 1U);
+}
+
+TEST(Failover, KeptConnectionsThatWentStaleCostNoRequest) {
+  // Every connection answers one request and breaks off at the next one, as a server does whose idle time is over.
+  const Origin origin([](OriginExchange& exchange) { exchange.respond("ok"); });
+  std::mutex mutex;
+  std::vector<std::size_t> used;
+  Origin stale([&](OriginExchange& exchange) {
+    const std::lock_guard lock(mutex);
+    const bool again = std::find(used.begin(), used.end(), exchange.connection()) != used.end();
+    if (again) return exchange.close();
+    used.push_back(exchange.connection());
+    exchange.respond("ok");
+  });
+  const Daemon daemon(balance_over({stale.url()}, "", "workers: 1\n"));
+  RawClient client(daemon.port());
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(client.get("/").status, 200);
+}
+
+TEST(Failover, PostsUseNoConnectionThatHasBeenIdleForLong) {
+  std::atomic<bool> closing = false;
+  Origin origin([&](OriginExchange& exchange) {
+    exchange.read_body();
+    if (closing && exchange.connection() == 0) return exchange.close();
+    exchange.respond("ok");
+  });
+  const Daemon daemon(balance_over({origin.url()}, "", "workers: 1\n"));
+  RawClient client(daemon.port());
+  EXPECT_EQ(client.get("/").status, 200);
+  closing = true;
+  EXPECT_TRUE(client.stays_quiet(Milliseconds(1300)));
+  client.send(kPost);
+  EXPECT_EQ(client.response().status, 200);
+}
+
+TEST(Failover, StatusesAreRepeatedOnlyWhenListed) {
+  const Origin sick([](OriginExchange& exchange) {
+    exchange.read_body();
+    exchange.respond("sick", 503);
+  });
+  const Origin living("living");
+  const Daemon unlisted(first_of({sick.url(), living.url()}));
+  EXPECT_EQ(fetch(unlisted.port()).body, "sick");
+  const Daemon listed(first_of({sick.url(), living.url()}, "retry: { conditions: [ connect, reset, 503 ] }"));
+  EXPECT_EQ(fetch(listed.port()).body, "living");
+}
+
+TEST(Failover, RelaysTheLastAnswerWhenEveryServerIsSick) {
+  const auto sick = [](OriginExchange& exchange) { exchange.respond("sick", 503); };
+  const Origin a(sick);
+  const Origin b(sick);
+  const Daemon daemon(balance_over({a.url(), b.url()}, "retry: { conditions: [ connect, 503 ] }"));
+  const Response response = fetch(daemon.port());
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body, "sick");
+}
+
+TEST(Failover, SaysBadGatewayWhenNobodyListens) {
+  const Daemon daemon(balance_over({dead_url(), dead_url()}));
+  EXPECT_EQ(fetch(daemon.port()).status, 502);
+}
+
+TEST(Failover, TheLastServerIsTriedEvenAfterItRefused) {
+  Origin origin;
+  origin.stop();
+  const Daemon daemon(balance_over({origin.url()}));
+  EXPECT_EQ(fetch(daemon.port()).status, 502);
+  origin.start();
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+}
+
+TEST(Failover, ANameThatDoesNotResolveDoesNotStopTheStart) {
+  const Origin origin;
+  const Daemon daemon(std::string(kPlainListener) + "routes:\n  - { path: /lost, to: 'http://no-such-host.invalid:80' }\n  - { to: '" +
+                      origin.url() + "' }\n");
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+  const int status = fetch(daemon.port(), "/lost").status;
+  EXPECT_TRUE(status == 502 || status == 503) << status;
+}
+
+TEST(Failover, NamesAreResolved) {
+  const Origin origin;
+  const Daemon daemon(balance_over({"http://localhost:" + std::to_string(origin.port())}));
+  EXPECT_TRUE(wait_until([&] { return fetch(daemon.port()).status == 200; }));
+}
+
+}  // namespace revproxyd::testing

@@ -1,0 +1,232 @@
+// Reloads: all or nothing, and no request pays for them.
+
+#include <signal.h>
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/load.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kHandshake = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kSwitch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr int kReloads = 20;
+
+std::string responding(const std::string& body) {
+  return std::string(kPlainListener) + "routes: [ { respond: { body: '" + body + "' } } ]\n";
+}
+
+std::string two_listeners(const std::string& to) {
+  return "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
+         "routes: [ { to: '" + to + "' } ]\n";
+}
+
+}  // namespace
+
+TEST(Reload, FailsNoRequestUnderLoad) {
+  const Origin origin;
+  const std::string config = two_listeners(origin.url());
+  Daemon daemon(config);
+  const ClientTls tls;
+  const std::uint16_t plain = daemon.port("web");
+  const std::uint16_t secure = daemon.port("tls");
+  Load load({{plain, true, {}, "/"}, {plain, false, {}, "/"}, {secure, true, tls, "/"}, {secure, false, tls, "/"}});
+  for (int i = 0; i < kReloads; ++i) {
+    ASSERT_TRUE(load.wait_more(20));
+    // A different file each time, so that nothing can be skipped as unchanged.
+    ASSERT_TRUE(daemon.reload(config + "timeouts: { keepalive: " + std::to_string(60 + i) + "s }\n"));
+  }
+  ASSERT_TRUE(load.wait_more(50));
+  load.stop();
+  EXPECT_EQ(load.failed(), 0U) << load.failures() << " of " << load.done();
+  EXPECT_EQ(daemon.port("web"), plain);
+}
+
+TEST(Reload, KeepsKeptConnectionsOfClientsAndServers) {
+  const Origin origin;
+  const std::string config = forward_to(origin.url(), "workers: 1\n");
+  Daemon daemon(config);
+  RawClient client(daemon.port());
+  EXPECT_EQ(client.get("/").body, "ok");
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(daemon.reload());
+    EXPECT_EQ(client.get("/").body, "ok");
+  }
+  EXPECT_EQ(origin.connections(), 1U);
+}
+
+TEST(Reload, TakesUpTheNewRoutesAtTheNextRequest) {
+  Daemon daemon(responding("old"));
+  RawClient kept(daemon.port());
+  EXPECT_EQ(kept.get("/").body, "old");
+  ASSERT_TRUE(daemon.reload(responding("new")));
+  EXPECT_EQ(kept.get("/").body, "new");
+  EXPECT_EQ(fetch(daemon.port()).body, "new");
+}
+
+TEST(Reload, RefusesABadFileAndKeepsServing) {
+  Daemon daemon(responding("old"));
+  EXPECT_FALSE(daemon.reload(std::string(kPlainListener) + "routes: [ { respnd: { body: new } } ]\n"));
+  EXPECT_EQ(fetch(daemon.port()).body, "old");
+  EXPECT_NE(daemon.log().find("respnd"), std::string::npos);
+  EXPECT_TRUE(daemon.reload(responding("new")));
+  EXPECT_EQ(fetch(daemon.port()).body, "new");
+}
+
+TEST(Reload, RefusesAFileThatIsGone) {
+  Daemon daemon(responding("old"));
+  std::filesystem::remove(daemon.config_file());
+  EXPECT_FALSE(daemon.reload());
+  EXPECT_EQ(fetch(daemon.port()).body, "old");
+}
+
+TEST(Reload, RefusesListenersThatCannotBeBoundAsAWhole) {
+  const Origin holder;
+  Daemon daemon(responding("old"));
+  EXPECT_FALSE(daemon.reload("listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: '" + holder.address() +
+                             "' } ]\nroutes: [ { respond: { body: new } } ]\n"));
+  EXPECT_EQ(fetch(daemon.port("web")).body, "old");
+}
+
+TEST(Reload, OpensAndClosesListeners) {
+  Daemon daemon(responding("one"));
+  const std::uint16_t web = daemon.port("web");
+  ASSERT_TRUE(daemon.reload(
+      "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: '127.0.0.2:0' } ]\nroutes: [ { respond: { body: two } } ]\n"));
+  const std::uint16_t more = daemon.port("more");
+  EXPECT_EQ(fetch(web).body, "two");
+  const CommandResult got = run_command({"curl", "-s", "http://127.0.0.2:" + std::to_string(more) + "/"});
+  EXPECT_EQ(got.out, "two");
+  ASSERT_TRUE(daemon.reload(responding("three")));
+  EXPECT_EQ(fetch(web).body, "three");
+  EXPECT_TRUE(wait_until([&] {
+    return run_command({"curl", "-s", "-m", "2", "http://127.0.0.2:" + std::to_string(more) + "/"}).status == 7;
+  }));
+}
+
+TEST(Reload, LetsDownloadsGoOnUnderTheOldRoutes) {
+  Gate go_on;
+  const Origin origin([&](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+    go_on.wait();
+    exchange.send("full");
+  });
+  Daemon daemon(forward_to(origin.url()));
+  RawClient download(daemon.port());
+  download.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(download.response_head().status, 200);
+  EXPECT_EQ(download.bytes(4), "half");
+  ASSERT_TRUE(daemon.reload(responding("new")));
+  EXPECT_EQ(fetch(daemon.port()).body, "new");
+  go_on.open();
+  EXPECT_EQ(download.bytes(4), "full");
+  EXPECT_EQ(download.get("/").body, "new");
+}
+
+TEST(Reload, LetsRequestsUnderWayFinish) {
+  Gate answer;
+  const Origin origin([&](OriginExchange& exchange) {
+    answer.wait();
+    exchange.respond("from the old server");
+  });
+  Daemon daemon(forward_to(origin.url()));
+  RawClient client(daemon.port());
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(origin.wait_requests(1));
+  ASSERT_TRUE(daemon.reload(responding("new")));
+  answer.open();
+  EXPECT_EQ(client.response().body, "from the old server");
+}
+
+TEST(Reload, LetsTunnelsGoOn) {
+  const Origin origin([](OriginExchange& exchange) {
+    exchange.send(kSwitch);
+    for (std::string bytes = exchange.stream().receive(); !bytes.empty(); bytes = exchange.stream().receive()) exchange.send(bytes);
+    exchange.close();
+  });
+  Daemon daemon(forward_to(origin.url()));
+  RawClient client(daemon.port());
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(daemon.reload(responding("new")));
+    client.send("x");
+    EXPECT_EQ(client.bytes(1), "x");
+  }
+}
+
+TEST(Reload, KeepsTheHealthOfServersThatStay) {
+  std::atomic<int> asked = 0;
+  const Origin sick([&](OriginExchange& exchange) {
+    if (exchange.request().target == "/healthz") return exchange.respond("", 500);
+    ++asked;
+    exchange.respond("sick");
+  });
+  const Origin well("well");
+  const std::string config = balance_over({sick.url(), well.url()}, "health_check: { path: /healthz, interval: 200ms, fall: 1 }");
+  Daemon daemon(config);
+  ASSERT_TRUE(wait_until([&] {
+    const int before = asked;
+    for (int i = 0; i < 4; ++i) fetch(daemon.port());
+    return asked == before;
+  }));
+  const int before = asked;
+  ASSERT_TRUE(daemon.reload(config + "timeouts: { keepalive: 61s }\n"));
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(fetch(daemon.port()).body, "well");
+  EXPECT_EQ(asked, before);
+}
+
+TEST(Reload, CtlWaitsForTheVerdict) {
+  Daemon daemon(responding("old"));
+  daemon.write_config(responding("new"));
+  EXPECT_EQ(daemon.ctl("reload").status, 0);
+  EXPECT_EQ(fetch(daemon.port()).body, "new");
+  daemon.write_config("nonsense: 1\n");
+  const CommandResult refused = daemon.ctl("reload");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.out.find("nonsense"), std::string::npos) << refused.out;
+  EXPECT_EQ(fetch(daemon.port()).body, "new");
+}
+
+TEST(Reload, CtlFailsWithoutADaemon) {
+  const TempDir directory;
+  EXPECT_NE(run_revproxyd({"ctl", "reload", "--socket", directory.file("none.sock")}).status, 0);
+}
+
+TEST(Reload, CtlRefusesUnknownVerbs) {
+  const Daemon daemon(responding("x"));
+  EXPECT_NE(daemon.ctl("explode").status, 0);
+  EXPECT_EQ(fetch(daemon.port()).body, "x");
+}
+
+TEST(Reload, WarnsThatWorkersNeedARestart) {
+  Daemon daemon(responding("old") + "workers: 1\n");
+  ASSERT_TRUE(daemon.reload(responding("new") + "workers: 2\n"));
+  EXPECT_NE(daemon.wait_log("workers").find("warn"), std::string::npos);
+}
+
+TEST(Reload, TheAdminSocketIsForOwnerAndGroupOnly) {
+  const Daemon daemon(responding("x"));
+  using std::filesystem::perms;
+  EXPECT_EQ(std::filesystem::status(daemon.admin_socket()).permissions() & perms::others_all, perms::none);
+}
+
+TEST(Reload, UsrOneOpensTheAccessLogAgain) {
+  const Daemon daemon(responding("x"));
+  fetch(daemon.port(), "/before");
+  daemon.wait_access_of("/before");
+  const std::string moved = daemon.directory().file("access.log.1");
+  std::filesystem::rename(daemon.access_log_file(), moved);
+  daemon.signal(SIGUSR1);
+  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(daemon.access_log_file()); }));
+  fetch(daemon.port(), "/after");
+  daemon.wait_access_of("/after");
+  EXPECT_EQ(read_file(moved).find("/after"), std::string::npos);
+}
+
+}  // namespace revproxyd::testing

@@ -1,0 +1,125 @@
+// The end: what runs may finish, what is new is refused, what takes too long is cut.
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+constexpr std::string_view kHandshake = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kSwitch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+bool refuses(std::uint16_t port) {
+  const int fd = try_connect(port);
+  if (fd >= 0) ::close(fd);
+  return fd < 0;
+}
+
+}  // namespace
+
+TEST(Shutdown, EndsAtOnceWhenIdle) {
+  Proxy proxy("shutdown: { drain: 20s }\n");
+  RawClient idle = proxy.connect();
+  EXPECT_EQ(idle.get("/").status, 200);
+  EXPECT_EQ(proxy.daemon.stop(Milliseconds(5000)), 0);
+  EXPECT_TRUE(idle.closes());
+}
+
+TEST(Shutdown, LetsRequestsUnderWayFinishAndRefusesNewConnections) {
+  Gate answer;
+  Proxy proxy(
+      [&](OriginExchange& exchange) {
+        answer.wait();
+        exchange.respond("finished");
+      },
+      "shutdown: { drain: 10s }\n");
+  const std::uint16_t port = proxy.daemon.port();
+  RawClient client = proxy.connect();
+  client.send(kGet);
+  ASSERT_TRUE(proxy.origin.wait_requests(1));
+  proxy.daemon.signal(SIGTERM);
+  EXPECT_TRUE(wait_until([&] { return refuses(port); }));
+  answer.open();
+  const Response response = client.response();
+  EXPECT_EQ(response.body, "finished");
+  EXPECT_TRUE(equal_ignoring_case(response.field("Connection"), "close"));
+  EXPECT_TRUE(client.closes());
+  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
+}
+
+TEST(Shutdown, IntIsAsGracefulAsTerm) {
+  Proxy proxy;
+  EXPECT_EQ(proxy.get().status, 200);
+  proxy.daemon.signal(SIGINT);
+  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
+}
+
+TEST(Shutdown, CutsWhatTakesLongerThanTheDrain) {
+  Gate never;
+  Proxy proxy([&](OriginExchange&) { never.wait(Milliseconds(15000)); }, "shutdown: { drain: 500ms }\n");
+  RawClient client = proxy.connect();
+  client.send(kGet);
+  ASSERT_TRUE(proxy.origin.wait_requests(1));
+  const Stopwatch watch;
+  EXPECT_EQ(proxy.daemon.stop(), 0);
+  EXPECT_GE(watch.elapsed(), Milliseconds(450));
+  EXPECT_EQ(proxy.daemon.wait_access_of("/").why(), "drain_timeout");
+  never.open();
+}
+
+TEST(Shutdown, GivesTunnelsATimeOfTheirOwn) {
+  Proxy proxy(
+      [](OriginExchange& exchange) {
+        exchange.send(kSwitch);
+        for (std::string bytes = exchange.stream().receive(); !bytes.empty(); bytes = exchange.stream().receive()) exchange.send(bytes);
+        exchange.close();
+      },
+      "shutdown: { drain: 200ms, streams: 1500ms }\n");
+  RawClient client = proxy.connect();
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  const Stopwatch watch;
+  proxy.daemon.signal(SIGTERM);
+  EXPECT_TRUE(client.stays_quiet(Milliseconds(600)));
+  client.send("still there");
+  EXPECT_EQ(client.bytes(11), "still there");
+  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
+  EXPECT_GE(watch.elapsed(), Milliseconds(1400));
+  EXPECT_TRUE(client.closes());
+}
+
+TEST(Shutdown, EndsAtOnceAtTheSecondSignal) {
+  Gate never;
+  Proxy proxy([&](OriginExchange&) { never.wait(Milliseconds(30000)); }, "shutdown: { drain: 20s }\n");
+  RawClient client = proxy.connect();
+  client.send(kGet);
+  ASSERT_TRUE(proxy.origin.wait_requests(1));
+  proxy.daemon.signal(SIGTERM);
+  proxy.daemon.wait_log("stopping");
+  proxy.daemon.signal(SIGTERM);
+  EXPECT_NE(proxy.daemon.wait_exit(Milliseconds(5000)), -1);
+  never.open();
+}
+
+TEST(Shutdown, CtlDrainEndsTheDaemon) {
+  Proxy proxy;
+  EXPECT_EQ(proxy.get().status, 200);
+  EXPECT_EQ(proxy.daemon.ctl("drain").status, 0);
+  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
+}
+
+TEST(Shutdown, WritesTheLastLinesOfTheAccessLog) {
+  Proxy proxy;
+  EXPECT_EQ(proxy.get("/last").status, 200);
+  EXPECT_EQ(proxy.daemon.stop(), 0);
+  ASSERT_EQ(proxy.daemon.access_entries().size(), 1U);
+  EXPECT_EQ(proxy.daemon.access_entries().front().path(), "/last");
+}
+
+}  // namespace revproxyd::testing

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs what is missing, builds the release and runs every test with it.
+#   tests/run.sh [--no-install] [ctest options]
+set -eu
+cd "$(dirname "$0")/.."
+. packaging/dependencies.sh
+
+if [ "${1:-}" = "--no-install" ]; then
+  shift
+else
+  # shellcheck disable=SC2086  # lists of words
+  install_packages $BUILD_PACKAGES $TEST_PACKAGES
+fi
+
+jobs=$(nproc)
+cmake --preset release -DREVPROXYD_TESTS=ON >/dev/null
+cmake --build --preset release -j "$jobs"
+exec ctest --preset release -j 2 --no-tests=error "$@"

@@ -1,0 +1,204 @@
+#pragma once
+// A transport in memory whose far end is the test: what arrives, how much the far end takes, when it ends, and what was read and written.
+//
+// Its readiness changes as an edge-triggered poller would make it: an edge when input arrives and when room appears, none for what is
+// merely still there.
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "revproxyd/base/ready_queue.h"
+#include "revproxyd/net/transport.h"
+
+namespace revproxyd::test {
+
+/// The far end of one transport. Must outlive it.
+class MemoryPeer {
+ public:
+  static constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
+
+  MemoryPeer() = default;
+  MemoryPeer(const MemoryPeer&) = delete;
+  MemoryPeer& operator=(const MemoryPeer&) = delete;
+
+  /// The near end; once.
+  std::unique_ptr<net::Transport> transport();
+
+  /// Bytes arrive at the transport, all with one edge.
+  void send(std::string_view bytes) {
+    input_.append(bytes);
+    notify(true, false, false);
+  }
+  /// From now on input never ends and is always there.
+  void send_endlessly() {
+    endless_ = true;
+    notify(true, false, false);
+  }
+  /// Orderly end of what is sent.
+  void end() {
+    ended_ = true;
+    notify(true, false, true);
+  }
+  /// The connection is cut: reads and writes fail, what was not read is lost.
+  void reset() {
+    input_.clear();
+    fail(Error(Code::reset, "cut"));
+  }
+  /// The peer closes while bytes for it are on the way: writes fail, what it sent before can still be read.
+  void refuse_writes() {
+    write_error_ = Error(Code::reset, "cut");
+    notify(false, true, false);
+  }
+  /// The transport may write so many more bytes.
+  void take_only(std::size_t bytes) { room_ = bytes; }
+  void take_more(std::size_t bytes) {
+    room_ = room_ > kNoLimit - bytes ? kNoLimit : room_ + bytes;
+    notify(false, true, false);
+  }
+  void take_all() { take_more(kNoLimit); }
+  /// No call moves more than so many bytes.
+  void limit_calls(std::size_t bytes) { per_call_ = bytes; }
+  /// The next writes take only so many bytes each.
+  void shorten_writes(std::deque<std::size_t> sizes) { short_writes_ = std::move(sizes); }
+  /// Do not keep what is written, only count it.
+  void discard_received() { keep_ = false; }
+
+  const std::string& received() const noexcept { return output_; }
+  std::string take_received() { return std::exchange(output_, std::string()); }
+  std::uint64_t received_bytes() const noexcept { return written_; }
+  /// Sent bytes that nobody has read yet.
+  std::size_t unread() const noexcept { return input_.size(); }
+  /// Calls that moved bytes.
+  std::size_t reads() const noexcept { return reads_; }
+  std::size_t writes() const noexcept { return writes_; }
+  /// Where the last read put its bytes.
+  const void* last_buffer() const noexcept { return last_buffer_; }
+  bool saw_end() const noexcept { return saw_end_; }      // of our input: FIN
+  bool closed() const noexcept { return closed_; }        // the transport is gone
+  bool aborted() const noexcept { return aborted_; }      // it was closed with a reset
+
+ private:
+  friend class MemoryTransport;
+
+  void notify(bool input, bool output, bool ended) {
+    if (readiness_ != nullptr) readiness_->notify(input, output, ended);
+  }
+  void fail(Error error) {
+    read_error_ = write_error_ = error;
+    notify(true, true, true);
+  }
+
+  net::Readiness* readiness_ = nullptr;
+  std::string input_;
+  std::string output_;
+  std::optional<Error> read_error_;
+  std::optional<Error> write_error_;
+  std::deque<std::size_t> short_writes_;
+  const void* last_buffer_ = nullptr;
+  std::size_t room_ = kNoLimit;
+  std::size_t per_call_ = kNoLimit;
+  std::size_t reads_ = 0;
+  std::size_t writes_ = 0;
+  std::uint64_t written_ = 0;
+  bool endless_ = false;
+  bool ended_ = false;
+  bool keep_ = true;
+  bool saw_end_ = false;
+  bool closed_ = false;
+  bool aborted_ = false;
+};
+
+class MemoryTransport final : public net::Transport {
+ public:
+  explicit MemoryTransport(MemoryPeer& peer) noexcept : peer_(peer) {
+    peer_.readiness_ = &readiness_;
+    readiness_.readable = !peer_.input_.empty() || peer_.endless_;
+    readiness_.hangup = peer_.ended_ || peer_.read_error_;
+  }
+  ~MemoryTransport() override {
+    peer_.readiness_ = nullptr;
+    peer_.closed_ = true;
+  }
+
+  net::IoResult try_read(MutableBytes into) noexcept override {
+    assert(!into.empty());
+    if (!readiness_.readable && !readiness_.hangup) return net::IoResult::wants(net::Want::read);
+    const std::size_t asked = std::min(into.size(), peer_.per_call_);
+    const std::size_t got = peer_.endless_ ? asked : std::min(asked, peer_.input_.size());
+    if (got == 0) return read_nothing();
+    if (peer_.endless_) {
+      std::memset(into.data(), 'x', got);
+    } else {
+      std::memcpy(into.data(), peer_.input_.data(), got);
+      peer_.input_.erase(0, got);
+    }
+    ++peer_.reads_;
+    peer_.last_buffer_ = into.data();
+    readiness_.after_read(asked, got);
+    ReadyQueue::current().charge(got);
+    return net::IoResult::moved(got);
+  }
+
+  net::IoResult try_write(std::span<const iovec> pieces) noexcept override {
+    if (!readiness_.writable) return net::IoResult::wants(net::Want::write);
+    if (peer_.write_error_) return net::IoResult::failure(*peer_.write_error_);
+    std::size_t limit = std::min(peer_.room_, peer_.per_call_);
+    if (!peer_.short_writes_.empty()) {
+      limit = std::min(limit, peer_.short_writes_.front());
+      peer_.short_writes_.pop_front();
+    }
+    if (limit == 0) {
+      readiness_.writable = false;
+      return net::IoResult::wants(net::Want::write);
+    }
+    const std::size_t sent = take(pieces, limit);
+    ++peer_.writes_;
+    ReadyQueue::current().charge(sent);
+    return net::IoResult::moved(sent);
+  }
+
+  net::IoResult try_shutdown() noexcept override {
+    peer_.saw_end_ = true;
+    return net::IoResult::moved(0);
+  }
+  void abort_on_close() noexcept override { peer_.aborted_ = true; }
+  bool pending() const noexcept override { return false; }
+  net::Readiness& readiness() noexcept override { return readiness_; }
+  int fd() const noexcept override { return -1; }
+
+ private:
+  net::IoResult read_nothing() noexcept {
+    if (peer_.read_error_) return net::IoResult::failure(*peer_.read_error_);
+    if (peer_.ended_) return net::IoResult::ended();
+    readiness_.readable = readiness_.hangup = false;
+    return net::IoResult::wants(net::Want::read);
+  }
+
+  std::size_t take(std::span<const iovec> pieces, std::size_t limit) {
+    std::size_t taken = 0;
+    for (const iovec& piece : pieces) {
+      const std::size_t size = std::min(piece.iov_len, limit - taken);
+      if (peer_.keep_) peer_.output_.append(static_cast<const char*>(piece.iov_base), size);
+      taken += size;
+    }
+    if (peer_.room_ != MemoryPeer::kNoLimit) peer_.room_ -= taken;
+    peer_.written_ += taken;
+    return taken;
+  }
+
+  MemoryPeer& peer_;
+  net::Readiness readiness_;
+};
+
+inline std::unique_ptr<net::Transport> MemoryPeer::transport() { return std::make_unique<MemoryTransport>(*this); }
+
+}  // namespace revproxyd::test

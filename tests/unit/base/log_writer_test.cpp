@@ -1,0 +1,389 @@
+#include "revproxyd/base/log_writer.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+namespace revproxyd {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kPatience{20000};
+
+class LogWriterTest : public testing::Test {
+ protected:
+  LogWriterTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "revproxyd-log-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~LogWriterTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string path(const std::string& name) const { return (directory_ / name).string(); }
+  static std::string text(const std::string& file) {
+    std::ostringstream out;
+    out << std::ifstream(file).rdbuf();
+    return out.str();
+  }
+  static std::unique_ptr<LogWriter> open(LogWriterOptions options) {
+    auto writer = LogWriter::open(std::move(options));
+    EXPECT_TRUE(writer.has_value());
+    return std::move(*writer);
+  }
+  static std::unique_ptr<LogWriter> open(const std::string& file) {
+    LogWriterOptions options;
+    options.path = file;
+    return open(std::move(options));
+  }
+
+ private:
+  std::filesystem::path directory_;
+};
+
+/// A FIFO with a reader that reads when told to, so that a writer can be brought to a halt.
+class Fifo {
+ public:
+  explicit Fifo(const std::string& path) {
+    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    fd_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    EXPECT_GE(fd_, 0);
+    ::fcntl(fd_, F_SETPIPE_SZ, 4096);
+  }
+  ~Fifo() { close(); }
+  Fifo(const Fifo&) = delete;
+  Fifo& operator=(const Fifo&) = delete;
+
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  /// Reads until `writer` has nothing left.
+  std::string drain(LogWriter& writer) {
+    std::string all;
+    const TimePoint give_up = Clock::now() + kPatience;
+    bool more = true;
+    while (more && Clock::now() < give_up) {
+      more = writer.pending_bytes() != 0;  // asked first: what is no longer pending is in the pipe
+      char block[4096];
+      for (ssize_t size; (size = ::read(fd_, block, sizeof block)) > 0;) all.append(block, static_cast<std::size_t>(size));
+      if (more) writer.flush(1ms);
+    }
+    return all;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Collects what a writer reports.
+class Reports {
+ public:
+  LogWriterOptions options(const std::string& path) {
+    LogWriterOptions options;
+    options.path = path;
+    options.report = [this](std::string_view line) {
+      const std::lock_guard lock(mutex_);
+      lines_.emplace_back(line);
+    };
+    return options;
+  }
+  std::vector<std::string> lines() {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+TEST_F(LogWriterTest, AppendsBatchesInOrder) {
+  std::ofstream(path("log")) << "before\n";
+  auto writer = open(path("log"));
+  EXPECT_TRUE(writer->submit("one\ntwo\n"));
+  EXPECT_TRUE(writer->submit("three\n"));
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("log")), "before\none\ntwo\nthree\n");
+  EXPECT_EQ(writer->dropped_lines(), 0U);
+  EXPECT_EQ(writer->pending_bytes(), 0U);
+}
+
+TEST_F(LogWriterTest, MakesFilesThatOthersCannotRead) {
+  auto writer = open(path("log"));
+  struct stat status{};
+  ASSERT_EQ(::stat(path("log").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0007, 0U);
+}
+
+TEST_F(LogWriterTest, SaysWhyAFileCannotBeOpened) {
+  LogWriterOptions options;
+  options.path = path("missing/log");
+  const auto writer = LogWriter::open(options);
+  ASSERT_FALSE(writer.has_value());
+  EXPECT_EQ(writer.error().code(), Code::system);
+  EXPECT_EQ(writer.error().sys(), ENOENT);
+}
+
+TEST_F(LogWriterTest, DoesNotWaitForTheReaderOfAFifo) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  LogWriterOptions options;
+  options.path = path("fifo");
+  const auto writer = LogWriter::open(options);
+  ASSERT_FALSE(writer.has_value());
+  EXPECT_EQ(writer.error().sys(), ENXIO);
+}
+
+TEST_F(LogWriterTest, ReopenGoesOnInANewFileAfterARename) {
+  auto writer = open(path("log"));
+  writer->submit("old\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  std::filesystem::rename(path("log"), path("log.1"));
+  ASSERT_TRUE(writer->reopen().has_value());
+  writer->submit("new\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("log.1")), "old\n");
+  EXPECT_EQ(text(path("log")), "new\n");
+}
+
+TEST_F(LogWriterTest, KeepsTheOldFileWhenReopenFails) {
+  std::filesystem::create_directory(path("dir"));
+  auto writer = open(path("dir/log"));
+  std::filesystem::rename(path("dir"), path("moved"));
+  const auto reopened = writer->reopen();
+  ASSERT_FALSE(reopened.has_value());
+  EXPECT_EQ(reopened.error().sys(), ENOENT);
+  writer->submit("line\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("moved/log")), "line\n");
+}
+
+TEST_F(LogWriterTest, CountsEveryLineThatAFullDiskTakes) {
+  auto writer = open("/dev/full");
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(writer->submit("one\ntwo\n"));
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(writer->dropped_lines(), 200U);
+}
+
+TEST_F(LogWriterTest, ReportsAFullDiskOnceInTheInterval) {
+  Reports reports;
+  auto writer = open(reports.options("/dev/full"));
+  for (int i = 0; i < 50; ++i) {
+    writer->submit("line\n");
+    ASSERT_TRUE(writer->flush(kPatience));
+  }
+  ASSERT_EQ(reports.lines().size(), 1U);
+  EXPECT_EQ(reports.lines()[0], "log /dev/full: No space left on device; lines lost so far: 1");
+}
+
+TEST_F(LogWriterTest, GoesOnAndSaysSoWhenTheTroubleIsOver) {
+  Reports reports;
+  std::filesystem::create_symlink("/dev/full", path("log"));
+  auto writer = open(reports.options(path("log")));
+  writer->submit("lost\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  std::filesystem::remove(path("log"));
+  ASSERT_TRUE(writer->reopen().has_value());
+  writer->submit("kept\n");
+  writer->flush_and_stop(kPatience);
+  EXPECT_EQ(text(path("log")), "kept\n");
+  EXPECT_EQ(writer->dropped_lines(), 1U);
+  ASSERT_EQ(reports.lines().size(), 2U);
+  EXPECT_EQ(reports.lines()[1], "log " + path("log") + ": writing again; lines lost so far: 1");
+}
+
+TEST_F(LogWriterTest, FinishesATornLineBeforeTheNextOne) {
+  // A file may not grow beyond this limit: a write that would is cut short and the next one fails with EFBIG.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small = before;
+  small.rlim_cur = 13;
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  auto writer = open(path("log"));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  writer->submit("whole\nbroken line\ndropped\n");
+  const bool tried = writer->flush(kPatience);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, ignored);
+  ASSERT_TRUE(tried);
+  EXPECT_EQ(text(path("log")), "whole\nbroken ");
+  EXPECT_EQ(writer->dropped_lines(), 1U);
+  writer->submit("next\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("log")), "whole\nbroken line\nnext\n");
+  EXPECT_EQ(writer->dropped_lines(), 1U);
+}
+
+TEST_F(LogWriterTest, NeverPutsTheRestOfALineIntoANewFile) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small = before;
+  small.rlim_cur = 3;
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  auto writer = open(path("log"));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  writer->submit("broken\n");
+  const bool tried = writer->flush(kPatience);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, ignored);
+  ASSERT_TRUE(tried);
+  std::filesystem::rename(path("log"), path("log.1"));
+  ASSERT_TRUE(writer->reopen().has_value());
+  writer->submit("next\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("log.1")), "bro");
+  EXPECT_EQ(text(path("log")), "next\n");
+  EXPECT_EQ(writer->dropped_lines(), 1U);
+}
+
+TEST_F(LogWriterTest, BoundsWhatWaitsForASlowReaderAndCountsTheRest) {
+  Fifo fifo(path("fifo"));
+  LogWriterOptions options;
+  options.path = path("fifo");
+  options.pending_bytes = 64 * 1024;
+  auto writer = open(std::move(options));
+  const std::string batch = std::string(999, 'x') + "\n";
+  std::uint64_t taken = 0;
+  std::uint64_t refused = 0;
+  for (int i = 0; i < 1000; ++i) {
+    writer->submit(batch) ? ++taken : ++refused;
+    EXPECT_LE(writer->pending_bytes(), 64U * 1024U);
+  }
+  EXPECT_GT(refused, 900U);
+  EXPECT_EQ(writer->dropped_lines(), refused);
+  const std::string all = fifo.drain(*writer);
+  EXPECT_EQ(all.size(), taken * batch.size());
+  EXPECT_TRUE(writer->submit(batch));
+}
+
+TEST_F(LogWriterTest, BoundsTheNumberOfTinyBatchesToo) {
+  Fifo fifo(path("fifo"));
+  LogWriterOptions options;
+  options.path = path("fifo");
+  options.pending_bytes = 64 * 1024;
+  auto writer = open(std::move(options));
+  int taken = 0;
+  for (int i = 0; i < 10000; ++i) taken += writer->submit("\n") ? 1 : 0;
+  EXPECT_LT(taken, 10000);
+}
+
+TEST_F(LogWriterTest, KeepsLinesWholeInAPipeThatOthersWriteTo) {
+  Fifo fifo(path("fifo"));
+  auto writer = open(path("fifo"));
+  auto other = open(path("fifo"));
+  std::string mine;
+  std::string theirs;
+  for (int i = 0; i < 200; ++i) {
+    mine += std::string(99, 'm') + "\n";
+    theirs += std::string(150, 't') + "\n";
+  }
+  writer->submit(mine);
+  other->submit(theirs);
+  std::string all = fifo.drain(*writer);
+  all += fifo.drain(*other);
+  std::map<std::string, int> lines;
+  std::istringstream in(all);
+  for (std::string line; std::getline(in, line);) ++lines[line];
+  EXPECT_EQ(lines, (std::map<std::string, int>{{std::string(99, 'm'), 200}, {std::string(150, 't'), 200}}));
+}
+
+TEST_F(LogWriterTest, SurvivesAReaderThatWentAway) {
+  Fifo fifo(path("fifo"));
+  auto writer = open(path("fifo"));
+  fifo.close();
+  writer->submit("a\nb\n");
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(writer->dropped_lines(), 2U);
+}
+
+TEST_F(LogWriterTest, StopGivesUpOnABlockedReaderAtItsLimit) {
+  Fifo fifo(path("fifo"));
+  auto writer = open(path("fifo"));
+  const std::string line = std::string(999, 'x') + "\n";
+  for (int i = 0; i < 20; ++i) writer->submit(line);
+  const TimePoint start = Clock::now();
+  writer->flush_and_stop(50ms);
+  EXPECT_LT(Clock::now() - start, 10s);
+  EXPECT_EQ(writer->dropped_lines(), 16U);  // the pipe holds 4096 bytes
+}
+
+TEST_F(LogWriterTest, StopWritesWhatIsPendingAndRefusesWhatComesLater) {
+  auto writer = open(path("log"));
+  std::string expected;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string line = std::to_string(i) + "\n";
+    writer->submit(line);
+    expected += line;
+  }
+  writer->flush_and_stop(kPatience);
+  EXPECT_FALSE(writer->submit("late\n"));
+  EXPECT_EQ(writer->dropped_lines(), 1U);
+  EXPECT_EQ(text(path("log")), expected);
+}
+
+TEST_F(LogWriterTest, ReopenRescuesAWriterThatABlockedReaderHolds) {
+  Fifo fifo(path("log"));
+  auto writer = open(path("log"));
+  const std::string line = std::string(999, 'x') + "\n";
+  for (int i = 0; i < 20; ++i) writer->submit(line);
+  std::filesystem::rename(path("log"), path("fifo"));
+  ASSERT_TRUE(writer->reopen().has_value());
+  EXPECT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(writer->dropped_lines(), 0U);
+  EXPECT_EQ(text(path("log")).size() % line.size(), 0U);
+}
+
+TEST_F(LogWriterTest, TakesBatchesFromManyThreadsWithoutLosingOrMixingLines) {
+  auto writer = open(path("log"));
+  constexpr int kThreads = 4;
+  constexpr int kLines = 5000;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      LogBatch batch(*writer);
+      for (int i = 0; i < kLines; ++i) batch.append(std::to_string(t) + " " + std::to_string(i));
+    });
+  }
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(writer->reopen().has_value());
+  for (std::thread& thread : threads) thread.join();
+  writer->flush_and_stop(kPatience);
+  EXPECT_EQ(writer->dropped_lines(), 0U);
+  std::ifstream in(path("log"));
+  std::vector<int> next(kThreads, 0);
+  for (int t = 0, i = 0; in >> t >> i;) EXPECT_EQ(i, next[static_cast<std::size_t>(t)]++);
+  EXPECT_EQ(next, std::vector<int>(kThreads, kLines));
+}
+
+TEST_F(LogWriterTest, BatchHandsOverWhenItIsLargeOrFlushed) {
+  auto writer = open(path("log"));
+  LogBatch batch(*writer);
+  const std::string line(1023, 'x');
+  for (std::size_t i = 0; i + 1 < LogBatch::kHandOver / 1024; ++i) batch.append(line);
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("log")), "");
+  batch.append(line);
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_EQ(text(path("log")).size(), LogBatch::kHandOver);
+  batch.line().append("in place\n");
+  batch.line_done();
+  batch.flush();
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_TRUE(text(path("log")).ends_with("x\nin place\n"));
+}
+
+}  // namespace
+}  // namespace revproxyd

@@ -1,0 +1,97 @@
+#include "revproxyd/base/metrics.h"
+
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace revproxyd::metrics {
+namespace {
+
+TEST(Counter, CountsUpAndDown) {
+  Counter counter;
+  counter.add();
+  counter.add(5);
+  counter.subtract(2);
+  EXPECT_EQ(counter.value(), 4U);
+}
+
+TEST(Metrics, SumsEveryWorker) {
+  WorkerCounts a;
+  WorkerCounts b;
+  a.requests.add(3);
+  b.requests.add(4);
+  a.connections_active.add(1);
+  b.queue_waits.add(9);
+  a.responses[2].add(2);
+  b.responses[2].add(5);
+  b.reasons[static_cast<std::size_t>(Code::no_route)].add(6);
+  a.connections_refused[static_cast<std::size_t>(Code::connection_limit)].add(7);
+  const std::vector<const WorkerCounts*> workers{&a, &b};
+  const Totals totals = sum(workers);
+  EXPECT_EQ(totals.requests, 7U);
+  EXPECT_EQ(totals.connections_active, 1U);
+  EXPECT_EQ(totals.queue_waits, 9U);
+  EXPECT_EQ(totals.responses[2], 7U);
+  EXPECT_EQ(totals.reasons[static_cast<std::size_t>(Code::no_route)], 6U);
+  EXPECT_EQ(totals.connections_refused[static_cast<std::size_t>(Code::connection_limit)], 7U);
+}
+
+TEST(Metrics, SumOfNoWorkersIsZero) { EXPECT_EQ(sum({}).requests, 0U); }
+
+TEST(Metrics, LosesNoCountWhileOthersRead) {
+  WorkerCounts counts;
+  const WorkerCounts* const workers[] = {&counts};
+  constexpr std::uint64_t kTimes = 200000;
+  std::thread worker([&] {
+    for (std::uint64_t i = 0; i < kTimes; ++i) counts.requests.add();
+  });
+  std::uint64_t last = 0;
+  bool monotonic = true;
+  while (last < kTimes) {
+    const std::uint64_t now = sum(workers).requests;
+    monotonic = monotonic && now >= last;
+    last = now;
+  }
+  worker.join();
+  EXPECT_TRUE(monotonic);
+  EXPECT_EQ(sum(workers).requests, kTimes);
+}
+
+TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
+  Totals totals;
+  totals.connections_accepted = 1;
+  totals.connections_active = 2;
+  totals.requests = 3;
+  totals.requests_active = 4;
+  totals.bytes_in = 5;
+  totals.bytes_out = 6;
+  totals.upstream_connects = 7;
+  totals.upstream_connect_failures = 8;
+  totals.upstream_connections_active = 9;
+  totals.upstream_reuses = 10;
+  totals.retries = 11;
+  totals.queue_waits = 12;
+  totals.responses = {0, 1, 2, 3, 4, 5};
+  totals.reasons[static_cast<std::size_t>(Code::no_route)] = 13;
+  totals.reasons[static_cast<std::size_t>(Code::internal)] = 14;
+  ProcessCounts process;
+  process.config_generation.set(20);
+  process.reloads_ok.set(21);
+  process.reloads_failed.set(22);
+  process.last_reload_time_s.set(23);
+  process.last_reload_failed.set(1);
+  process.access_log_dropped.set(24);
+  process.log_dropped.set(25);
+  EXPECT_EQ(to_json(totals, process),
+            "{\"config_generation\":20,\"reloads_ok\":21,\"reloads_failed\":22,\"last_reload_time_s\":23,"
+            "\"last_reload_failed\":1,\"access_log_dropped\":24,\"log_dropped\":25,"
+            "\"connections_accepted\":1,\"connections_active\":2,\"requests\":3,\"requests_active\":4,\"bytes_in\":5,"
+            "\"bytes_out\":6,\"upstream_connects\":7,\"upstream_connect_failures\":8,\"upstream_connections_active\":9,"
+            "\"upstream_reuses\":10,\"retries\":11,\"queue_waits\":12,"
+            "\"responses\":{\"none\":0,\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},"
+            "\"reasons\":{\"no_route\":13,\"internal\":14},\"connections_refused\":{}}");
+}
+
+}  // namespace
+}  // namespace revproxyd::metrics

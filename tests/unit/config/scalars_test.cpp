@@ -1,0 +1,143 @@
+#include "revproxyd/config/scalars.h"
+
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace revproxyd::config {
+namespace {
+
+template <typename T>
+std::optional<T> read(const Type<T>& type, const std::string& text, std::string* said = nullptr,
+                      bool secret = false) {
+  Report report;
+  Node node;
+  node.kind = Kind::scalar;
+  node.text = text;
+  node.secret = secret;
+  node.mark = Mark{report.add_source("x", text), 1, 1, 1};
+  Reader reader(report);
+  T out{};
+  const bool good = type.read(reader, node, out);
+  EXPECT_EQ(good, report.ok()) << text;
+  if (said != nullptr) *said = report.text();
+  return good ? std::optional<T>(out) : std::nullopt;
+}
+
+TEST(DurationType, NeedsAUnit) {
+  EXPECT_EQ(read(duration(), "500ms"), Duration(500));
+  EXPECT_EQ(read(duration(), "5s"), Duration(5000));
+  EXPECT_EQ(read(duration(), "2h"), Duration(7200000));
+  EXPECT_EQ(read(duration(), "365d"), Duration(365LL * 86400000));
+  std::string said;
+  EXPECT_FALSE(read(duration(), "5", &said));
+  EXPECT_NE(said.find("write 5s"), std::string::npos) << said;
+  for (const char* bad : {"", "s", "-5s", "+5s", "5 s", "5S", "5sec", "1.5s", "366d",
+                          "99999999999999999999s", "0", "0s"})
+    EXPECT_FALSE(read(duration(), bad)) << bad;
+}
+
+TEST(DurationType, TakesZeroOnlyWhereItMeansSomething) {
+  EXPECT_EQ(read(duration(Zero::allowed), "0"), Duration(0));
+  EXPECT_EQ(read(duration(Zero::allowed), "0s"), Duration(0));
+}
+
+TEST(SizeType, CountsIn1024s) {
+  EXPECT_EQ(read(size(), "8KiB"), 8192U);
+  EXPECT_EQ(read(size(), "1B"), 1U);
+  EXPECT_EQ(read(size(Zero::allowed), "0"), 0U);
+  std::string said;
+  EXPECT_FALSE(read(size(), "8KB", &said));
+  EXPECT_NE(said.find("write 8KiB"), std::string::npos) << said;
+  for (const char* bad : {"8", "8kib", "8 KiB", "99999999TiB", "18446744073709551615TiB", "0"})
+    EXPECT_FALSE(read(size(), bad)) << bad;
+}
+
+TEST(RateType, IsASizeOverASecond) {
+  EXPECT_EQ(read(byte_rate(), "240B/s"), 240U);
+  EXPECT_EQ(read(byte_rate(), "1KiB/s"), 1024U);
+  for (const char* bad : {"240B", "240", "240/s", "240B/m"})
+    EXPECT_FALSE(read(byte_rate(), bad)) << bad;
+}
+
+TEST(PercentageType, NeedsItsSign) {
+  EXPECT_EQ(read(percentage(100), "20%"), 20U);
+  for (const char* bad : {"20", "101%", "%", "-1%", "2.5%"})
+    EXPECT_FALSE(read(percentage(100), bad)) << bad;
+}
+
+TEST(IntegerType, RefusesWhatIsOutOfRangeOrNoNumber) {
+  const auto type = integer<std::uint32_t>(1, 65535);
+  EXPECT_EQ(read(type, "1"), 1U);
+  EXPECT_EQ(read(type, "65535"), 65535U);
+  for (const char* bad :
+       {"0", "65536", "-1", "1.0", "0x10", "1e3", "", "99999999999999999999999", "1 "})
+    EXPECT_FALSE(read(type, bad)) << bad;
+}
+
+TEST(BooleanType, IsTrueOrFalseOnly) {
+  EXPECT_EQ(read(boolean(), "true"), true);
+  EXPECT_EQ(read(boolean(), "false"), false);
+  std::string said;
+  for (const char* bad : {"yes", "on", "True", "1"}) {
+    EXPECT_FALSE(read(boolean(), bad, &said)) << bad;
+    EXPECT_NE(said.find("write true"), std::string::npos) << said;
+  }
+  EXPECT_FALSE(read(boolean(), "off", &said));
+  EXPECT_NE(said.find("write false"), std::string::npos) << said;
+}
+
+TEST(EnumerationType, TellsUnknownWordsFromThoseOfLater) {
+  enum class Color { red, green };
+  const auto type = enumeration<Color>({{"red", Color::red}, {"green", Color::green}}, {"blue"});
+  EXPECT_EQ(read(type, "green"), Color::green);
+  std::string said;
+  EXPECT_FALSE(read(type, "gren", &said));
+  EXPECT_NE(said.find("did you mean 'green'?"), std::string::npos) << said;
+  EXPECT_FALSE(read(type, "blue", &said));
+  EXPECT_NE(said.find("not supported by this version"), std::string::npos) << said;
+}
+
+TEST(FieldTypes, RefuseWhatWouldBreakAMessage) {
+  EXPECT_TRUE(read(field_name(), "X-Frame-Options"));
+  for (const char* bad :
+       {"", "X Y", "X:", "X\r\n", "Content-Length", "transfer-encoding", "Connection"})
+    EXPECT_FALSE(read(field_name(), bad)) << bad;
+  EXPECT_TRUE(read(field_value(), "a b"));
+  EXPECT_TRUE(read(field_value(), ""));
+  for (const char* bad : {"a\r\nb: c", "a\nb", " a", "a "})
+    EXPECT_FALSE(read(field_value(), bad)) << bad;
+  EXPECT_FALSE(read(field_value(), std::string("a\0b", 3)));
+}
+
+TEST(EveryType, NeverShowsASecret) {
+  std::string said;
+  EXPECT_FALSE(read(boolean(), "hunter2", &said, true));
+  EXPECT_NE(said.find("error: <redacted> is not true or false"), std::string::npos) << said;
+  EXPECT_FALSE(read(duration(), "77777", &said, true));
+  EXPECT_EQ(said.find("write"), std::string::npos) << said;
+}
+
+TEST(Texts, PrintTheLargestUnitThatDivides) {
+  EXPECT_EQ(duration_text(90000), "90s");
+  EXPECT_EQ(duration_text(86400000), "1d");
+  EXPECT_EQ(duration_text(1500), "1500ms");
+  EXPECT_EQ(size_text(100ULL << 20), "100MiB");
+  EXPECT_EQ(size_text(240), "240B");
+}
+
+TEST(Yaml, QuotesWhatOthersWouldTakeForSomethingElse) {
+  Value map = Value::map();
+  for (const char* text :
+       {"true", "null", "1.2", ":80", "a b", "", "a: b", "*x", "plain", "line\nbreak", "${x}"})
+    map.set(text, Value::of_text(text));
+  const std::string yaml = to_yaml(map);
+  EXPECT_NE(yaml.find("plain: plain\n"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("\"true\": \"true\"\n"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("\"line\\nbreak\""), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("\"$${x}\""), std::string::npos) << yaml;
+}
+
+}  // namespace
+}  // namespace revproxyd::config

@@ -1,0 +1,265 @@
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "revproxyd/config/load_tree.h"
+
+namespace revproxyd::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A directory that goes when the test ends.
+class Directory {
+ public:
+  Directory() {
+    std::string name = (fs::temp_directory_path() / "revproxyd-config-XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~Directory() { fs::remove_all(path_); }
+  std::string write(const std::string& name, const std::string& text) const {
+    fs::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << text;
+    return (path_ / name).string();
+  }
+
+ private:
+  fs::path path_;
+};
+
+/// The messages for a text that is refused; generous in time for sanitizers and loaded machines.
+std::string refusal(const std::string& text, const ReadLimits& limits = {}) {
+  Report report;
+  const auto begin = std::chrono::steady_clock::now();
+  const Tree tree = parse_tree(text, "proxy.yaml", report, limits);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_FALSE(report.ok());
+  return report.text();
+}
+
+bool holds(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string repeat(std::string_view text, std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+TEST(Tree, KeepsOrderTextAndPlaces) {
+  Report report;
+  const Tree tree = parse_tree("a: 08\nb:\n  - 'no'\n  - ~\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  ASSERT_EQ(tree.root.entries.size(), 2U);
+  EXPECT_EQ(tree.root.find("a")->text, "08");
+  const Node& list = *tree.root.find("b");
+  ASSERT_EQ(list.items.size(), 2U);
+  EXPECT_EQ(list.items[0].text, "no");
+  EXPECT_TRUE(list.items[0].quoted);
+  EXPECT_EQ(list.items[0].mark.line, 3U);
+  EXPECT_EQ(list.items[0].mark.column, 5U);
+  EXPECT_EQ(list.items[1].kind, Kind::null);
+}
+
+TEST(Tree, ExpandsAnAliasToACopy) {
+  Report report;
+  const Tree tree = parse_tree("a: &x [1, 2]\nb: *x\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(tree.root.find("b")->items.size(), 2U);
+}
+
+TEST(Tree, RefusesADuplicateKey) {
+  EXPECT_TRUE(holds(refusal("a: 1\na: 2\n"), "proxy.yaml:2:1: error: duplicate key 'a'"));
+}
+
+TEST(Tree, RefusesMergeKeysTagsAndSeveralDocuments) {
+  EXPECT_TRUE(holds(refusal("a: &x {b: 1}\nc:\n  <<: *x\n"), "merge keys are not supported"));
+  EXPECT_TRUE(holds(refusal("a: !!binary aGk=\n"), "tag"));
+  EXPECT_TRUE(holds(refusal("a: 1\n---\nb: 2\n"), "second document"));
+}
+
+TEST(Tree, RefusesWhatIsNoMapAtTheTop) {
+  EXPECT_TRUE(holds(refusal("- a\n"), "expected keys"));
+  EXPECT_TRUE(holds(refusal("hello\n"), "expected keys"));
+  EXPECT_TRUE(holds(refusal("? [a]\n: b\n"), "keys are words"));
+}
+
+TEST(Tree, RefusesBytesThatAreNotText) {
+  EXPECT_TRUE(holds(refusal(std::string("a: b\0c", 6)), "control character 0x00"));
+  EXPECT_TRUE(holds(refusal("a: \xC3\x28\n"), "proxy.yaml:1:4: error: the file is not UTF-8"));
+  EXPECT_TRUE(holds(refusal("a: \xC0\xAF\n"), "not UTF-8"));      // overlong
+  EXPECT_TRUE(holds(refusal("a: \xED\xA0\x80\n"), "not UTF-8"));  // a surrogate
+  EXPECT_TRUE(holds(refusal("a: \x1B[31m\n"), "control character 0x1B"));
+}
+
+TEST(Tree, RefusesAnAliasBombQuickly) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 20; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before +
+            repeat(", " + before, 9) + "]\n";
+  }
+  EXPECT_TRUE(holds(refusal(bomb), "more than 500000 values"));
+}
+
+TEST(Tree, RefusesNestedAnchorsThatWouldCopyWithoutEnd) {
+  std::string text = "a: ";
+  for (int i = 0; i < 60; ++i) text += "&x" + std::to_string(i) + " [";
+  text += repeat("1, ", 20000) + "1" + repeat("]", 60);
+  EXPECT_TRUE(holds(refusal(text), "more than 500000 values"));
+}
+
+TEST(Tree, RefusesAnAliasToItself) { EXPECT_TRUE(holds(refusal("a: &x [*x]\n"), "part of")); }
+
+TEST(Tree, RefusesDeepNestingInEveryForm) {
+  for (const char* unit : {"[", "{", "[a: ", "- ", "? ", "[[{"}) {
+    for (std::size_t count : {100U, 10000U, 150000U}) {
+      const std::string said = refusal(repeat(unit, count));
+      EXPECT_TRUE(holds(said, "nested deeper") || holds(said, "key") || holds(said, "not valid") ||
+                  holds(said, "brackets"))
+          << unit << count;
+    }
+  }
+  EXPECT_TRUE(holds(refusal(repeat("[", 1000000)), "brackets"));
+  std::string steps;
+  for (std::size_t i = 0; i < 200; ++i) steps += std::string(i, ' ') + "a:\n";
+  EXPECT_TRUE(holds(refusal(steps), "nested deeper than 64 levels"));
+}
+
+TEST(Tree, TakesTheDeepestNestingThatIsAllowed) {
+  Report report;
+  parse_tree("a: " + repeat("[", 63) + repeat("]", 63), "x", report);
+  EXPECT_TRUE(report.ok()) << report.text();
+}
+
+TEST(Tree, RefusesTooManyValuesAndTooManyBytes) {
+  ReadLimits limits;
+  limits.nodes = 100;
+  EXPECT_TRUE(holds(refusal("a: [" + repeat("1, ", 200) + "1]", limits), "more than 100 values"));
+  EXPECT_TRUE(holds(refusal(std::string((4U << 20) + 1, ' ')), "larger than 4MiB"));
+}
+
+TEST(Tree, RefusesBrokenYamlWithItsPlace) {
+  const std::string said = refusal("a: [1, 2\nb: 3\n");
+  EXPECT_TRUE(holds(said, "proxy.yaml:")) << said;
+  EXPECT_TRUE(holds(said, "not valid YAML")) << said;
+}
+
+TEST(Tree, TakesAnEmptyTextAsNoKeys) {
+  Report report;
+  EXPECT_TRUE(parse_tree("# nothing\n", "x", report).root.entries.empty());
+  EXPECT_TRUE(report.ok());
+}
+
+TEST(Include, MergesSectionsInSortedOrder) {
+  const Directory dir;
+  dir.write("sites/b.yaml", "routes: [b]\nupstreams: {two: 2}\n");
+  dir.write("sites/a.yaml", "routes: [a]\nversion: 1\n");
+  Report report;
+  const Tree tree = load_tree(
+      dir.write("main.yaml",
+                "version: 1\ninclude: [sites/*.yaml]\nroutes: [m]\nupstreams: {one: 1}\n"),
+      report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  const Node& routes = *tree.root.find("routes");
+  ASSERT_EQ(routes.items.size(), 3U);
+  EXPECT_EQ(routes.items[0].text + routes.items[1].text + routes.items[2].text, "mab");
+  EXPECT_EQ(tree.root.find("upstreams")->entries.size(), 2U);
+  EXPECT_EQ(tree.files.size(), 3U);
+  EXPECT_EQ(tree.root.find("include"), nullptr);
+}
+
+TEST(Include, NamesTheFileOfAnError) {
+  const Directory dir;
+  dir.write("site.yaml", "a: 1\na: 2\n");
+  Report report;
+  load_tree(dir.write("main.yaml", "include: site.yaml\n"), report);
+  EXPECT_TRUE(holds(report.text(), "site.yaml:2:1: error: duplicate key")) << report.text();
+}
+
+TEST(Include, RefusesTheSameNameInTwoFiles) {
+  const Directory dir;
+  dir.write("site.yaml", "upstreams: {shop: 2}\nworkers: 2\n");
+  Report report;
+  load_tree(dir.write("main.yaml", "include: [site.yaml]\nupstreams: {shop: 1}\nworkers: 1\n"),
+            report);
+  EXPECT_EQ(report.errors(), 2U) << report.text();
+}
+
+TEST(Include, RefusesACycleAndAFileTwice) {
+  const Directory dir;
+  const std::string main = dir.write("main.yaml", "include: [site.yaml, site.yaml]\n");
+  dir.write("site.yaml", "include: [main.yaml]\n");
+  Report report;
+  load_tree(main, report);
+  EXPECT_TRUE(holds(report.text(), "includes itself")) << report.text();
+  EXPECT_TRUE(holds(report.text(), "included twice")) << report.text();
+}
+
+TEST(Include, RefusesAMissingFileAndWarnsOfAnEmptyPattern) {
+  const Directory dir;
+  Report report;
+  load_tree(dir.write("main.yaml", "include: [none.yaml, none/*.yaml]\n"), report);
+  EXPECT_EQ(report.errors(), 1U) << report.text();
+  EXPECT_EQ(report.warnings(), 1U) << report.text();
+}
+
+TEST(Include, RefusesWhatIsNoRegularFile) {
+  Report report;
+  load_tree("/dev/zero", report);
+  EXPECT_TRUE(holds(report.text(), "not a regular file")) << report.text();
+}
+
+TEST(Secret, ExpandsWithinAValueAndRemembersIt) {
+  ::setenv("REVPROXYD_TEST_SECRET", "s3cret", 1);
+  Report report;
+  const Tree tree =
+      parse_tree("a: x-${env:REVPROXYD_TEST_SECRET}-${env:REVPROXYD_TEST_NONE:-d}\nb: $${env:X}\n",
+                 "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(tree.root.find("a")->text, "x-s3cret-d");
+  EXPECT_TRUE(tree.root.find("a")->secret);
+  EXPECT_EQ(tree.root.find("b")->text, "${env:X}");
+  EXPECT_FALSE(tree.root.find("b")->secret);
+  EXPECT_EQ(tree.secrets.count("x-s3cret-d"), 1U);
+}
+
+TEST(Secret, ReadsFilesAndCredentialsWithoutTheirLastNewline) {
+  const Directory dir;
+  const std::string path = dir.write("password", "hunter2\n");
+  fs::permissions(path, fs::perms::owner_read);
+  ::setenv("CREDENTIALS_DIRECTORY", fs::path(path).parent_path().c_str(), 1);
+  Report report;
+  const Tree tree = parse_tree("a: ${file:" + path + "}\nb: ${credential:password}\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(report.warnings(), 0U);
+  EXPECT_EQ(tree.root.find("a")->text, "hunter2");
+  EXPECT_EQ(tree.root.find("b")->text, "hunter2");
+}
+
+TEST(Secret, WarnsOfAFileThatEveryoneCanRead) {
+  const Directory dir;
+  const std::string path = dir.write("password", "x");
+  fs::permissions(path, fs::perms::owner_read | fs::perms::others_read);
+  Report report;
+  parse_tree("a: ${file:" + path + "}\n", "x", report);
+  EXPECT_EQ(report.warnings(), 1U);
+}
+
+TEST(Secret, RefusesWhatIsMissingOrMalformed) {
+  EXPECT_TRUE(holds(refusal("a: ${env:REVPROXYD_TEST_NONE}\n"), "is not set"));
+  EXPECT_TRUE(holds(refusal("a: ${file:/nonexistent/x}\n"), "cannot read"));
+  EXPECT_TRUE(holds(refusal("a: ${file:relative}\n"), "must be absolute"));
+  EXPECT_TRUE(holds(refusal("a: ${credential:../x}\n"), "no '/'"));
+  EXPECT_TRUE(holds(refusal("a: ${enf:X}\n"), "did you mean 'env'?"));
+  EXPECT_TRUE(holds(refusal("a: ${env:X\n"), "without '}'"));
+  EXPECT_TRUE(holds(refusal("${env:HOME}: x\n"), "never in keys"));
+}
+
+}  // namespace
+}  // namespace revproxyd::config

@@ -1,0 +1,101 @@
+#include "revproxyd/net/address.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "revproxyd/net/settings_types.h"
+
+namespace revproxyd::net {
+namespace {
+
+TEST(Address, ReadsAndPrintsBothFamilies) {
+  EXPECT_EQ(Address::ip("127.0.0.1", 80)->text(), "127.0.0.1:80");
+  EXPECT_EQ(Address::ip("::1", 443)->text(), "[::1]:443");
+  EXPECT_EQ(Address::ip("[2001:db8::1]", 1)->host(), "2001:db8::1");
+  EXPECT_EQ(Address::ip("::ffff:10.0.0.1", 9)->text(), "10.0.0.1:9");
+  EXPECT_EQ(Address().text(), "");
+}
+
+TEST(Address, RefusesNamesAndMalformedText) {
+  for (const char* bad : {"", "localhost", "1.2.3", "1.2.3.256", "[1.2.3.4]", "[::1", "::1]",
+                          "fe80::1%eth0", "01.2.3.4"})
+    EXPECT_FALSE(Address::ip(bad, 1)) << bad;
+  EXPECT_FALSE(Address::ip(std::string(300, '1'), 1));
+}
+
+TEST(Address, HoldsUnixPathsUpToTheKernelsLimit) {
+  EXPECT_EQ(Address::unix_path("/run/x.sock")->text(), "unix:/run/x.sock");
+  EXPECT_TRUE(Address::unix_path("/" + std::string(106, 'a')));
+  EXPECT_FALSE(Address::unix_path("/" + std::string(107, 'a')));
+  EXPECT_FALSE(Address::unix_path(""));
+}
+
+TEST(Address, ComparesPortAndAddress) {
+  EXPECT_EQ(*Address::ip("10.0.0.1", 1), *Address::ip("10.0.0.1", 1));
+  EXPECT_FALSE(*Address::ip("10.0.0.1", 1) == *Address::ip("10.0.0.1", 2));
+  EXPECT_FALSE(*Address::unix_path("/a") == *Address::unix_path("/b"));
+}
+
+TEST(Address, TakesAKernelAddressAndRefusesAShortOne) {
+  const Address known = *Address::ip("10.1.2.3", 8080);
+  EXPECT_EQ(Address(known.data(), known.size()), known);
+  EXPECT_EQ(Address(known.data(), 2).family(), AF_UNSPEC);
+}
+
+TEST(Cidr, ReadsRangesAndSingleAddresses) {
+  EXPECT_EQ(Cidr::parse("10.0.0.0/8")->text(), "10.0.0.0/8");
+  EXPECT_EQ(Cidr::parse("192.0.2.1")->text(), "192.0.2.1/32");
+  EXPECT_EQ(Cidr::parse("2001:db8::/32")->text(), "2001:db8::/32");
+  EXPECT_EQ(Cidr::parse("::/0")->text(), "::/0");
+}
+
+TEST(Cidr, RefusesHostBitsAndBadLengths) {
+  for (const char* bad : {"", "10.0.0.1/8", "10.0.0.0/33", "::1/64", "::/129", "10.0.0.0/",
+                          "10.0.0.0/08", "10.0.0.0/-1", "[::1]", "host/8"})
+    EXPECT_FALSE(Cidr::parse(bad)) << bad;
+}
+
+TEST(Cidr, ContainsByPrefix) {
+  const Cidr range = *Cidr::parse("10.64.0.0/10");
+  EXPECT_TRUE(range.contains(*Address::ip("10.64.0.1", 1)));
+  EXPECT_TRUE(range.contains(*Address::ip("10.127.255.255", 1)));
+  EXPECT_TRUE(range.contains(*Address::ip("::ffff:10.64.0.1", 1)));
+  EXPECT_FALSE(range.contains(*Address::ip("10.128.0.0", 1)));
+  EXPECT_FALSE(range.contains(*Address::ip("10.63.255.255", 1)));
+  EXPECT_FALSE(range.contains(*Address::ip("2001:db8::1", 1)));
+  EXPECT_FALSE(range.contains(*Address::unix_path("/x")));
+}
+
+TEST(Cidr, KeepsTheFamiliesApartAtLengthZero) {
+  EXPECT_TRUE(Cidr::parse("0.0.0.0/0")->contains(*Address::ip("8.8.8.8", 1)));
+  EXPECT_FALSE(Cidr::parse("0.0.0.0/0")->contains(*Address::ip("::1", 1)));
+  EXPECT_TRUE(Cidr::parse("::/0")->contains(*Address::ip("::1", 1)));
+  EXPECT_FALSE(Cidr::parse("::/0")->contains(*Address::ip("8.8.8.8", 1)));
+}
+
+TEST(BindAddress, TakesTheDocumentedForms) {
+  EXPECT_EQ(parse_bind_address(":80").value->host, "");
+  EXPECT_EQ(parse_bind_address("127.0.0.1:80").value->port, 80);
+  EXPECT_EQ(parse_bind_address("[::1]:80").value->host, "::1");
+  EXPECT_EQ(parse_bind_address("unix:/run/x.sock").value->path, "/run/x.sock");
+  EXPECT_EQ(parse_bind_address("80").hint, "write \":80\"");
+  for (const char* bad : {"", ":", ":65536", "127.0.0.1", "localhost:80", "::1:80", "*:80",
+                          "unix:x", "unix:", "[::1]"})
+    EXPECT_FALSE(parse_bind_address(bad).value) << bad;
+}
+
+TEST(ServerUrl, TakesTheDocumentedForms) {
+  EXPECT_EQ(parse_server_url("http://A.example/").value->text, "http://a.example");
+  EXPECT_EQ(parse_server_url("https://a").value->port, 443);
+  EXPECT_EQ(parse_server_url("http://[::1]:90").value->host, "::1");
+  EXPECT_EQ(parse_server_url("unix:/run/x").value->path, "/run/x");
+  EXPECT_EQ(parse_server_url("http://a/b").hint, "use add_prefix on the route");
+  EXPECT_NE(parse_server_url("h2c://a").problem.find("not supported"), std::string::npos);
+  for (const char* bad : {"", "a", "a:80", "ftp://a", "http://", "http://a:0", "http://a:x",
+                          "http://u@a", "http://a?b", "http://a b", "http://[a]", "http://a..b"})
+    EXPECT_FALSE(parse_server_url(bad).value) << bad;
+}
+
+}  // namespace
+}  // namespace revproxyd::net

@@ -1,0 +1,311 @@
+#include "revproxyd/tls/handshake.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tls/client_context.h"
+#include "tls_fixture.h"
+
+namespace revproxyd::tls {
+namespace {
+
+using namespace test;
+using Handshake = TlsTest;
+
+SSL_CTX* raw(const ClientContext& context) { return context.state().context.get(); }
+
+TEST_F(Handshake, SettlesOnTls13AndTellsWhatWasAgreed) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const auto upstream = trusting(ca_);
+  const Ends ends = handshake(*listener, *upstream, "A.test");
+  ASSERT_TRUE(ends.server && ends.client);
+  EXPECT_EQ(ends.server->tls()->version, "TLSv1.3");
+  EXPECT_EQ(ends.server->tls()->cipher, "TLS_AES_128_GCM_SHA256");
+  EXPECT_EQ(ends.server->tls()->server_name, "a.test");
+  EXPECT_EQ(ends.server->tls()->alpn, "http/1.1");
+  EXPECT_EQ(ends.client->tls()->alpn, "http/1.1");
+  EXPECT_FALSE(ends.server->tls()->resumed);
+  EXPECT_FALSE(ends.server->tls()->client_certificate);
+  EXPECT_EQ(pass(*ends.client, *ends.server, "hello"), "hello");
+  EXPECT_EQ(pass(*ends.server, *ends.client, "world"), "world");
+}
+
+TEST_F(Handshake, SpeaksTls12WithAnEphemeralAeadSuite) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const auto upstream = trusting(ca_, true);
+  const Ends ends = handshake(*listener, *upstream, "a.test");
+  ASSERT_TRUE(ends.server && ends.client);
+  EXPECT_EQ(ends.server->tls()->version, "TLSv1.2");
+  EXPECT_EQ(ends.server->tls()->cipher, "ECDHE-ECDSA-AES128-GCM-SHA256");
+  EXPECT_EQ(pass(*ends.client, *ends.server, "hello"), "hello");
+}
+
+TEST_F(Handshake, RefusesTls12WhereTls13IsTheMinimum) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})}, {.min_version = MinVersion::tls13});
+  const auto upstream = trusting(ca_, true);
+  const Ends ends = handshake(*listener, *upstream, "a.test");
+  EXPECT_FALSE(ends.server || ends.client);
+  EXPECT_EQ(ends.server_error.code(), Code::tls_failed);
+  EXPECT_EQ(ends.client_error.code(), Code::tls_failed);
+}
+
+TEST_F(Handshake, RefusesSuitesWithoutAeadOrEphemeralKeys) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}, .kind = Kind::rsa})});
+  const auto upstream = trusting(ca_, true);
+  for (const char* suite : {"ECDHE-RSA-AES128-SHA256", "AES128-GCM-SHA256"}) {
+    ASSERT_EQ(SSL_CTX_set_cipher_list(raw(*upstream), suite), 1);
+    const Ends ends = handshake(*listener, *upstream, "a.test");
+    EXPECT_EQ(ends.server_error.code(), Code::tls_failed) << suite;
+    EXPECT_EQ(ends.server_error.text(), "no shared cipher") << suite;
+  }
+}
+
+TEST_F(Handshake, PresentsEcdsaBesideRsaByWhatTheClientVerifies) {
+  const auto listener = server({ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa}), ca_.issue("ec", {.names = {"a.test"}})});
+  const auto kind = [&](bool tls12, const char* algorithms) {
+    const auto upstream = trusting(ca_, tls12);
+    // ECDSA stays on the list for the authority's signature; the suites leave it no use in the handshake.
+    if (algorithms != nullptr) SSL_CTX_set1_sigalgs_list(raw(*upstream), algorithms);
+    if (tls12 && algorithms != nullptr) SSL_CTX_set_cipher_list(raw(*upstream), "ECDHE-RSA-AES128-GCM-SHA256");
+    const Ends ends = handshake(*listener, *upstream, "a.test");
+    if (!ends.client) return std::string(ends.client_error.text());
+    return std::string(ends.client->tls()->cipher);
+  };
+  EXPECT_EQ(kind(true, nullptr), "ECDHE-ECDSA-AES128-GCM-SHA256");
+  EXPECT_EQ(kind(true, "RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA256"), "ECDHE-RSA-AES128-GCM-SHA256");
+}
+
+TEST_F(Handshake, Tls13ClientThatPrefersNothingGetsEcdsaAndAnRsaOnlyClientRsa) {
+  const auto listener = server({ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa}), ca_.issue("ec", {.names = {"a.test"}})});
+  const auto insecure = client({.insecure_skip_verify = true});
+  std::vector<int> kinds;
+  for (const char* algorithms : {"RSA-PSS+SHA256:ECDSA+SHA256", "RSA-PSS+SHA256"}) {
+    SSL_CTX_set1_sigalgs_list(raw(*insecure), algorithms);
+    SSL_CTX_set_verify(raw(*insecure), SSL_VERIFY_NONE, nullptr);
+    static int seen;
+    seen = 0;
+    SSL_CTX_set_cert_verify_callback(
+        raw(*insecure),
+        [](X509_STORE_CTX* store, void*) {
+          seen = EVP_PKEY_get_base_id(X509_get0_pubkey(X509_STORE_CTX_get0_cert(store)));
+          return 1;
+        },
+        nullptr);
+    const Ends ends = handshake(*listener, *insecure, "a.test");
+    ASSERT_TRUE(ends.client) << ends.client_error.text();
+    kinds.push_back(seen);
+  }
+  EXPECT_EQ(kinds, (std::vector<int>{EVP_PKEY_EC, EVP_PKEY_RSA}));
+}
+
+TEST_F(Handshake, ChoosesExactNameBeforeWildcardAndFirstWithoutName) {
+  const auto listener = server({ca_.issue("first", {.names = {"first.test", "IP:192.0.2.1"}}), ca_.issue("wild", {.names = {"*.a.test"}}),
+                                ca_.issue("exact", {.names = {"x.a.test"}})});
+  const auto upstream = trusting(ca_);
+  for (const char* name : {"x.a.test", "y.a.test", "first.test"}) {
+    const Ends ends = handshake(*listener, *upstream, name);
+    ASSERT_TRUE(ends.server && ends.client) << name << ": " << ends.client_error.text();
+    EXPECT_TRUE(ends.server->tls()->covers(name));
+    EXPECT_EQ(ends.server->tls()->covers("z.a.test"), std::string_view(name) == "y.a.test") << name;
+  }
+  // An address is verified, but not sent as a name.
+  const Ends ends = handshake(*listener, *upstream, "192.0.2.1");
+  ASSERT_TRUE(ends.server && ends.client) << ends.client_error.text();
+  EXPECT_EQ(ends.server->tls()->server_name, "");
+}
+
+TEST_F(Handshake, UnknownNameIsRefusedWithAnAlertOrServedTheFirst) {
+  const auto entry = ca_.issue("a", {.names = {"a.test", "*.a.test"}});
+  const auto insecure = client({.insecure_skip_verify = true});
+  const auto rejecting = server({entry});
+  for (const char* name : {"other.test", "x.y.a.test", "test", ".a.test"}) {
+    const Ends ends = handshake(*rejecting, *insecure, name);
+    EXPECT_EQ(ends.server_error.code(), Code::tls_failed) << name;
+    EXPECT_EQ(ends.server_error.text(), "no certificate for the server name");
+    EXPECT_EQ(ends.client_error.text(), "tlsv1 unrecognized name");
+  }
+  const auto lenient = server({entry}, {.unknown_sni = UnknownSni::first});
+  const Ends ends = handshake(*lenient, *insecure, "other.test");
+  ASSERT_TRUE(ends.server && ends.client);
+  EXPECT_EQ(ends.server->tls()->server_name, "other.test");
+  EXPECT_FALSE(ends.server->tls()->covers("other.test"));
+  EXPECT_TRUE(ends.server->tls()->covers("a.test"));
+}
+
+TEST_F(Handshake, InternalCertificateServesAnyName) {
+  const auto listener = server_with(nullptr, {.internal = true});
+  const auto insecure = client({.insecure_skip_verify = true});
+  const Ends ends = handshake(*listener, *insecure, "whatever.test");
+  ASSERT_TRUE(ends.server && ends.client);
+  EXPECT_TRUE(ends.server->tls()->covers("another.test"));
+}
+
+TEST_F(Handshake, NoProtocolInCommonIsRefused) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  alpn_ = {"h2"};
+  const Ends refused = handshake(*listener, *trusting(ca_), "a.test");
+  EXPECT_EQ(refused.server_error.text(), "no protocol in common");
+  EXPECT_EQ(refused.client_error.text(), "tlsv1 alert no application protocol");
+  alpn_ = {};
+  const Ends without = handshake(*listener, *trusting(ca_), "a.test");
+  ASSERT_TRUE(without.server && without.client);
+  EXPECT_EQ(without.server->tls()->alpn, "");
+}
+
+TEST_F(Handshake, ServersPreferenceDecidesTheProtocol) {
+  alpn_ = {"h2", "http/1.1"};
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  alpn_ = {"http/1.1", "h2"};
+  const Ends ends = handshake(*listener, *trusting(ca_), "a.test");
+  ASSERT_TRUE(ends.server && ends.client);
+  EXPECT_EQ(ends.server->tls()->alpn, "h2");
+  EXPECT_EQ(ends.client->tls()->alpn, "h2");
+}
+
+TEST_F(Handshake, RequiredClientCertificateMustComeAndBeTrusted) {
+  const Authority others(dir_, "others");
+  const ListenerTls settings{.client_auth = {ClientAuthMode::required, ca_.file()}};
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})}, settings);
+  const auto mine = ca_.issue("mine", {.names = {"client"}});
+  const auto foreign = others.issue("foreign", {.names = {"client"}});
+  for (const bool tls12 : {false, true}) {
+    const Ends missing = handshake(*listener, *trusting(ca_, tls12), "a.test");
+    EXPECT_FALSE(missing.server);
+    EXPECT_EQ(missing.server_error.code(), Code::certificate_rejected);
+    EXPECT_EQ(missing.client_error.code(), Code::tls_failed);
+
+    const Ends wrong = handshake(*listener, *client({.ca = ca_.file(), .cert = foreign.cert, .key = foreign.key}, tls12), "a.test");
+    EXPECT_FALSE(wrong.server);
+    EXPECT_EQ(wrong.server_error.code(), Code::certificate_rejected);
+
+    const Ends good = handshake(*listener, *client({.ca = ca_.file(), .cert = mine.cert, .key = mine.key}, tls12), "a.test");
+    ASSERT_TRUE(good.server && good.client) << good.server_error.text();
+    EXPECT_TRUE(good.server->tls()->client_certificate);
+  }
+}
+
+TEST_F(Handshake, OptionalClientCertificateMayBeAbsentButNotWrong) {
+  const Authority others(dir_, "others");
+  const ListenerTls settings{.client_auth = {ClientAuthMode::optional, ca_.file()}};
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})}, settings);
+  const Ends absent = handshake(*listener, *trusting(ca_), "a.test");
+  ASSERT_TRUE(absent.server && absent.client);
+  EXPECT_FALSE(absent.server->tls()->client_certificate);
+  const auto foreign = others.issue("foreign", {.names = {"client"}});
+  const Ends wrong = handshake(*listener, *client({.ca = ca_.file(), .cert = foreign.cert, .key = foreign.key}), "a.test");
+  EXPECT_EQ(wrong.server_error.code(), Code::certificate_rejected);
+}
+
+TEST_F(Handshake, ServersCertificateMustBeTrustedNamedAndValid) {
+  const Authority others(dir_, "others");
+  const auto expired = ca_.issue("old", {.names = {"old.test"}, .days_before = 30, .days_after = -1});
+  const auto listener = server({ca_.issue("a", {.names = {"a.test", "*.w.test"}}), expired}, {.unknown_sni = UnknownSni::first});
+  const auto code = [&](const ClientContext& context, const char* name) {
+    const Ends ends = handshake(*listener, context, name);
+    return ends.client ? Code::none : ends.client_error.code();
+  };
+  EXPECT_EQ(code(*trusting(ca_), "a.test"), Code::none);
+  EXPECT_EQ(code(*trusting(others), "a.test"), Code::certificate_rejected);
+  EXPECT_EQ(code(*trusting(ca_), "b.test"), Code::certificate_rejected);
+  EXPECT_EQ(code(*trusting(ca_), "x.w.test"), Code::none);
+  EXPECT_EQ(code(*trusting(ca_), "x.y.w.test"), Code::certificate_rejected);
+  EXPECT_EQ(code(*trusting(ca_), "192.0.2.7"), Code::certificate_rejected);
+  EXPECT_EQ(code(*trusting(ca_), "old.test"), Code::certificate_rejected);
+  EXPECT_EQ(code(*client(), "a.test"), Code::certificate_rejected) << "not in the system's store";
+  EXPECT_EQ(code(*client({.insecure_skip_verify = true}), "b.test"), Code::none);
+}
+
+TEST_F(Handshake, VerificationWithoutANameIsRefused) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Ends ends = handshake(*listener, *trusting(ca_), "");
+  EXPECT_EQ(ends.client_error.text(), "no server name to verify");
+}
+
+Task<void> serve_for(std::unique_ptr<net::Transport> plain, const ServerContext& context, Duration limit, Code& code) {
+  auto got = co_await accept(std::move(plain), context, limit);
+  code = got ? Code::none : got.error().code();
+}
+
+TEST_F(Handshake, SilentClientRunsIntoTheLimit) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 50ms, code));
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::handshake_timeout);
+  ::close(sockets.first);
+}
+
+TEST_F(Handshake, ClientThatTricklesStillRunsIntoTheLimit) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 100ms, code));
+  // The heads of a record and of a ClientHello of 252 bytes, then its bytes.
+  const std::string head("\x16\x03\x01\x01\x00\x01\x00\x00\xFC", 9);
+  const auto end = Clock::now() + 5s;
+  for (std::size_t sent = 0; group.size() != 0 && Clock::now() < end; ++sent) {
+    const char byte = sent < head.size() ? head[sent] : '\x03';
+    ::send(sockets.first, &byte, 1, MSG_NOSIGNAL);
+    const auto next = Clock::now() + 10ms;
+    while (Clock::now() < next) loop_.run_for(5ms);
+  }
+  EXPECT_EQ(code, Code::handshake_timeout);
+  ::close(sockets.first);
+}
+
+TEST_F(Handshake, CancellationEndsIt) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
+  loop_.run_for(1ms);
+  group.cancel(Code::shutdown);
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::shutdown);
+  char byte = 0;
+  EXPECT_EQ(::recv(sockets.first, &byte, 1, 0), 0) << "the connection is closed";
+  ::close(sockets.first);
+}
+
+TEST_F(Handshake, PlainHttpIsToldApart) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  Ends ends;
+  TaskGroup group;
+  const std::string_view request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+  ASSERT_EQ(::send(sockets.first, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  ::shutdown(sockets.first, SHUT_WR);
+  Code code = Code::none;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::tls_failed);
+  ::close(sockets.first);
+}
+
+TEST_F(Handshake, ClientThatLeavesIsAReset) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  ::close(sockets.first);
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::reset);
+}
+
+TEST_F(Handshake, FailureOfOneConnectionLeavesOthersAlone) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Ends good = handshake(*listener, *trusting(ca_), "a.test");
+  const Ends bad = handshake(*listener, *trusting(ca_), "b.test");
+  ASSERT_TRUE(good.server && !bad.server);
+  ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);  // what a careless call might leave behind
+  EXPECT_EQ(pass(*good.client, *good.server, "still fine"), "still fine");
+}
+
+}  // namespace
+}  // namespace revproxyd::tls
