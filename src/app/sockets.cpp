@@ -12,6 +12,11 @@ namespace {
 constexpr int kBacklog = 4096;
 }
 
+std::string listener_identity(const proxy::ListenerSettings& listener) {
+  const bool chosen = listener.address.path.empty() && listener.address.text.ends_with(":0");
+  return chosen ? listener.name + " " + listener.address.text : listener.address.text;
+}
+
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers) {
   BoundAddress bound;
   net::BindAddress wanted = address;
@@ -28,7 +33,7 @@ Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t w
     if (i == 0) {
       const net::Address where = net::local_address(socket->get());
       bound.where = local ? address.text : where.text();
-      if (!local) wanted.port = where.port();
+      if (!local) wanted.port = bound.port = where.port();
     }
     bound.sockets.push_back(std::make_shared<net::Descriptor>(std::move(*socket)));
   }

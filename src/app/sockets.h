@@ -9,6 +9,7 @@
 #include "revproxyd/base/result.h"
 #include "revproxyd/net/descriptor.h"
 #include "revproxyd/net/settings.h"
+#include "revproxyd/proxy/settings.h"
 
 namespace revproxyd::app {
 
@@ -16,7 +17,11 @@ namespace revproxyd::app {
 struct BoundAddress {
   std::vector<std::shared_ptr<net::Descriptor>> sockets;
   std::string where;  // what it is bound to, with the port that the kernel chose
+  std::uint16_t port = 0;
 };
+
+/// What makes a listener the same over reloads: its address as written; with a port that the kernel chooses, its name too.
+std::string listener_identity(const proxy::ListenerSettings& listener);
 
 /// Binds `address` for `workers` workers. Port 0 gives all of them the same port.
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers);

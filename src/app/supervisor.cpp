@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <ctime>
 #include <fstream>
+#include <thread>
 
 #include "app/command_line.h"
 #include "app/notify.h"
@@ -93,37 +95,36 @@ bool Supervisor::start(const Settings& settings) {
     return false;
   }
   settings_ = settings;
-  built_ = std::make_unique<Built>(build(settings, nullptr, tickets_, ++generation_));
+  make_workers();
+  std::map<std::string, BoundAddress> fresh;
+  if (!bind_new(settings_, fresh, problem)) {
+    log::error(problem);
+    return false;
+  }
+  built_ = std::make_unique<Built>(build(settings_, nullptr, tickets_, ++generation_));
   log::lines(log::Level::warn, joined(built_->warnings));
   if (!built_->errors.empty()) {
     log::lines(log::Level::error, joined(built_->errors));
     return false;
   }
   upstreams_.resolve(built_->upstreams);
-  if (!start_workers(settings) || !start_control()) return false;
+  wait_resolved();
+  install(std::move(fresh));
+  while (pending_ != 0) loop_.run_for(kSecond);
+  if (!start_control()) return false;
   upstreams_.check(built_->upstreams);
   watched_ = settling_ = signature_of(built_->watched);
   counts_.config_generation.set(generation_);
   return true;
 }
 
-bool Supervisor::start_workers(const Settings& settings) {
-  const std::uint32_t wanted = settings.workers == 0 ? usable_cpus() : settings.workers;
+void Supervisor::make_workers() {
+  const std::uint32_t wanted = settings_.workers == 0 ? usable_cpus() : settings_.workers;
   for (std::uint32_t i = 0; i < wanted; ++i) {
     std::uint64_t seed = 0;
     tls::fill_random({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
     workers_.push_back(std::make_unique<Worker>(i, process_, seed));
   }
-  std::map<std::string, BoundAddress> fresh;
-  std::string problem;
-  if (!bind_new(settings, fresh, problem)) {
-    log::error(problem);
-    return false;
-  }
-  wait_resolved();
-  install(std::move(fresh));
-  while (pending_ != 0) loop_.run_for(kSecond);
-  return true;
 }
 
 bool Supervisor::start_control() {
@@ -139,7 +140,8 @@ bool Supervisor::start_control() {
 
 void Supervisor::wait_resolved() {
   const TimePoint end = Clock::now() + kResolveWait;
-  while (!upstreams_.all_resolved() && Clock::now() < end) loop_.run_for(Duration(10));
+  // Answers arrive on the resolver's thread; the loop has nothing to add.
+  while (!upstreams_.all_resolved() && Clock::now() < end) std::this_thread::sleep_for(Duration(2));
 }
 
 bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log, std::string& problem) {
@@ -168,28 +170,34 @@ bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>&
   return true;
 }
 
-bool Supervisor::bind_new(const Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem) {
-  for (const auto& listener : settings.listeners) {
-    if (bound_.contains(listener.address.text)) continue;
+// Ports that the kernel chose are written into the settings, for redirects name them.
+bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem) {
+  for (auto& listener : settings.listeners) {
+    const std::string identity = listener_identity(listener);
+    if (const auto known = bound_.find(identity); known != bound_.end()) {
+      if (listener.address.port == 0) listener.address.port = known->second.port;
+      continue;
+    }
     auto bound = bind_address(listener.address, workers_.size());
     if (!bound) {
       problem = "listener " + listener.name + ": " + listener.address.text + ": " + text_of(bound.error());
       return false;
     }
-    fresh.emplace(listener.address.text, std::move(*bound));
+    if (listener.address.port == 0) listener.address.port = bound->port;
+    fresh.emplace(identity, std::move(*bound));
   }
   return true;
 }
 
 void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
-  std::map<std::string, std::string> bound;
+  std::map<std::string, Bound> bound;
   for (const auto& upstream : built_->upstreams) upstream.shared->apply();
   for (const auto& listener : built_->listeners) {
-    const std::string& address = listener.settings->address.text;
+    const std::string address = listener_identity(*listener.settings);
     const auto found = fresh.find(address);
-    bound[address] = found == fresh.end() ? bound_[address] : found->second.where;
+    bound[address] = found == fresh.end() ? bound_[address] : Bound{found->second.where, found->second.port};
     if (found != fresh.end()) {
-      log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on " << bound[address];
+      log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on " << bound[address].where;
     }
   }
   bound_ = std::move(bound);
@@ -200,7 +208,7 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
     installation.streams = settings_.shutdown.streams;
     installation.access_log = access_log_;
     for (const auto& listener : built_->listeners) {
-      const auto found = fresh.find(listener.settings->address.text);
+      const auto found = fresh.find(listener_identity(*listener.settings));
       installation.listeners.push_back(
           {listener.settings, listener.tls, found == fresh.end() ? nullptr : found->second.sockets[i]});
     }
@@ -249,7 +257,10 @@ Verdict Supervisor::reload() {
 }
 
 // All or nothing: what can fail comes before what changes anything.
-Verdict Supervisor::apply(const Settings& settings, const std::string& what) {
+Verdict Supervisor::apply(Settings settings, const std::string& what) {
+  std::map<std::string, BoundAddress> fresh;
+  std::string problem;
+  if (!bind_new(settings, fresh, problem)) return refuse(problem);
   auto next = std::make_unique<Built>(build(settings, built_.get(), tickets_, generation_ + 1));
   log::lines(log::Level::warn, joined(next->warnings));
   if (!next->errors.empty()) {
@@ -258,9 +269,6 @@ Verdict Supervisor::apply(const Settings& settings, const std::string& what) {
     verdict.text += "\n" + joined(next->errors);
     return verdict;
   }
-  std::map<std::string, BoundAddress> fresh;
-  std::string problem;
-  if (!bind_new(settings, fresh, problem)) return refuse(problem);
   std::shared_ptr<LogWriter> access_log = access_log_;
   if (!open_logs(settings, access_log, problem)) return refuse(problem);
   if (settings.workers != settings_.workers) log::warn("a change of workers needs a restart");
@@ -271,12 +279,14 @@ Verdict Supervisor::apply(const Settings& settings, const std::string& what) {
   access_log_ = std::move(access_log);
   ++generation_;
   upstreams_.resolve(built_->upstreams);
+  wait_resolved();
   install(std::move(fresh));
   upstreams_.check(built_->upstreams);
   watched_ = settling_ = signature_of(built_->watched);
   counts_.config_generation.set(generation_);
   counts_.reloads_ok.add();
   counts_.last_reload_failed.set(0);
+  counts_.last_reload_time_s.set(static_cast<std::uint64_t>(std::time(nullptr)));
   const std::string text = what + " " + std::to_string(generation_) + ": ok, " + std::to_string(settings.routes.size()) + " routes";
   log::info(text);
   notify_service_manager("READY=1");
@@ -319,7 +329,7 @@ void Supervisor::begin_stop() {
 
 void Supervisor::cut() {
   if (!stopping_) return;
-  log::warn("shutdown.drain has passed: ending what is left");
+  log::warn("ending what is left");
   for (auto& worker : workers_) worker->cut();
 }
 

@@ -49,15 +49,15 @@ class Supervisor {
   };
 
   bool start(const Settings& settings);
-  bool start_workers(const Settings& settings);
+  void make_workers();
   bool start_control();
   void wait_resolved();
   void on_signal(int number);
   Verdict execute(const std::string& verb);
   Verdict reload();
-  Verdict apply(const Settings& settings, const std::string& what);
+  Verdict apply(Settings settings, const std::string& what);
   Verdict refuse(const std::string& what);
-  bool bind_new(const Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem);
+  bool bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem);
   bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log, std::string& problem);
   void install(std::map<std::string, BoundAddress> fresh);
   void reopen_logs();
@@ -76,7 +76,11 @@ class Supervisor {
   Settings settings_;
   std::unique_ptr<Built> built_;
   std::deque<std::shared_ptr<const proxy::Plan>> retired_;  // so that the last reference is dropped here
-  std::map<std::string, std::string> bound_;                // address as written -> what it is bound to
+  struct Bound {
+    std::string where;
+    std::uint16_t port = 0;
+  };
+  std::map<std::string, Bound> bound_;  // by identity
   std::shared_ptr<LogWriter> access_log_;
   std::vector<std::unique_ptr<Worker>> workers_;
   UpstreamWatch upstreams_;

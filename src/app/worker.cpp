@@ -5,6 +5,8 @@
 
 #include <latch>
 
+#include "app/sockets.h"
+#include "revproxyd/base/limits.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/slab.h"
 #include "revproxyd/net/proxy_protocol.h"
@@ -24,6 +26,11 @@ constexpr std::size_t kRest = 4096;
 constexpr std::string_view kBusy =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
     "Proxy-Status: revproxyd; error=connection_limit_reached\r\nContent-Length: 24\r\n\r\n503 Service Unavailable\n";
+
+// Zero is no limit of the operator's; memory has one all the same.
+std::size_t limit_or(std::uint64_t configured, std::size_t bound) noexcept {
+  return configured == 0 ? bound : static_cast<std::size_t>(configured);
+}
 
 }  // namespace
 
@@ -60,7 +67,6 @@ void Worker::run() {
   runtime_.shedding = &process_.shedding;
   runtime_.connections = &connections_list_;
   log_tick_ = std::make_unique<Tick>(*this, &Worker::flush_log);
-  streams_tick_ = std::make_unique<Tick>(*this, &Worker::end_streams);
   loop_->run();
   while (clients_->size() + housekeeping_->size() != 0 || !listeners_.empty() || !closing_.empty()) {
     for (auto& [address, active] : listeners_) close_listener(*active);
@@ -73,7 +79,6 @@ void Worker::run() {
   }
   log_batch_.reset();
   log_tick_.reset();
-  streams_tick_.reset();
   runtime_.snapshot.reset();
   loop_->run_for(Duration(0));
   loop_.reset();
@@ -101,7 +106,7 @@ void Worker::apply(Installation installation) {
   std::map<std::string, std::unique_ptr<Active>> old;
   old.swap(listeners_);
   for (const ListenerInstall& wanted : installation.listeners) {
-    const std::string& address = wanted.settings->address.text;
+    const std::string address = listener_identity(*wanted.settings);
     if (auto known = old.find(address); known != old.end() && wanted.socket == nullptr) {
       known->second->settings = wanted.settings;
       known->second->tls = wanted.tls;
@@ -115,7 +120,7 @@ void Worker::apply(Installation installation) {
     closing_.push_back(std::move(active));
   }
   sweep_closed();
-  if (previous != nullptr) streams_tick_->arm(installation.streams);
+  proxy::end_removed_routes(runtime_, installation.streams);
 }
 
 void Worker::open(const ListenerInstall& wanted) {
@@ -129,7 +134,7 @@ void Worker::open(const ListenerInstall& wanted) {
   }
   active->listener = std::move(*listener);
   active->accepting.spawn(accept_loop(*active));
-  listeners_[wanted.settings->address.text] = std::move(active);
+  listeners_[listener_identity(*wanted.settings)] = std::move(active);
 }
 
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }
@@ -182,7 +187,7 @@ Task<void> Worker::serve_client(net::Accepted accepted, std::shared_ptr<const pr
   counts_.connections_active.add();
   proxy::Connection client;
   client.peer = peer;
-  client.local_port = net::local_address(accepted.socket.get()).port();
+  client.local = net::local_address(accepted.socket.get());
   client.scheme = tls == nullptr ? net::Scheme::http : net::Scheme::https;
   client.listener = settings->name;
   client.settings = settings;
@@ -213,9 +218,9 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
   }
   client.tls = transport->tls();
   http::ServerConnectionSettings bounds;
-  bounds.request_line = settings.limits.request_line;
-  bounds.header_bytes = settings.limits.header_bytes;
-  bounds.header_count = settings.limits.header_count;
+  bounds.request_line = limit_or(settings.limits.request_line, limits::kMostHeadBytes);
+  bounds.header_bytes = limit_or(settings.limits.header_bytes, limits::kMostHeadBytes);
+  bounds.header_count = limit_or(settings.limits.header_count, limits::kMostFields);
   bounds.requests = settings.limits.requests_per_connection;
   bounds.header = settings.timeouts.header;
   bounds.keepalive = settings.timeouts.keepalive;
@@ -228,7 +233,7 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
 }
 
 Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::Connection& client) {
-  transport.readiness().read_deadline(client.settings->timeouts.header, Code::header_timeout);
+  transport.readiness().read_deadline(client.settings->timeouts.handshake, Code::handshake_timeout);
   auto header = co_await net::read_proxy_header(transport);
   transport.readiness().read_deadline(Duration::zero(), Code::none);
   if (!header) {
@@ -239,7 +244,7 @@ Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::C
   }
   if (header->relayed) {
     client.peer = header->source;
-    client.local_port = header->destination.port();
+    client.local = header->destination;
   }
   co_return {};
 }
@@ -276,6 +281,7 @@ void Worker::begin_drain(std::function<void()> done) {
   listeners_.clear();
   runtime_.draining = true;
   connections_list_.drain_all();
+  sweep_closed();
   housekeeping_->spawn(wait_drained(std::move(done)));
 }
 
@@ -299,7 +305,5 @@ void Worker::flush_log() {
   log_batch_->flush();
   log_tick_->arm(kLogFlush);
 }
-
-void Worker::end_streams() { proxy::end_removed_routes(runtime_); }
 
 }  // namespace revproxyd::app

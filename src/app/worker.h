@@ -90,7 +90,6 @@ class Worker {
     Worker& worker_;
     void (Worker::*call_)();
   };
-  void end_streams();
 
   std::size_t index_;
   ProcessState& process_;
@@ -103,13 +102,12 @@ class Worker {
   proxy::ConnectionList connections_list_;
   std::shared_ptr<LogWriter> log_writer_;
   std::unique_ptr<LogBatch> log_batch_;
-  std::map<std::string, std::unique_ptr<Active>> listeners_;  // by address as written
+  std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity, see listener_identity()
   std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
   std::unique_ptr<TaskGroup> clients_;
   std::unique_ptr<TaskGroup> housekeeping_;
   std::size_t turned_away_ = 0;  // refused connections that linger
   std::unique_ptr<Tick> log_tick_;
-  std::unique_ptr<Tick> streams_tick_;
   std::atomic<bool> ready_{false};
   std::thread thread_;
 };

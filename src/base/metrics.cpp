@@ -19,12 +19,11 @@ void each_number(Set& set, Visit&& visit) {
   visit("bytes_out", set.bytes_out);
   visit("upstream_connects", set.upstream_connects);
   visit("upstream_connect_failures", set.upstream_connect_failures);
-  visit("upstream_connections_active", set.upstream_connections_active);
   visit("upstream_reuses", set.upstream_reuses);
   visit("retries", set.retries);
   visit("queue_waits", set.queue_waits);
 }
-constexpr std::size_t kNumbers = 12;
+constexpr std::size_t kNumbers = 11;
 static_assert(sizeof(Totals) == (kNumbers + 2 * kCodeCount + 6) * sizeof(std::uint64_t));
 
 template <std::size_t Size>

@@ -41,7 +41,7 @@ Row row_of(const Error& error) noexcept {
     case Code::write_timeout:
     case Code::keepalive_timeout:
     case Code::handshake_timeout:
-    case Code::cancelled: return {499, ""};
+    case Code::cancelled: return {kClientGoneStatus, ""};
     case Code::resolve_failed: return {503, "dns_error"};
     case Code::no_server: return {503, "destination_unavailable"};
     case Code::queue_full:

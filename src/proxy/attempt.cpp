@@ -96,7 +96,7 @@ Task<void> Attempt::pump() {
 
 // The client waits for a word before it sends its body: the origin's, or ours when the origin stays silent. False: it must not be asked any more.
 Task<bool> Attempt::may_go_on() {
-  if (!exchange_.head().expect_continue) co_return true;
+  if (request_.upgrade || !exchange_.head().expect_continue) co_return true;
   auto flushed = co_await stream().flush();
   ignore(flushed, "read_final_head meets the same failure");
   awaits_continue_ = true;
@@ -154,7 +154,10 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
   }
   // Streams of events are silent by nature.
   const std::string_view type = head.fields.get(FieldName::content_type);
-  if (type.starts_with("text/event-stream") || type.starts_with("application/grpc")) rules.stall = request_.tunnel;
+  if (type.starts_with("text/event-stream") || type.starts_with("application/grpc")) {
+    rules.stall = request_.tunnel;
+    rules.stall_code = Code::tunnel_timeout;
+  }
   stream().set_body_rules(rules);
   return std::make_unique<UpstreamBody>(*this);
 }

@@ -28,6 +28,12 @@ std::uint64_t seed_from_system() noexcept {
   return seed;
 }
 
+// With its port where the client is the peer itself; a hop of X-Forwarded-For has none.
+net::Address client_of(const pipeline::Exchange& exchange) noexcept {
+  const net::Address& peer = exchange.client().peer;
+  return peer.bytes() == exchange.address().bytes() ? peer : exchange.address();
+}
+
 Duration since(TimePoint begun) noexcept { return std::chrono::duration_cast<Duration>(loop_now() - begun); }
 
 bool retried_by_default(http::Method method) noexcept {
@@ -45,7 +51,8 @@ struct Failure {
   Error error{Code::none};
   bool sent = false;             // some of the request may have reached the server
   bool response_began = false;
-  std::uint16_t status = 0;      // of a response that was answered by a listed status
+  std::uint16_t status = 0;      // of a response whose status is listed for retry
+  bool granted = false;          // another try has been decided
 };
 
 /// Everything that one request goes through until it has a response.
@@ -93,7 +100,7 @@ Task<http::Response> Forwarding::run() {
   for (;;) {
     auto response = co_await attempt();
     if (response) co_return std::move(*response);
-    if (!may_retry()) co_return pipeline::error_response(exchange_, failure_.error);
+    if (!failure_.granted && !may_retry()) co_return pipeline::error_response(exchange_, failure_.error);
     ++exchange_.notes.retries;
     // The attempt's pump must be gone before the next one reads the same body.
     co_await exchange_.finish();
@@ -104,8 +111,7 @@ Task<http::Response> Forwarding::run() {
 upstream::Demand Forwarding::demand() const {
   upstream::Demand demand;
   demand.key = pick_key(exchange_, settings_.balance);
-  demand.origin = {exchange_.address(), net::Address()};
-  demand.origin.local.set_port(exchange_.client().local_port);
+  demand.origin = {client_of(exchange_), exchange_.client().local};
   demand.fresh = !http::is_idempotent(exchange_.head().method);
   demand.tried = tried_;
   return demand;
@@ -126,10 +132,12 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
     exchange_.notes.server = acquired.endpoint->url().text;
   }
   if (!acquired.lease) {
+    if (acquired.endpoint != nullptr) ++exchange_.notes.connect_failures;
     failure_.error = acquired.lease.error();
     co_return std::nullopt;
   }
   exchange_.notes.connected = true;
+  ++(acquired.lease->stream().reused() ? exchange_.notes.reuses : exchange_.notes.connects);
   auto response = co_await round_trip(std::move(*acquired.lease));
   co_return std::move(response);
 }
@@ -141,16 +149,21 @@ Task<std::optional<http::Response>> Forwarding::round_trip(upstream::Lease lease
   exchange_.keep(std::move(owned));
   auto head = co_await attempt.round_trip();
   if (!head) {
-    attempt.endpoint().count_failure();
+    // A client that leaves or fails says nothing about the server.
+    const bool client_failed = exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
+    if (!client_failed) attempt.endpoint().count_failure();
     failure_.error = head.error();
     failure_.sent = attempt.stream().request_started();
     failure_.response_began = attempt.stream().response_started();
     co_return std::nullopt;
   }
   if (listed(head->status)) {
+    // Asked once: a granted retry has been paid for. The request's body must be here whole, for this answer is given up.
+    failure_.error = Error(Code::reset, Side::upstream, "answered with a status that is retried");
     failure_.status = head->status;
     failure_.sent = true;
-    if (may_retry()) co_return std::nullopt;
+    failure_.granted = (held_ == nullptr || held_->complete()) && may_retry();
+    if (failure_.granted) co_return std::nullopt;
   }
   co_return accept(attempt, std::move(*head));
 }

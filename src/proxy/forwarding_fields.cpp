@@ -29,35 +29,30 @@ std::optional<net::Address> hop_address(std::string_view text) {
   return net::Address::ip(text, 0);
 }
 
-// Takes hops off the right end of all X-Forwarded-For fields, which together are one list (RFC 9110 section 5.3).
+// Takes hops off the right end of all X-Forwarded-For fields, which together are one list (RFC 9110 section 5.3). It is read from the end, where
+// the proxies that are trusted have written; what a client put in front of them is never reached.
 class Hops {
  public:
-  explicit Hops(const http::Fields& fields) noexcept {
-    for (const http::Field& field : fields) {
-      if (field.known == FieldName::x_forwarded_for && count_ < values_.size()) values_[count_++] = field.value;
-    }
-  }
+  explicit Hops(const http::Fields& fields) noexcept : begin_(fields.begin()), field_(fields.end()) {}
   std::optional<std::string_view> next() noexcept {
-    while (count_ > 0) {
-      std::string_view& rest = values_[count_ - 1];
-      if (done_) {
-        --count_;
-        done_ = false;
-        continue;
-      }
-      const std::size_t comma = rest.rfind(',');
-      const std::string_view hop = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
-      done_ = comma == std::string_view::npos;
-      if (!done_) rest = rest.substr(0, comma);
-      return hop;
+    while (!more_) {
+      if (field_ == begin_) return std::nullopt;
+      --field_;
+      more_ = field_->known == FieldName::x_forwarded_for;
+      rest_ = field_->value;
     }
-    return std::nullopt;
+    const std::size_t comma = rest_.rfind(',');
+    more_ = comma != std::string_view::npos;
+    const std::string_view hop = more_ ? rest_.substr(comma + 1) : rest_;
+    if (more_) rest_ = rest_.substr(0, comma);
+    return hop;
   }
 
  private:
-  std::array<std::string_view, 8> values_;
-  std::size_t count_ = 0;
-  bool done_ = false;
+  const http::Field* begin_;
+  const http::Field* field_;  // its hops are in rest_ while there are more_
+  std::string_view rest_;
+  bool more_ = false;
 };
 
 net::Address through_proxies(const http::Fields& fields, const net::Address& peer, const std::vector<net::Cidr>& trusted) {
@@ -125,7 +120,7 @@ void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena
   };
   keep_or_set(FieldName::x_forwarded_proto, scheme_text(exchange.client().scheme));
   keep_or_set(FieldName::x_forwarded_host, exchange.head().authority);
-  keep_or_set(FieldName::x_forwarded_port, port_text(exchange.client().local_port, arena));
+  keep_or_set(FieldName::x_forwarded_port, port_text(exchange.client().local.port(), arena));
   fields.set(FieldName::x_real_ip, arena.copy(exchange.address().host()));
 }
 

@@ -22,6 +22,8 @@ class HeldBody final : public http::Body {
   /// The next read() begins at the front again; false when that is no longer possible.
   bool rewind() noexcept;
   bool can_rewind() const noexcept { return keeping_; }
+  /// All of it is held, so that rewinding cannot fail any more.
+  bool complete() const noexcept { return keeping_ && ended_; }
   /// No other try will come: what is held is freed when it has been read.
   void let_go() noexcept;
 

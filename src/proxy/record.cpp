@@ -60,7 +60,7 @@ void fill_upstream(AccessRecord& record, const pipeline::Exchange& exchange) {
 }  // namespace
 
 RecordedExchange::RecordedExchange(pipeline::Exchange& exchange, Runtime& worker) noexcept
-    : exchange_(exchange), worker_(worker) {
+    : exchange_(exchange), worker_(worker), removed_(exchange.scope()) {
   worker_.counts->requests.add();
   worker_.counts->requests_active.add();
   next_ = worker_.exchanges;
@@ -74,12 +74,16 @@ RecordedExchange::~RecordedExchange() {
   if (next_ != nullptr) next_->previous_ = previous_;
 }
 
-void end_removed_routes(Runtime& worker) {
+void end_removed_routes(Runtime& worker, Duration streams) {
   std::unordered_set<std::string_view> names;
   for (const RouteSettings& route : worker.snapshot->plan().settings().routes) names.insert(route.name);
   for (RecordedExchange* one = worker.exchanges; one != nullptr; one = one->next_) {
     const Route* route = one->exchange_.route;
-    if (route != nullptr && !names.contains(route->settings->name)) one->exchange_.scope().cancel(Code::drain_timeout);
+    if (route == nullptr || names.contains(route->settings->name)) {
+      one->removed_.disarm();
+    } else if (!one->removed_.armed()) {
+      one->removed_.set(streams, Code::drain_timeout);
+    }
   }
 }
 
@@ -92,7 +96,12 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   counts.reasons[static_cast<std::size_t>(why)].add();
   counts.bytes_in.add(bytes.in);
   counts.bytes_out.add(bytes.out);
-  counts.retries.add(exchange_.notes.retries);
+  const pipeline::Notes& notes = exchange_.notes;
+  counts.retries.add(notes.retries);
+  counts.upstream_connects.add(notes.connects);
+  counts.upstream_reuses.add(notes.reuses);
+  counts.upstream_connect_failures.add(notes.connect_failures);
+  if (notes.queue.count() > 0) counts.queue_waits.add();
   const PlanSettings& settings = exchange_.snapshot().plan().settings();
   if (worker_.access_log == nullptr || !settings.access_log) return;
   AccessRecord record;

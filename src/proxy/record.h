@@ -1,6 +1,7 @@
 #pragma once
 // Counts an exchange and writes its line in the access log.
 
+#include "revproxyd/base/deadline.h"
 #include "revproxyd/http/stream.h"
 #include "revproxyd/pipeline/exchange.h"
 #include "revproxyd/proxy/serve.h"
@@ -19,10 +20,11 @@ class RecordedExchange {
   void finish(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) const;
 
  private:
-  friend void end_removed_routes(Runtime& worker);
+  friend void end_removed_routes(Runtime& worker, Duration streams);
 
   pipeline::Exchange& exchange_;
   Runtime& worker_;
+  Deadline removed_;  // armed when the exchange's route has gone
   RecordedExchange* previous_ = nullptr;
   RecordedExchange* next_ = nullptr;
 };

@@ -1,5 +1,7 @@
 #include "proxy/send_response.h"
 
+#include "revproxyd/pipeline/error_response.h"
+
 namespace revproxyd::proxy {
 
 namespace {
@@ -37,6 +39,10 @@ Task<Result<void>> send_response(http::ServerStream& stream, http::Response& res
   if (exchange.scope().cancelled()) {
     stream.reset(exchange.scope().reason());
     co_return Error(exchange.scope().reason(), Side::downstream, "client left before the answer");
+  }
+  if (response.error.code() != Code::none && response.head.status == pipeline::kClientGoneStatus) {
+    stream.reset(response.error.code());
+    co_return response.error;
   }
   auto sending = send(stream, response);
   auto sent = co_await std::move(sending);

@@ -42,7 +42,7 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
 Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client, SnapshotPtr snapshot,
                           Runtime& worker) {
   pipeline::Exchange exchange(*stream, client, *snapshot);
-  const RecordedExchange recorded(exchange, worker);
+  RecordedExchange recorded(exchange, worker);
   auto answering = answer(exchange, client, worker);
   auto scoped = std::move(answering).under(exchange.scope());
   auto response = co_await std::move(scoped);

@@ -1,5 +1,7 @@
 #include "revproxyd/proxy/snapshot.h"
 
+#include <algorithm>
+
 namespace revproxyd::proxy {
 
 Snapshot::Snapshot(std::shared_ptr<const Plan> plan, const Snapshot* previous, std::uint64_t seed) : plan_(std::move(plan)) {
@@ -16,6 +18,10 @@ Snapshot::Snapshot(std::shared_ptr<const Plan> plan, const Snapshot* previous, s
       cluster->enlist();
     }
     clusters_.push_back(std::move(cluster));
+  }
+  if (previous == nullptr) return;
+  for (const auto& known : previous->clusters_) {
+    if (std::ranges::find(clusters_, known) == clusters_.end()) known->retire();
   }
 }
 

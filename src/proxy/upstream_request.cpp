@@ -36,9 +36,6 @@ std::string_view upstream_target(pipeline::Exchange& exchange) {
   if (!exchange.target.empty()) return exchange.target;
   const http::RequestHead& head = exchange.head();
   if (head.target.form != http::TargetForm::absolute) return head.raw_target;
-  // RFC 9112 section 3.2.4: OPTIONS of an absolute form without path asks about the server as a whole.
-  const bool no_path = head.raw_target.ends_with(head.target.authority) && !head.target.has_query;
-  if (head.method == http::Method::options && no_path) return "*";
   if (!head.target.has_query) return head.target.path;
   return exchange.arena().join(head.target.path, "?", head.target.query);
 }

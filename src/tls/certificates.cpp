@@ -63,6 +63,10 @@ struct CertificateStore::Builder {
       if (!loaded.credential) return;
     }
     judge(entry, *loaded.credential);
+    // The operator's word goes: private clients may know what they do. Browsers will refuse it, so it is said.
+    for (const std::string& host : entry.hosts) {
+      if (!loaded.credential->serves(host)) out.warnings.push_back("certificate " + entry.cert + ": does not cover " + host);
+    }
     serve(entry, loaded.credential);
     store->entries_.emplace_back(entry, std::move(loaded.credential));
   }
@@ -87,13 +91,10 @@ struct CertificateStore::Builder {
     return done.emplace(files, std::move(loaded)).first->second;
   }
 
-  // Why the certificate cannot serve the entry's hosts; empty when it can.
+  // Why the certificate cannot serve the entry; empty when it can.
   static std::string unserved(const Certificate& entry, const Credential& credential) {
     if (entry.hosts.empty() && credential.names().empty()) {
       return "certificate " + entry.cert + ": names no host (it has no subjectAltName)";
-    }
-    for (const std::string& host : entry.hosts) {
-      if (!credential.serves(host)) return "certificate " + entry.cert + ": does not cover " + host;
     }
     return {};
   }

@@ -35,7 +35,10 @@ Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::Clie
   balancer_->rebuild(shared_->endpoints());
 }
 
-Cluster::~Cluster() = default;
+Cluster::~Cluster() {
+  pools_.clear();
+  shared_->places().wake_one();
+}
 
 void Cluster::enlist() { shared_->enlist(net::Loop::current(), weak_from_this()); }
 
@@ -50,20 +53,19 @@ Pick Cluster::pick(const Demand& demand) noexcept {
 }
 
 Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
-  const std::uint64_t id = shared_->new_id();
   const Duration limit = settings().limits.queue_timeout;
   for (bool again = false; !shared_->try_begin_request(); again = true) {
     const TimePoint begun = loop_now();
-    auto place = co_await wait_for_place(id, again, limit - waited);
+    auto place = co_await wait_in(shared_->turns(), nullptr, again, limit - waited);
     waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
     if (!place) co_return Acquired(nullptr, place.error());
   }
-  auto acquired = co_await acquire_counted(demand, waited, id);
+  auto acquired = co_await acquire_counted(demand, waited);
   if (!acquired.lease) shared_->end_request();
   co_return std::move(acquired);
 }
 
-Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited, std::uint64_t id) {
+Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) {
   const Duration limit = settings().limits.queue_timeout;
   for (bool again = false;; again = true) {
     const Pick picked = pick(demand);
@@ -84,7 +86,7 @@ Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited, 
       }
     }
     const TimePoint begun = loop_now();
-    auto place = co_await wait_for_place(id, again, limit - waited);
+    auto place = co_await wait_in(shared_->places(), &demand, again, limit - waited);
     waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
     if (!place) co_return Acquired(nullptr, place.error());
   }
@@ -104,64 +106,84 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
 
 namespace {
 
-// Takes the waiter off both lists however the wait ends.
+using WaitingMap = std::unordered_map<std::uint64_t, Event*>;
+
+// Takes the waiter off both lists however the wait ends. A wake-up that came too late to be of use goes on to the next.
 class Waiting {
  public:
-  Waiting(Shared& shared, std::unordered_map<std::uint64_t, Event*>& map, std::uint64_t id, Event& event)
-      : shared_(shared), map_(map), id_(id) {
+  Waiting(WaitQueue& queue, WaitingMap& map, std::uint64_t id, Event& event) : queue_(queue), map_(map), event_(event), id_(id) {
     map_[id] = &event;
   }
   ~Waiting() {
     map_.erase(id_);
-    shared_.leave(id_);
+    queue_.leave(id_);
+    if (event_.is_set() && !used_) queue_.wake_one();
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
+  void use() noexcept { used_ = true; }
 
  private:
-  Shared& shared_;
-  std::unordered_map<std::uint64_t, Event*>& map_;
+  WaitQueue& queue_;
+  WaitingMap& map_;
+  Event& event_;
   std::uint64_t id_;
+  bool used_ = false;
 };
 
 }  // namespace
 
-Task<Result<void>> Cluster::wait_for_place(std::uint64_t id, bool front, Duration limit) {
+// For a place when there is a demand, for a turn under max_requests otherwise.
+bool Cluster::came_free(const Demand* demand) noexcept {
+  if (demand == nullptr) return shared_->has_turn();
+  const Pick picked = pick(*demand);
+  return picked.status == PickStatus::none_usable ||
+         (picked.status == PickStatus::picked && (pools_[picked.index]->has_idle() || !pools_[picked.index]->endpoint().at_connection_limit()));
+}
+
+Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit) {
   const Error late(Code::queue_timeout, Side::upstream, "no server had room in time");
   if (limit.count() <= 0) co_return late;
   Event event;
   net::Loop& loop = net::Loop::current();
-  const Waiting waiting(*shared_, waiting_, id, event);
-  if (!shared_->enqueue({&loop, weak_from_this(), id}, front)) {
+  const std::uint64_t id = WaitQueue::new_id();
+  Waiting waiting(queue, waiting_, id, event);
+  if (!queue.enqueue({&loop, weak_from_this(), id}, front, settings().limits.max_pending)) {
     co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
   }
-  shared_->ask_for_idle(loop);
+  if (came_free(demand)) co_return {};
+  if (demand != nullptr) shared_->ask_for_idle(loop);
   auto code = co_await wait_within(event, limit, Code::queue_timeout);
   if (code == Code::queue_timeout) co_return late;
   if (code != Code::none) co_return Error(code, "waiting for a server ended");
+  waiting.use();
   co_return {};
 }
 
-void Cluster::wake(std::uint64_t id) noexcept {
+void Cluster::wake(WaitQueue& queue, std::uint64_t id) noexcept {
   if (auto found = waiting_.find(id); found != waiting_.end()) {
     found->second->set();
-  } else if (shared_->anyone_waiting()) {
-    // It left meanwhile; the place is somebody else's.
-    shared_->wake_one();
+  } else {
+    queue.wake_one();
   }
 }
 
+void Cluster::retire() noexcept {
+  retired_ = true;
+  for (const auto& pool : pools_) pool->close_idle();
+}
+
 bool Cluster::on_idle() noexcept {
-  if (!shared_->anyone_waiting()) return false;
+  if (retired_) return true;
+  WaitQueue& places = shared_->places();
+  if (!places.anyone()) return false;
   // An idle connection is of use to this worker only.
-  const bool mine = shared_->next_loop() == &net::Loop::current();
-  if (mine) shared_->wake_one();
+  const bool mine = places.next_loop() == &net::Loop::current();
+  if (mine) places.wake_one();
   return !mine;
 }
 
-void Cluster::on_place_free() noexcept {
-  if (shared_->anyone_waiting()) shared_->wake_one();
-}
+void Cluster::on_place_free() noexcept { shared_->places().wake_one(); }
 
 bool Cluster::has_spare(const Endpoint& endpoint) const noexcept {
   for (const auto& pool : pools_) {
@@ -171,7 +193,7 @@ bool Cluster::has_spare(const Endpoint& endpoint) const noexcept {
 }
 
 void Cluster::give_up_idle() noexcept {
-  if (!shared_->anyone_waiting()) return;
+  if (!shared_->places().anyone()) return;
   for (const auto& pool : pools_) {
     if (pool->endpoint().at_connection_limit() && pool->shed_idle()) return;
   }

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 
-#include "revproxyd/base/buffer.h"
 #include "revproxyd/base/limits.h"
-#include "revproxyd/net/connect.h"
-#include "revproxyd/net/proxy_protocol.h"
-#include "revproxyd/tls/handshake.h"
+#include "upstream/dial.h"
 
 namespace revproxyd::upstream {
 
@@ -33,9 +30,7 @@ struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
 
 Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings, std::shared_ptr<const tls::ClientContext> tls,
            PoolListener& listener)
-    : endpoint_(std::move(endpoint)), settings_(settings), tls_(std::move(tls)), listener_(listener), sweep_(*this) {
-  server_name_ = settings_.tls.server_name.empty() ? endpoint_->url().host : settings_.tls.server_name;
-}
+    : endpoint_(std::move(endpoint)), settings_(settings), tls_(std::move(tls)), listener_(listener), sweep_(*this) {}
 
 Pool::~Pool() {
   while (all_ != nullptr) {
@@ -60,7 +55,7 @@ std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh) noexcept {
 }
 
 Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& origin) {
-  auto transport = co_await dial(origin);
+  auto transport = co_await dial(*endpoint_, settings_, tls_.get(), origin, settings_.timeouts.connect);
   if (!transport) {
     endpoint_->release_connection();
     listener_.on_place_free();
@@ -77,36 +72,6 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& or
   if (all_ != nullptr) all_->previous = kept.get();
   all_ = kept.get();
   co_return kept.release()->connection->open_stream();
-}
-
-Task<Result<std::unique_ptr<net::Transport>>> Pool::dial(const Origin& origin) {
-  const auto addresses = endpoint_->addresses();
-  if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
-  const std::span<const net::Address> list(*addresses);
-  auto connected = co_await net::connect(list, settings_.timeouts.connect);
-  if (!connected) co_return connected.error();
-  if (settings_.proxy_protocol != ProxyProtocol::none) {
-    auto announced = co_await announce(**connected, origin);
-    if (!announced) co_return announced.error();
-  }
-  if (tls_ == nullptr) co_return std::move(*connected);
-  auto plain = std::move(*connected);
-  auto secured = co_await tls::connect(std::move(plain), *tls_, server_name_, settings_.timeouts.connect);
-  if (!secured && secured.error().code() == Code::handshake_timeout) co_return Error(Code::connect_timeout, "tls handshake");
-  co_return std::move(secured);
-}
-
-Task<Result<void>> Pool::announce(net::Transport& transport, const Origin& origin) {
-  Buffer header;
-  if (settings_.proxy_protocol == ProxyProtocol::v1) {
-    net::write_proxy_v1(origin.client, origin.local, header);
-  } else {
-    net::write_proxy_v2(origin.client, origin.local, header);
-  }
-  iovec piece = net::piece_of(header.held());
-  std::span<iovec> pieces(&piece, 1);
-  auto written = co_await net::write_all(transport, pieces, settings_.timeouts.connect);
-  co_return written;
 }
 
 void Pool::returned(Kept& kept) noexcept {

@@ -5,8 +5,7 @@
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/http/connection.h"
-#include "revproxyd/net/connect.h"
-#include "revproxyd/tls/handshake.h"
+#include "upstream/dial.h"
 
 namespace revproxyd::upstream {
 
@@ -25,21 +24,6 @@ std::string text_of(const Error& error) {
   std::string text(name(error.code()));
   if (!error.text().empty()) text += ": " + std::string(error.text());
   return text;
-}
-
-Task<Result<std::unique_ptr<net::Transport>>> reach(const Endpoint& endpoint, const UpstreamSettings& upstream,
-                                                    const tls::ClientContext* tls, Duration limit) {
-  const auto addresses = endpoint.addresses();
-  if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
-  const std::span<const net::Address> list(*addresses);
-  auto connected = co_await net::connect(list, limit);
-  if (!connected) co_return connected.error();
-  if (endpoint.url().scheme != net::Scheme::https || tls == nullptr) co_return std::move(*connected);
-  const std::string& configured = upstream.tls.server_name;
-  const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
-  auto plain = std::move(*connected);
-  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, limit);
-  co_return std::move(secured);
 }
 
 http::RequestHead probe_head(const Endpoint& endpoint, const HealthSettings& settings, Arena& arena) {
@@ -100,7 +84,8 @@ Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoi
 
 Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls) {
   const HealthSettings& settings = *upstream.health_check;
-  auto transport = co_await reach(endpoint, upstream, tls, settings.timeout);
+  const Origin ourselves;
+  auto transport = co_await dial(endpoint, upstream, tls, ourselves, settings.timeout);
   if (!transport) co_return ProbeResult(false, text_of(transport.error()));
   if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
   http::ClientConnectionSettings connection_settings;

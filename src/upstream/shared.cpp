@@ -7,7 +7,7 @@
 
 namespace revproxyd::upstream {
 
-Shared::Shared(UpstreamSettings settings, const Shared* previous) : settings_(std::move(settings)) {
+Shared::Shared(UpstreamSettings settings, const Shared* previous) : settings_(std::move(settings)), queues_(previous != nullptr ? previous->queues_ : std::make_shared<Queues>()) {
   for (const ServerSettings& server : settings_.servers) {
     std::shared_ptr<Endpoint> endpoint;
     if (previous != nullptr) {
@@ -37,44 +37,12 @@ bool Shared::try_begin_request() noexcept {
 void Shared::end_request() noexcept {
   if (settings_.limits.max_requests == 0) return;
   active_.fetch_sub(1, std::memory_order_relaxed);
-  if (anyone_waiting()) wake_one();
+  turns().wake_one();
 }
 
-bool Shared::enqueue(const Ticket& ticket, bool front) {
-  const std::lock_guard lock(mutex_);
-  if (!front && queue_.size() >= settings_.limits.max_pending) return false;
-  if (front) {
-    queue_.push_front(ticket);
-  } else {
-    queue_.push_back(ticket);
-  }
-  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
-  return true;
-}
-
-void Shared::leave(std::uint64_t id) noexcept {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(queue_, [id](const Ticket& ticket) { return ticket.id == id; });
-  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
-}
-
-net::Loop* Shared::next_loop() const {
-  const std::lock_guard lock(mutex_);
-  return queue_.empty() ? nullptr : queue_.front().loop;
-}
-
-void Shared::wake_one() {
-  Ticket ticket;
-  {
-    const std::lock_guard lock(mutex_);
-    if (queue_.empty()) return;
-    ticket = std::move(queue_.front());
-    queue_.pop_front();
-    waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
-  }
-  ticket.loop->post([cluster = std::move(ticket.cluster), id = ticket.id] {
-    if (auto alive = cluster.lock()) alive->wake(id);
-  });
+bool Shared::has_turn() const noexcept {
+  const std::uint32_t limit = settings_.limits.max_requests;
+  return limit == 0 || active_.load(std::memory_order_relaxed) < limit;
 }
 
 void Shared::enlist(net::Loop& loop, std::weak_ptr<Cluster> cluster) {

@@ -1,4 +1,5 @@
-// Answers of servers are held to the same rules as requests: 502, never a confused client, never a crash.
+// Answers of servers are held to the same rules as requests: 502, never a confused client, never a
+// crash.
 
 #include <gtest/gtest.h>
 
@@ -13,7 +14,9 @@ struct BadAnswer {
   std::string bytes;
 };
 
-std::string ok(std::string_view lines) { return "HTTP/1.1 200 OK\r\n" + std::string(lines) + "\r\n"; }
+std::string ok(std::string_view lines) {
+  return "HTTP/1.1 200 OK\r\n" + std::string(lines) + "\r\n";
+}
 
 // Each answer, then the end of the connection; the proxy says 502 with `why`, and goes on serving.
 void expect_bad_gateway(const std::vector<BadAnswer>& answers, const std::string& why) {
@@ -66,7 +69,8 @@ TEST(BadServers, AmbiguousFramingIsRefused) {
           {"differing lengths", ok("Content-Length: 5\r\nContent-Length: 6\r\n") + "hello"},
           {"repeated length", ok("Content-Length: 5\r\nContent-Length: 5\r\n") + "hello"},
           {"list", ok("Content-Length: 5, 5\r\n") + "hello"},
-          {"length and coding", ok("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+          {"length and coding",
+           ok("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
           {"negative", ok("Content-Length: -5\r\n") + "hello"},
           {"sign", ok("Content-Length: +5\r\n") + "hello"},
           {"overflow", ok("Content-Length: 99999999999999999999\r\n") + "hello"},
@@ -96,18 +100,21 @@ TEST(BadServers, BrokenHeadsAreRefused) {
           {"bare CR", ok("X-A: 1\r2\r\nContent-Length: 0\r\n")},
           {"bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"},
           {"no colon", ok("hello\r\n")},
-          {"switch that nobody asked for", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+          {"switch that nobody asked for",
+           "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
       },
       "malformed_response");
 }
 
 TEST(BadServers, ConnectionsThatEndBeforeTheHeadAreBadGateways) {
-  expect_bad_gateway({{"nothing", ""}, {"half a head", "HTTP/1.1 200 OK\r\nX-A: "}}, "end_of_stream");
+  expect_bad_gateway({{"nothing", ""}, {"half a head", "HTTP/1.1 200 OK\r\nX-A: "}},
+                     "end_of_stream");
 }
 
 TEST(BadServers, HeadsBeyondTheLimitAreRefused) {
-  expect_bad_gateway({{"one field", ok("X-A: " + std::string(70000, 'a') + "\r\nContent-Length: 0\r\n")}},
-                     "response_header_too_large");
+  expect_bad_gateway(
+      {{"one field", ok("X-A: " + std::string(70000, 'a') + "\r\nContent-Length: 0\r\n")}},
+      "response_header_too_large");
 }
 
 TEST(BadServers, EndlessInterimResponsesAreRefused) {

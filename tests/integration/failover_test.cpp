@@ -12,7 +12,8 @@ namespace revproxyd::testing {
 namespace {
 
 constexpr std::string_view kPost = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
-constexpr std::string_view kFastChecks = "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 2, fall: 2 }";
+constexpr std::string_view kFastChecks =
+    "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 2, fall: 2 }";
 
 std::string dead_url() {
   Origin origin;
@@ -27,7 +28,8 @@ void read_and_close(OriginExchange& exchange) {
 }
 
 std::string first_of(const std::vector<std::string>& urls, std::string_view more = {}) {
-  return balance_over(urls, "balance: first" + std::string(more.empty() ? "" : ", ") + std::string(more));
+  return balance_over(urls,
+                      "balance: first" + std::string(more.empty() ? "" : ", ") + std::string(more));
 }
 
 // A server whose health the test decides.
@@ -46,7 +48,9 @@ struct Patient {
 };
 
 void expect_follows_health(Patient& patient, const Daemon& daemon) {
-  const auto becomes = [&](int status) { return wait_until([&] { return fetch(daemon.port()).status == status; }); };
+  const auto becomes = [&](int status) {
+    return wait_until([&] { return fetch(daemon.port()).status == status; });
+  };
   EXPECT_TRUE(becomes(200));
   patient.healthy = false;
   EXPECT_TRUE(becomes(503));
@@ -67,8 +71,9 @@ TEST(Failover, HealthChecksLookAtTheBody) {
   Patient patient;
   patient.good = response_text("state: ready\n");
   patient.bad = response_text("state: starting\n");
-  const Daemon daemon(balance_over(
-      {patient.origin.url()}, "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 1, fall: 1, expect: { body: ready } }"));
+  const Daemon daemon(balance_over({patient.origin.url()},
+                                   "health_check: { path: /healthz, interval: 100ms, timeout: "
+                                   "200ms, rise: 1, fall: 1, expect: { body: ready } }"));
   expect_follows_health(patient, daemon);
 }
 
@@ -76,9 +81,10 @@ TEST(Failover, HealthChecksLookAtFields) {
   Patient patient;
   patient.good = response_text("", 200, "X-State: up\r\n");
   patient.bad = response_text("", 200, "X-State: down\r\n");
-  const Daemon daemon(balance_over({patient.origin.url()},
-                                   "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 1, fall: 1, "
-                                   "expect: { header: { X-State: up } } }"));
+  const Daemon daemon(balance_over(
+      {patient.origin.url()},
+      "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 1, fall: 1, "
+      "expect: { header: { X-State: up } } }"));
   expect_follows_health(patient, daemon);
 }
 
@@ -87,7 +93,8 @@ TEST(Failover, HealthChecksTakeAStatusListAndAHost) {
   patient.good = response_text("", 418);
   patient.bad = response_text("", 200);
   const Daemon daemon(balance_over({patient.origin.url()},
-                                   "health_check: { path: /healthz, host: checks.example, interval: 100ms, timeout: 200ms, rise: 1, "
+                                   "health_check: { path: /healthz, host: checks.example, "
+                                   "interval: 100ms, timeout: 200ms, rise: 1, "
                                    "fall: 1, expect: [ 204, 418 ] }"));
   expect_follows_health(patient, daemon);
   for (const Request& request : patient.origin.requests()) {
@@ -106,7 +113,9 @@ TEST(Failover, HealthChecksCountSilenceAsFailure) {
 
 TEST(Failover, TcpChecksOnlyConnect) {
   Origin origin;
-  const Daemon daemon(balance_over({origin.url()}, "health_check: { type: tcp, interval: 100ms, timeout: 200ms, rise: 1, fall: 1 }"));
+  const Daemon daemon(balance_over(
+      {origin.url()},
+      "health_check: { type: tcp, interval: 100ms, timeout: 200ms, rise: 1, fall: 1 }"));
   EXPECT_EQ(fetch(daemon.port()).status, 200);
   origin.stop();
   EXPECT_TRUE(wait_until([&] { return fetch(daemon.port()).status == 503; }));
@@ -118,8 +127,11 @@ TEST(Failover, KillingOneOfThreeUnderLoadFailsNoRequest) {
   Origin first;
   Origin second;
   Origin third;
-  const Daemon daemon(balance_over({first.url(), second.url(), third.url()}, "timeouts: { connect: 1s }"));
-  Load load({{daemon.port(), true, {}, "/"}, {daemon.port(), true, {}, "/"}, {daemon.port(), false, {}, "/"}});
+  const Daemon daemon(
+      balance_over({first.url(), second.url(), third.url()}, "timeouts: { connect: 1s }"));
+  Load load({{daemon.port(), true, {}, "/"},
+             {daemon.port(), true, {}, "/"},
+             {daemon.port(), false, {}, "/"}});
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(load.wait_more(100));
     second.stop();
@@ -217,7 +229,8 @@ TEST(Failover, AttemptsGoToDifferentServers) {
 }
 
 TEST(Failover, KeptConnectionsThatWentStaleCostNoRequest) {
-  // Every connection answers one request and breaks off at the next one, as a server does whose idle time is over.
+  // Every connection answers one request and breaks off at the next one, as a server does whose
+  // idle time is over.
   const Origin origin([](OriginExchange& exchange) { exchange.respond("ok"); });
   std::mutex mutex;
   std::vector<std::size_t> used;
@@ -257,7 +270,8 @@ TEST(Failover, StatusesAreRepeatedOnlyWhenListed) {
   const Origin living("living");
   const Daemon unlisted(first_of({sick.url(), living.url()}));
   EXPECT_EQ(fetch(unlisted.port()).body, "sick");
-  const Daemon listed(first_of({sick.url(), living.url()}, "retry: { conditions: [ connect, reset, 503 ] }"));
+  const Daemon listed(
+      first_of({sick.url(), living.url()}, "retry: { conditions: [ connect, reset, 503 ] }"));
   EXPECT_EQ(fetch(listed.port()).body, "living");
 }
 
@@ -287,8 +301,10 @@ TEST(Failover, TheLastServerIsTriedEvenAfterItRefused) {
 
 TEST(Failover, ANameThatDoesNotResolveDoesNotStopTheStart) {
   const Origin origin;
-  const Daemon daemon(std::string(kPlainListener) + "routes:\n  - { path: /lost, to: 'http://no-such-host.invalid:80' }\n  - { to: '" +
-                      origin.url() + "' }\n");
+  const Daemon daemon(
+      std::string(kPlainListener) +
+      "routes:\n  - { path: /lost, to: 'http://no-such-host.invalid:80' }\n  - { to: '" +
+      origin.url() + "' }\n");
   EXPECT_EQ(fetch(daemon.port()).status, 200);
   const int status = fetch(daemon.port(), "/lost").status;
   EXPECT_TRUE(status == 502 || status == 503) << status;

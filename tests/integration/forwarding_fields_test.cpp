@@ -1,4 +1,5 @@
-// What the proxy adds to, takes from and believes of the fields it forwards (RFC 9110 sections 7.6 and 7.8, RFC 7239).
+// What the proxy adds to, takes from and believes of the fields it forwards (RFC 9110 sections 7.6
+// and 7.8, RFC 7239).
 
 #include <gtest/gtest.h>
 
@@ -33,10 +34,11 @@ TEST(ForwardingFields, TellTheServerWhoAsks) {
 
 TEST(ForwardingFields, ReplaceWhatAnUntrustedPeerClaims) {
   const Proxy proxy;
-  const Request request = forwarded(
-      proxy,
-      "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\n"
-      "X-Real-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\nX-Request-Id: forged\r\n");
+  const Request request =
+      forwarded(proxy,
+                "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "
+                "evil\r\nX-Forwarded-Port: 1\r\n"
+                "X-Real-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\nX-Request-Id: forged\r\n");
   EXPECT_EQ(request.field("X-Forwarded-For"), "127.0.0.1");
   EXPECT_EQ(request.field("X-Forwarded-Proto"), "http");
   EXPECT_EQ(request.field("X-Forwarded-Host"), "test");
@@ -49,10 +51,11 @@ TEST(ForwardingFields, ReplaceWhatAnUntrustedPeerClaims) {
 
 TEST(ForwardingFields, KeepAndAppendToWhatATrustedPeerSays) {
   const Proxy proxy(kTrust);
-  const Request request = forwarded(
-      proxy,
-      "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Port: 443\r\n"
-      "X-Request-Id: given\r\n");
+  const Request request =
+      forwarded(proxy,
+                "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "
+                "shop.example\r\nX-Forwarded-Port: 443\r\n"
+                "X-Request-Id: given\r\n");
   EXPECT_EQ(request.field("X-Forwarded-For"), "203.0.113.9, 127.0.0.1");
   EXPECT_EQ(request.field("X-Forwarded-Proto"), "https");
   EXPECT_EQ(request.field("X-Forwarded-Host"), "shop.example");
@@ -63,14 +66,16 @@ TEST(ForwardingFields, KeepAndAppendToWhatATrustedPeerSays) {
 
 TEST(ForwardingFields, FindTheClientFromRightToLeft) {
   const Proxy proxy("trusted_proxies: [ 127.0.0.1, 10.0.0.0/8 ]\n");
-  const Request request = forwarded(proxy, "X-Forwarded-For: 192.0.2.66, 203.0.113.9, 10.1.2.3\r\n");
+  const Request request =
+      forwarded(proxy, "X-Forwarded-For: 192.0.2.66, 203.0.113.9, 10.1.2.3\r\n");
   EXPECT_EQ(request.field("X-Real-IP"), "203.0.113.9");
   EXPECT_EQ(proxy.daemon.wait_access_of("/").text("client"), "203.0.113.9");
 }
 
 TEST(ForwardingFields, FindTheClientOverSeveralFieldLines) {
   const Proxy proxy("trusted_proxies: [ 127.0.0.1, 10.0.0.0/8 ]\n");
-  const Request request = forwarded(proxy, "X-Forwarded-For: 192.0.2.66\r\nX-Forwarded-For: 203.0.113.9, 10.1.2.3\r\n");
+  const Request request =
+      forwarded(proxy, "X-Forwarded-For: 192.0.2.66\r\nX-Forwarded-For: 203.0.113.9, 10.1.2.3\r\n");
   EXPECT_EQ(request.field("X-Real-IP"), "203.0.113.9");
 }
 
@@ -85,7 +90,9 @@ TEST(ForwardingFields, SendForwardedWhenItIsAskedFor) {
   const std::string value = forwarded(proxy, "Forwarded: for=203.0.113.9\r\n").field("Forwarded");
   EXPECT_NE(value.find("for=127.0.0.1"), std::string::npos) << value;
   EXPECT_NE(value.find("proto=http"), std::string::npos) << value;
-  EXPECT_TRUE(value.find("host=test") != std::string::npos || value.find("host=\"test\"") != std::string::npos) << value;
+  EXPECT_TRUE(value.find("host=test") != std::string::npos ||
+              value.find("host=\"test\"") != std::string::npos)
+      << value;
   EXPECT_EQ(value.find("203.0.113.9"), std::string::npos) << value;
 }
 
@@ -101,34 +108,43 @@ TEST(ForwardingFields, GiveEachRequestAnIdOfItsOwn) {
   const std::string first = forwarded(proxy, "").field("X-Request-Id");
   const std::string second = forwarded(proxy, "").field("X-Request-Id");
   EXPECT_NE(first, second);
-  EXPECT_TRUE(proxy.daemon.wait_access([&](const AccessEntry& entry) { return entry.text("id") == second; }).has("ts"));
+  EXPECT_TRUE(
+      proxy.daemon.wait_access([&](const AccessEntry& entry) { return entry.text("id") == second; })
+          .has("ts"));
 }
 
 TEST(ForwardingFields, RemoveWhatEndsAtThisHopFromRequests) {
   const Proxy proxy;
-  const Request request = forwarded(
-      proxy,
-      "Connection: X-Secret, keep-alive\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n"
-      "Proxy-Authorization: Basic x\r\nTE: gzip\r\nProxy: http://evil\r\nX-Kept: 1\r\n");
-  for (const char* name : {"X-Secret", "Keep-Alive", "Proxy-Connection", "TE", "Proxy"}) EXPECT_FALSE(request.has(name)) << name;
+  const Request request =
+      forwarded(proxy,
+                "Connection: X-Secret, keep-alive\r\nX-Secret: 1\r\nKeep-Alive: "
+                "timeout=5\r\nProxy-Connection: keep-alive\r\n"
+                "Proxy-Authorization: Basic x\r\nTE: gzip\r\nProxy: http://evil\r\nX-Kept: 1\r\n");
+  for (const char* name : {"X-Secret", "Keep-Alive", "Proxy-Connection", "TE", "Proxy"})
+    EXPECT_FALSE(request.has(name)) << name;
   EXPECT_EQ(request.field("Connection").find("X-Secret"), std::string::npos);
   EXPECT_EQ(request.field("X-Kept"), "1");
 }
 
 TEST(ForwardingFields, RemoveWhatEndsAtThisHopFromAnswers) {
   const Proxy proxy([](OriginExchange& exchange) {
-    exchange.respond("ok", 200, "Connection: X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nX-Kept: 1\r\n");
+    exchange.respond("ok", 200,
+                     "Connection: X-Secret\r\nX-Secret: 1\r\nKeep-Alive: "
+                     "timeout=5\r\nProxy-Connection: x\r\nX-Kept: 1\r\n");
   });
   const Response response = proxy.get();
-  for (const char* name : {"X-Secret", "Keep-Alive", "Proxy-Connection"}) EXPECT_FALSE(response.has(name)) << name;
+  for (const char* name : {"X-Secret", "Keep-Alive", "Proxy-Connection"})
+    EXPECT_FALSE(response.has(name)) << name;
   EXPECT_EQ(response.field("X-Kept"), "1");
 }
 
 TEST(ForwardingFields, CannotBeTakenAwayByConnection) {
   const Proxy proxy;
   const Request request = forwarded(
-      proxy, "Connection: X-Forwarded-For, X-Real-IP, X-Forwarded-Proto, Host, Via, X-Request-Id\r\n");
-  for (const char* name : {"X-Forwarded-For", "X-Real-IP", "X-Forwarded-Proto", "Host", "Via", "X-Request-Id"}) {
+      proxy,
+      "Connection: X-Forwarded-For, X-Real-IP, X-Forwarded-Proto, Host, Via, X-Request-Id\r\n");
+  for (const char* name :
+       {"X-Forwarded-For", "X-Real-IP", "X-Forwarded-Proto", "Host", "Via", "X-Request-Id"}) {
     EXPECT_TRUE(request.has(name)) << name;
   }
 }
@@ -151,8 +167,10 @@ TEST(ForwardingFields, SendTheServersHostWhenItIsAskedFor) {
 
 TEST(ForwardingFields, SendAChosenHostAndTheRoutesBeforeTheUpstreams) {
   const Origin origin;
-  const Daemon daemon(std::string(kPlainListener) + "upstreams: { app: { servers: [ { url: '" + origin.url() +
-                      "' } ], host_header: one.example } }\nroutes:\n  - { path: /two, host_header: two.example, to: app }\n  - { to: app }\n");
+  const Daemon daemon(std::string(kPlainListener) + "upstreams: { app: { servers: [ { url: '" +
+                      origin.url() +
+                      "' } ], host_header: one.example } }\nroutes:\n  - { path: /two, "
+                      "host_header: two.example, to: app }\n  - { to: app }\n");
   EXPECT_EQ(fetch(daemon.port(), "/one").status, 200);
   EXPECT_EQ(fetch(daemon.port(), "/two").status, 200);
   EXPECT_EQ(origin.request(0).field("Host"), "one.example");

@@ -1,4 +1,5 @@
-// Bodies, trailers and interim responses (RFC 9112 sections 6 and 7, RFC 9110 sections 6.5, 10.1.1 and 15.2).
+// Bodies, trailers and interim responses (RFC 9112 sections 6 and 7, RFC 9110 sections 6.5, 10.1.1
+// and 15.2).
 
 #include <gtest/gtest.h>
 
@@ -8,7 +9,8 @@ namespace revproxyd::testing {
 
 namespace {
 
-constexpr std::string_view kExpecting = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+constexpr std::string_view kExpecting =
+    "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
 
 }  // namespace
 
@@ -25,7 +27,9 @@ TEST(Http1Bodies, ForwardsBodiesWithLength) {
 TEST(Http1Bodies, ForwardsChunkedRequestsWithoutTheirExtensions) {
   const Proxy proxy;
   RawClient client = proxy.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1;q=\"v\"\r\nhello\r\n6\r\n world\r\n0;last\r\n\r\n");
+  client.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n5;ext=1;q=\"v\"\r\nhello\r\n6\r\n world\r\n0;last\r\n\r\n");
   EXPECT_EQ(client.response().status, 200);
   const Request request = proxy.origin.request();
   EXPECT_TRUE(request.chunked);
@@ -36,7 +40,9 @@ TEST(Http1Bodies, ForwardsChunkedRequestsWithoutTheirExtensions) {
 
 TEST(Http1Bodies, RelaysChunkedResponses) {
   const Proxy proxy([](OriginExchange& exchange) {
-    exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n1\r\n!\r\n0\r\n\r\n");
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n5;x=y\r\nhello\r\n1\r\n!\r\n0\r\n\r\n");
   });
   RawClient client = proxy.connect();
   const Response response = client.get("/");
@@ -49,27 +55,36 @@ TEST(Http1Bodies, RelaysChunkedResponses) {
 TEST(Http1Bodies, PassesTrailersToTheServer) {
   const Proxy proxy;
   RawClient client = proxy.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 17\r\n\r\n");
+  client.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: "
+      "X-Sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 17\r\n\r\n");
   EXPECT_EQ(client.response().status, 200);
   EXPECT_EQ(proxy.origin.request().trailer("X-Sum"), "17");
 }
 
 TEST(Http1Bodies, PassesTrailersToTheClient) {
   const Proxy proxy([](OriginExchange& exchange) {
-    exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 17\r\n\r\n");
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
+        "X-Sum\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 17\r\n\r\n");
   });
   EXPECT_EQ(proxy.get("/", "TE: trailers\r\nConnection: TE\r\n").trailer("X-Sum"), "17");
 }
 
 TEST(Http1Bodies, DropsTrailersThatFrameRouteOrAuthenticate) {
   const std::string forbidden =
-      "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: evil\r\nAuthorization: Basic x\r\nContent-Type: a/b\r\nX-Good: 1\r\n\r\n";
+      "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: evil\r\nAuthorization: Basic "
+      "x\r\nContent-Type: a/b\r\nX-Good: 1\r\n\r\n";
   const Proxy proxy([&](OriginExchange& exchange) {
     exchange.read_body();
-    exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n" + forbidden);
+    exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n" +
+                  forbidden);
   });
   RawClient client = proxy.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n" + forbidden);
+  client.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n2\r\nab\r\n0\r\n" +
+      forbidden);
   const Response response = client.response();
   const Request request = proxy.origin.request();
   const Message* const messages[] = {&response, &request};
@@ -131,7 +146,8 @@ TEST(Http1Bodies, RelaysTheServersContinue) {
 }
 
 TEST(Http1Bodies, TellsTheClientToGoOnAfterASecondOfSilence) {
-  const Proxy proxy([](OriginExchange& exchange) { exchange.respond("got " + exchange.read_body()); });
+  const Proxy proxy(
+      [](OriginExchange& exchange) { exchange.respond("got " + exchange.read_body()); });
   RawClient client = proxy.connect();
   const Stopwatch watch;
   client.send(kExpecting);
@@ -168,7 +184,8 @@ TEST(Http1Bodies, SendsContinueOnce) {
 }
 
 TEST(Http1Bodies, SendsNoContinueToHttp10) {
-  const Proxy proxy([](OriginExchange& exchange) { exchange.respond("got " + exchange.read_body()); });
+  const Proxy proxy(
+      [](OriginExchange& exchange) { exchange.respond("got " + exchange.read_body()); });
   RawClient client = proxy.connect();
   client.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
   EXPECT_TRUE(client.stays_quiet(Milliseconds(1300)));

@@ -1,4 +1,5 @@
-// Requests and responses of HTTP/1.1 and 1.0: connections, methods, targets, Host (RFC 9112 sections 3 and 9).
+// Requests and responses of HTTP/1.1 and 1.0: connections, methods, targets, Host (RFC 9112
+// sections 3 and 9).
 
 #include <gtest/gtest.h>
 
@@ -16,7 +17,8 @@ void echo_target(OriginExchange& exchange) {
 }  // namespace
 
 TEST(Http1Messages, ForwardsRequestAndResponse) {
-  const Proxy proxy([](OriginExchange& exchange) { exchange.respond("hello", 200, "X-From: origin\r\n"); });
+  const Proxy proxy(
+      [](OriginExchange& exchange) { exchange.respond("hello", 200, "X-From: origin\r\n"); });
   const Response response = proxy.get("/a?b=c", "X-To: origin\r\n");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.body, "hello");
@@ -53,7 +55,8 @@ TEST(Http1Messages, AnswersPipelinedRequestsInOrder) {
 TEST(Http1Messages, TakesARequestThatComesByteByByte) {
   const Proxy proxy;
   RawClient client = proxy.connect();
-  for (const char byte : std::string("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")) {
+  for (const char byte : std::string("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                                     "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")) {
     client.send(std::string_view(&byte, 1));
   }
   EXPECT_EQ(client.response().status, 200);
@@ -79,7 +82,8 @@ TEST(Http1Messages, TakesAnEmptyLineBeforeTheRequest) {
 
 TEST(Http1Messages, EndsAnswersToHttp10WithTheConnection) {
   const Proxy proxy([](OriginExchange& exchange) {
-    exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
   });
   RawClient client = proxy.connect();
   client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
@@ -110,7 +114,8 @@ TEST(Http1Messages, ClosesHttp10ConnectionsThatDoNotAsk) {
 
 TEST(Http1Messages, ServesHttp10WithoutHostOnAnyHostRoutesOnly) {
   const Origin origin;
-  const Daemon daemon(std::string(kPlainListener) + "routes: [ { host: only.example, to: '" + origin.url() + "' } ]\n");
+  const Daemon daemon(std::string(kPlainListener) + "routes: [ { host: only.example, to: '" +
+                      origin.url() + "' } ]\n");
   RawClient client(daemon.port());
   client.send("GET / HTTP/1.0\r\n\r\n");
   EXPECT_EQ(client.response().status, 404);
@@ -140,7 +145,8 @@ TEST(Http1Messages, RelaysNotModifiedWithItsLengthButNoBody) {
 }
 
 TEST(Http1Messages, RelaysNoContent) {
-  const Proxy proxy([](OriginExchange& exchange) { exchange.send("HTTP/1.1 204 No Content\r\n\r\n"); });
+  const Proxy proxy(
+      [](OriginExchange& exchange) { exchange.send("HTTP/1.1 204 No Content\r\n\r\n"); });
   RawClient client = proxy.connect();
   const Response response = client.get("/");
   EXPECT_EQ(response.status, 204);
@@ -219,13 +225,17 @@ TEST(Http1Messages, TreatsMethodsCaseSensitively) {
 }
 
 TEST(Http1Messages, RelaysTheStatusAndItsReason) {
-  const Proxy proxy([](OriginExchange& exchange) { exchange.send("HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n"); });
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n");
+  });
   EXPECT_EQ(proxy.get().status, 418);
 }
 
 TEST(Http1Messages, KeepsFieldOrderAndRepetition) {
   const Proxy proxy([](OriginExchange& exchange) {
-    exchange.send("HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-A: 1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n");
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-A: 1\r\nSet-Cookie: b=2\r\nContent-Length: "
+        "0\r\n\r\n");
   });
   const Response response = proxy.get("/", "X-B: 1\r\nX-B: 2\r\n");
   EXPECT_EQ(response.count("Set-Cookie"), 2U);
@@ -235,14 +245,16 @@ TEST(Http1Messages, KeepsFieldOrderAndRepetition) {
 
 TEST(Http1Messages, ServesIpv6Clients) {
   const Origin origin;
-  const Daemon daemon("listeners: [ { name: web, address: '[::1]:0' } ]\nroutes: [ { to: '" + origin.url() + "' } ]\n");
+  const Daemon daemon("listeners: [ { name: web, address: '[::1]:0' } ]\nroutes: [ { to: '" +
+                      origin.url() + "' } ]\n");
   RawClient client = RawClient::ipv6(daemon.port());
   EXPECT_EQ(client.get("/").body, "ok");
   EXPECT_EQ(origin.request().field("X-Real-IP"), "::1");
 }
 
 TEST(Http1Messages, ListensOnBothFamiliesWithoutAnAddress) {
-  const Daemon daemon("listeners: [ { name: web, address: ':0' } ]\nroutes: [ { respond: { body: both } } ]\n");
+  const Daemon daemon(
+      "listeners: [ { name: web, address: ':0' } ]\nroutes: [ { respond: { body: both } } ]\n");
   EXPECT_EQ(RawClient(daemon.port()).get("/").body, "both");
   EXPECT_EQ(RawClient::ipv6(daemon.port()).get("/").body, "both");
 }
@@ -253,7 +265,8 @@ TEST(Http1Messages, ServesAndUsesUnixSockets) {
   options.unix_path = directory.file("origin.sock");
   const Origin origin(answer_ok, options);
   const std::string path = directory.file("proxy.sock");
-  const Daemon daemon("listeners: [ { name: web, address: 'unix:" + path + "' } ]\nroutes: [ { to: '" + origin.url() + "' } ]\n");
+  const Daemon daemon("listeners: [ { name: web, address: 'unix:" + path +
+                      "' } ]\nroutes: [ { to: '" + origin.url() + "' } ]\n");
   RawClient client = RawClient::unix_socket(path);
   EXPECT_EQ(client.get("/").body, "ok");
   EXPECT_EQ(client.get("/").body, "ok");

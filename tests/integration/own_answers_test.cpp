@@ -1,4 +1,5 @@
-// The answers that the proxy makes itself: status, body, Proxy-Status (RFC 9209), request id, and nothing about the inside.
+// The answers that the proxy makes itself: status, body, Proxy-Status (RFC 9209), request id, and
+// nothing about the inside.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +22,8 @@ TEST(OwnAnswers, CarryTheReasonInProxyStatus) {
   const Daemon daemon(forward_to(dead_url()));
   const Response response = fetch(daemon.port());
   EXPECT_EQ(response.status, 502);
-  EXPECT_NE(response.field("Proxy-Status").find("error=connection_refused"), std::string::npos) << response.head;
+  EXPECT_NE(response.field("Proxy-Status").find("error=connection_refused"), std::string::npos)
+      << response.head;
 }
 
 TEST(OwnAnswers, AreTextUnlessJsonIsPreferred) {
@@ -46,7 +48,8 @@ TEST(OwnAnswers, NameNoAddressOfTheInside) {
   for (const char* accept : {"*/*", "application/json"}) {
     const Response response = fetch(daemon.port(), "/", "Accept: " + std::string(accept) + "\r\n");
     const std::string port = url.substr(url.rfind(':') + 1);
-    EXPECT_EQ((response.head + response.body).find(port), std::string::npos) << response.head << response.body;
+    EXPECT_EQ((response.head + response.body).find(port), std::string::npos)
+        << response.head << response.body;
     EXPECT_EQ((response.head + response.body).find("127.0.0.1"), std::string::npos);
   }
 }
@@ -60,7 +63,8 @@ TEST(OwnAnswers, HaveNoBodyForHead) {
 }
 
 TEST(OwnAnswers, KeepTheConnectionWhereTheRequestWasSound) {
-  const Daemon daemon(std::string(kPlainListener) + "routes: [ { host: a.example, respond: { body: a } } ]\n");
+  const Daemon daemon(std::string(kPlainListener) +
+                      "routes: [ { host: a.example, respond: { body: a } } ]\n");
   RawClient client(daemon.port());
   EXPECT_EQ(client.get("/").status, 404);
   EXPECT_EQ(client.get("/").status, 404);

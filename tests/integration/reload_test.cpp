@@ -13,8 +13,10 @@ namespace revproxyd::testing {
 
 namespace {
 
-constexpr std::string_view kHandshake = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-constexpr std::string_view kSwitch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kHandshake =
+    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kSwitch =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 constexpr int kReloads = 20;
 
 std::string responding(const std::string& body) {
@@ -22,8 +24,10 @@ std::string responding(const std::string& body) {
 }
 
 std::string two_listeners(const std::string& to) {
-  return "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
-         "routes: [ { to: '" + to + "' } ]\n";
+  return "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: tls, address: '127.0.0.1:0', "
+         "tls: internal } ]\n"
+         "routes: [ { to: '" +
+         to + "' } ]\n";
 }
 
 }  // namespace
@@ -35,11 +39,15 @@ TEST(Reload, FailsNoRequestUnderLoad) {
   const ClientTls tls;
   const std::uint16_t plain = daemon.port("web");
   const std::uint16_t secure = daemon.port("tls");
-  Load load({{plain, true, {}, "/"}, {plain, false, {}, "/"}, {secure, true, tls, "/"}, {secure, false, tls, "/"}});
+  Load load({{plain, true, {}, "/"},
+             {plain, false, {}, "/"},
+             {secure, true, tls, "/"},
+             {secure, false, tls, "/"}});
   for (int i = 0; i < kReloads; ++i) {
     ASSERT_TRUE(load.wait_more(20));
     // A different file each time, so that nothing can be skipped as unchanged.
-    ASSERT_TRUE(daemon.reload(config + "timeouts: { keepalive: " + std::to_string(60 + i) + "s }\n"));
+    ASSERT_TRUE(
+        daemon.reload(config + "timeouts: { keepalive: " + std::to_string(60 + i) + "s }\n"));
   }
   ASSERT_TRUE(load.wait_more(50));
   load.stop();
@@ -71,7 +79,8 @@ TEST(Reload, TakesUpTheNewRoutesAtTheNextRequest) {
 
 TEST(Reload, RefusesABadFileAndKeepsServing) {
   Daemon daemon(responding("old"));
-  EXPECT_FALSE(daemon.reload(std::string(kPlainListener) + "routes: [ { respnd: { body: new } } ]\n"));
+  EXPECT_FALSE(
+      daemon.reload(std::string(kPlainListener) + "routes: [ { respnd: { body: new } } ]\n"));
   EXPECT_EQ(fetch(daemon.port()).body, "old");
   EXPECT_NE(daemon.log().find("respnd"), std::string::npos);
   EXPECT_TRUE(daemon.reload(responding("new")));
@@ -88,24 +97,28 @@ TEST(Reload, RefusesAFileThatIsGone) {
 TEST(Reload, RefusesListenersThatCannotBeBoundAsAWhole) {
   const Origin holder;
   Daemon daemon(responding("old"));
-  EXPECT_FALSE(daemon.reload("listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: '" + holder.address() +
-                             "' } ]\nroutes: [ { respond: { body: new } } ]\n"));
+  EXPECT_FALSE(
+      daemon.reload("listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: '" +
+                    holder.address() + "' } ]\nroutes: [ { respond: { body: new } } ]\n"));
   EXPECT_EQ(fetch(daemon.port("web")).body, "old");
 }
 
 TEST(Reload, OpensAndClosesListeners) {
   Daemon daemon(responding("one"));
   const std::uint16_t web = daemon.port("web");
-  ASSERT_TRUE(daemon.reload(
-      "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: '127.0.0.2:0' } ]\nroutes: [ { respond: { body: two } } ]\n"));
+  ASSERT_TRUE(
+      daemon.reload("listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: "
+                    "'127.0.0.2:0' } ]\nroutes: [ { respond: { body: two } } ]\n"));
   const std::uint16_t more = daemon.port("more");
   EXPECT_EQ(fetch(web).body, "two");
-  const CommandResult got = run_command({"curl", "-s", "http://127.0.0.2:" + std::to_string(more) + "/"});
+  const CommandResult got =
+      run_command({"curl", "-s", "http://127.0.0.2:" + std::to_string(more) + "/"});
   EXPECT_EQ(got.out, "two");
   ASSERT_TRUE(daemon.reload(responding("three")));
   EXPECT_EQ(fetch(web).body, "three");
   EXPECT_TRUE(wait_until([&] {
-    return run_command({"curl", "-s", "-m", "2", "http://127.0.0.2:" + std::to_string(more) + "/"}).status == 7;
+    return run_command({"curl", "-s", "-m", "2", "http://127.0.0.2:" + std::to_string(more) + "/"})
+               .status == 7;
   }));
 }
 
@@ -146,7 +159,9 @@ TEST(Reload, LetsRequestsUnderWayFinish) {
 TEST(Reload, LetsTunnelsGoOn) {
   const Origin origin([](OriginExchange& exchange) {
     exchange.send(kSwitch);
-    for (std::string bytes = exchange.stream().receive(); !bytes.empty(); bytes = exchange.stream().receive()) exchange.send(bytes);
+    for (std::string bytes = exchange.stream().receive(); !bytes.empty();
+         bytes = exchange.stream().receive())
+      exchange.send(bytes);
     exchange.close();
   });
   Daemon daemon(forward_to(origin.url()));
@@ -168,7 +183,8 @@ TEST(Reload, KeepsTheHealthOfServersThatStay) {
     exchange.respond("sick");
   });
   const Origin well("well");
-  const std::string config = balance_over({sick.url(), well.url()}, "health_check: { path: /healthz, interval: 200ms, fall: 1 }");
+  const std::string config = balance_over(
+      {sick.url(), well.url()}, "health_check: { path: /healthz, interval: 200ms, fall: 1 }");
   Daemon daemon(config);
   ASSERT_TRUE(wait_until([&] {
     const int before = asked;
@@ -213,7 +229,8 @@ TEST(Reload, WarnsThatWorkersNeedARestart) {
 TEST(Reload, TheAdminSocketIsForOwnerAndGroupOnly) {
   const Daemon daemon(responding("x"));
   using std::filesystem::perms;
-  EXPECT_EQ(std::filesystem::status(daemon.admin_socket()).permissions() & perms::others_all, perms::none);
+  EXPECT_EQ(std::filesystem::status(daemon.admin_socket()).permissions() & perms::others_all,
+            perms::none);
 }
 
 TEST(Reload, UsrOneOpensTheAccessLogAgain) {

@@ -12,8 +12,10 @@ namespace revproxyd::testing {
 namespace {
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-constexpr std::string_view kHandshake = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-constexpr std::string_view kSwitch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kHandshake =
+    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+constexpr std::string_view kSwitch =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 bool refuses(std::uint16_t port) {
   const int fd = try_connect(port);
@@ -62,7 +64,8 @@ TEST(Shutdown, IntIsAsGracefulAsTerm) {
 
 TEST(Shutdown, CutsWhatTakesLongerThanTheDrain) {
   Gate never;
-  Proxy proxy([&](OriginExchange&) { never.wait(Milliseconds(15000)); }, "shutdown: { drain: 500ms }\n");
+  Proxy proxy([&](OriginExchange&) { never.wait(Milliseconds(15000)); },
+              "shutdown: { drain: 500ms }\n");
   RawClient client = proxy.connect();
   client.send(kGet);
   ASSERT_TRUE(proxy.origin.wait_requests(1));
@@ -73,30 +76,10 @@ TEST(Shutdown, CutsWhatTakesLongerThanTheDrain) {
   never.open();
 }
 
-TEST(Shutdown, GivesTunnelsATimeOfTheirOwn) {
-  Proxy proxy(
-      [](OriginExchange& exchange) {
-        exchange.send(kSwitch);
-        for (std::string bytes = exchange.stream().receive(); !bytes.empty(); bytes = exchange.stream().receive()) exchange.send(bytes);
-        exchange.close();
-      },
-      "shutdown: { drain: 200ms, streams: 1500ms }\n");
-  RawClient client = proxy.connect();
-  client.send(kHandshake);
-  EXPECT_EQ(client.response().status, 101);
-  const Stopwatch watch;
-  proxy.daemon.signal(SIGTERM);
-  EXPECT_TRUE(client.stays_quiet(Milliseconds(600)));
-  client.send("still there");
-  EXPECT_EQ(client.bytes(11), "still there");
-  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
-  EXPECT_GE(watch.elapsed(), Milliseconds(1400));
-  EXPECT_TRUE(client.closes());
-}
-
 TEST(Shutdown, EndsAtOnceAtTheSecondSignal) {
   Gate never;
-  Proxy proxy([&](OriginExchange&) { never.wait(Milliseconds(30000)); }, "shutdown: { drain: 20s }\n");
+  Proxy proxy([&](OriginExchange&) { never.wait(Milliseconds(30000)); },
+              "shutdown: { drain: 20s }\n");
   RawClient client = proxy.connect();
   client.send(kGet);
   ASSERT_TRUE(proxy.origin.wait_requests(1));

@@ -1,4 +1,5 @@
-// Requests that two readers could understand differently are refused, never repaired and forwarded (RFC 9112 sections 2 to 7 and 11).
+// Requests that two readers could understand differently are refused, never repaired and forwarded
+// (RFC 9112 sections 2 to 7 and 11).
 
 #include <gtest/gtest.h>
 
@@ -18,14 +19,20 @@ std::string head(std::string_view lines, std::string_view request_line = "POST /
   return std::string(request_line) + "\r\nHost: a\r\n" + std::string(lines) + "\r\n";
 }
 
-std::string with_host(std::string_view host) { return "GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n"; }
+std::string with_host(std::string_view host) {
+  return "GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n";
+}
 
-std::string with_target(std::string_view target) { return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n"; }
+std::string with_target(std::string_view target) {
+  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+}
 
-// Behind each refused head stands a request that would be smuggled in if the head were taken in another way.
+// Behind each refused head stands a request that would be smuggled in if the head were taken in
+// another way.
 constexpr std::string_view kSmuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
-// Every form on a connection of its own: answered with its status, closed, and nothing reaches the server.
+// Every form on a connection of its own: answered with its status, closed, and nothing reaches the
+// server.
 void expect_refused(const std::vector<Refused>& forms) {
   const Proxy proxy;
   for (const Refused& form : forms) {
@@ -45,7 +52,8 @@ void expect_refused(const std::vector<Refused>& forms) {
   EXPECT_EQ(proxy.get().status, 200);
 }
 
-// The head is right and may be forwarded, the body breaks: no complete request may reach the server.
+// The head is right and may be forwarded, the body breaks: no complete request may reach the
+// server.
 void expect_body_refused(const std::vector<Refused>& forms) {
   for (const Refused& form : forms) {
     SCOPED_TRACE(form.name);
@@ -64,7 +72,8 @@ void expect_body_refused(const std::vector<Refused>& forms) {
       ADD_FAILURE() << problem.what();
     }
     EXPECT_FALSE(complete);
-    for (const std::string& bytes : proxy.origin.received()) EXPECT_EQ(bytes.find("smuggled"), std::string::npos);
+    for (const std::string& bytes : proxy.origin.received())
+      EXPECT_EQ(bytes.find("smuggled"), std::string::npos);
   }
 }
 
@@ -72,8 +81,10 @@ void expect_body_refused(const std::vector<Refused>& forms) {
 
 TEST(Smuggling, RefusesAmbiguousLengths) {
   expect_refused({
-      {"length and coding", head("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
-      {"coding and length", head("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n") + "0\r\n\r\n"},
+      {"length and coding",
+       head("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+      {"coding and length",
+       head("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n") + "0\r\n\r\n"},
       {"differing lengths", head("Content-Length: 0\r\nContent-Length: 4\r\n")},
       {"repeated length", head("Content-Length: 0\r\nContent-Length: 0\r\n")},
       {"list of lengths", head("Content-Length: 0, 0\r\n")},
@@ -89,7 +100,8 @@ TEST(Smuggling, RefusesAmbiguousLengths) {
 }
 
 TEST(Smuggling, RefusesUnknownAndMisplacedCodings) {
-  // An unknown coding may be answered with 501 as well (RFC 9112 section 6.1); the contract says 400.
+  // An unknown coding may be answered with 501 as well (RFC 9112 section 6.1); the contract says
+  // 400.
   expect_refused({
       {"unknown", head("Transfer-Encoding: foo\r\n")},
       {"identity", head("Transfer-Encoding: identity\r\n")},
@@ -156,7 +168,8 @@ TEST(Smuggling, RefusesWrongHosts) {
   expect_refused({
       {"no Host", "GET / HTTP/1.1\r\n\r\n"},
       {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"},
-      {"two Hosts beside an absolute target", "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+      {"two Hosts beside an absolute target",
+       "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
       {"list", with_host("a, b")},
       {"space", with_host("a b")},
       {"user", with_host("user@a")},

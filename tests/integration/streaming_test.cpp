@@ -19,7 +19,8 @@ constexpr std::size_t kGrowthKib = 32 * 1024;
 constexpr std::string_view kNoLimit = "limits: { max_body: 0 }\n";
 
 void send_blocks(OriginExchange& exchange, std::size_t count) {
-  exchange.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(count * kBlock) + "\r\n\r\n");
+  exchange.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(count * kBlock) +
+                "\r\n\r\n");
   const std::string block(kBlock, 'd');
   for (std::size_t i = 0; i < count; ++i) exchange.send(block);
 }
@@ -62,14 +63,16 @@ TEST(Streaming, DownloadsOfAnySizeHoldLittleMemory) {
 TEST(Streaming, UploadsOfAnySizeHoldLittleMemory) {
   const Proxy proxy(
       [](OriginExchange& exchange) {
-        const std::size_t size = exchange.request().has("Content-Length") ? exchange.discard_body() : 0;
+        const std::size_t size =
+            exchange.request().has("Content-Length") ? exchange.discard_body() : 0;
         exchange.respond(std::to_string(size));
       },
       kNoLimit);
   EXPECT_EQ(proxy.get().status, 200);
   const std::size_t before = proxy.daemon.rss_kib();
   RawClient client = proxy.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kBlocks * kBlock) + "\r\n\r\n");
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kBlocks * kBlock) +
+              "\r\n\r\n");
   const std::string block(kBlock, 'u');
   std::size_t most = 0;
   for (std::size_t i = 0; i < kBlocks; ++i) {
@@ -115,10 +118,12 @@ TEST(Streaming, SlowServersHoldBackTheClient) {
   Gate stop;
   OriginOptions options;
   options.receive_buffer = 4096;
-  Origin origin([&](OriginExchange& exchange) {
-    stop.wait(Milliseconds(20000));
-    exchange.close();
-  }, options);
+  Origin origin(
+      [&](OriginExchange& exchange) {
+        stop.wait(Milliseconds(20000));
+        exchange.close();
+      },
+      options);
   const Daemon daemon(forward_to(origin.url(), kNoLimit));
   RawClient client(daemon.port());
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
@@ -137,7 +142,8 @@ TEST(Streaming, EventsPassAtOnce) {
   Gate first;
   Gate second;
   const Proxy proxy([&](OriginExchange& exchange) {
-    exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
     exchange.send("9\r\ndata: 1\n\n\r\n");
     first.wait();
     exchange.send("9\r\ndata: 2\n\n\r\n");

@@ -11,14 +11,17 @@ namespace revproxyd::testing {
 namespace {
 
 constexpr std::string_view kHandshake =
-    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
-constexpr std::string_view kSwitch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: "
+    "websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n";
+constexpr std::string_view kSwitch =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 // Echoes after the switch, until the other side ends.
 void echo(OriginExchange& exchange) {
   exchange.send(kSwitch);
   for (;;) {
-    const std::string bytes = exchange.reader().has_buffered() ? exchange.reader().bytes(1) : exchange.stream().receive();
+    const std::string bytes =
+        exchange.reader().has_buffered() ? exchange.reader().bytes(1) : exchange.stream().receive();
     if (bytes.empty()) break;
     exchange.send(bytes);
   }
@@ -126,7 +129,9 @@ TEST(Upgrade, CutsSilentTunnels) {
 }
 
 TEST(Upgrade, KeepsBusyTunnelsBeyondTheOtherTimeouts) {
-  const Proxy proxy(echo, "timeouts: { tunnel: 1500ms, body: 300ms, keepalive: 300ms, header: 300ms, write: 300ms }\n");
+  const Proxy proxy(
+      echo,
+      "timeouts: { tunnel: 1500ms, body: 300ms, keepalive: 300ms, header: 300ms, write: 300ms }\n");
   RawClient client = proxy.connect();
   client.send(kHandshake);
   EXPECT_EQ(client.response().status, 101);
@@ -149,10 +154,13 @@ TEST(Upgrade, RelaysTheRefusalOfTheServer) {
 
 TEST(Upgrade, NeverPassesH2c) {
   const Proxy proxy([](OriginExchange& exchange) {
-    exchange.respond(exchange.request().field("Upgrade") + exchange.request().field("HTTP2-Settings"));
+    exchange.respond(exchange.request().field("Upgrade") +
+                     exchange.request().field("HTTP2-Settings"));
   });
   RawClient client = proxy.connect();
-  client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n\r\n");
+  client.send(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "
+      "h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n\r\n");
   const Response response = client.response();
   EXPECT_NE(response.status, 101);
   for (const Request& request : proxy.origin.requests()) {
@@ -166,7 +174,8 @@ TEST(Upgrade, PassesOnlyTheProtocolsOfTheRoute) {
     if (exchange.request().has("Upgrade")) return echo(exchange);
     exchange.respond("plain");
   });
-  const Daemon daemon(std::string(kPlainListener) + "routes: [ { upgrade: [irc], to: '" + origin.url() + "' } ]\n");
+  const Daemon daemon(std::string(kPlainListener) + "routes: [ { upgrade: [irc], to: '" +
+                      origin.url() + "' } ]\n");
   RawClient refused(daemon.port());
   refused.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   EXPECT_NE(refused.response().status, 101);

@@ -17,7 +17,8 @@ class Scanner {
   }
 
   void need(char expected) {
-    if (!take(expected)) throw std::runtime_error("not the JSON that was expected: " + std::string(whole_));
+    if (!take(expected))
+      throw std::runtime_error("not the JSON that was expected: " + std::string(whole_));
   }
 
   bool at_text() const { return text_.starts_with('"'); }
@@ -50,14 +51,22 @@ class Scanner {
     switch (kind) {
       case '"':
       case '\\':
-      case '/': return kind;
-      case 'n': return '\n';
-      case 'r': return '\r';
-      case 't': return '\t';
-      case 'b': return '\b';
-      case 'f': return '\f';
-      case 'u': break;
-      default: need('\0');
+      case '/':
+        return kind;
+      case 'n':
+        return '\n';
+      case 'r':
+        return '\r';
+      case 't':
+        return '\t';
+      case 'b':
+        return '\b';
+      case 'f':
+        return '\f';
+      case 'u':
+        break;
+      default:
+        need('\0');
     }
     const int code = std::stoi(std::string(text_.substr(0, 4)), nullptr, 16);
     text_.remove_prefix(4);

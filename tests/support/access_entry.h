@@ -12,7 +12,9 @@ class AccessEntry {
   /// Throws when the line is not one flat JSON object of texts and numbers.
   explicit AccessEntry(std::string_view line);
 
-  bool has(const std::string& name) const { return texts_.contains(name) || numbers_.contains(name); }
+  bool has(const std::string& name) const {
+    return texts_.contains(name) || numbers_.contains(name);
+  }
   bool is_text(const std::string& name) const { return texts_.contains(name); }
   bool is_number(const std::string& name) const { return numbers_.contains(name); }
   /// Empty when there is no such text.

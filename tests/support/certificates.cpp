@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <filesystem>
 #include <stdexcept>
 
 #include <openssl/bio.h>
@@ -131,13 +132,17 @@ Certificate Certificates::issue(const CertificateRequest& request) {
   out.key_file = directory_.file(stem + ".key");
   write_file(out.cert_file, out.cert_pem);
   write_file(out.key_file, out.key_pem);
+  // The daemon warns of keys that others may read.
+  std::filesystem::permissions(
+      out.key_file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   return out;
 }
 
-Certificate Certificates::issue(const std::vector<std::string>& names, KeyKind kind) {
+Certificate Certificates::issue_for(const std::vector<std::string>& names, KeyKind kind) {
   CertificateRequest request;
   request.kind = kind;
-  for (const std::string& name : names) (is_address(name) ? request.ips : request.dns).push_back(name);
+  for (const std::string& name : names)
+    (is_address(name) ? request.ips : request.dns).push_back(name);
   if (!names.empty()) request.common_name = names.front();
   return issue(request);
 }

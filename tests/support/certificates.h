@@ -41,7 +41,7 @@ class Certificates {
 
   Certificate issue(const CertificateRequest& request);
   /// Shorthand for the usual: these host names; an address goes into the addresses.
-  Certificate issue(const std::vector<std::string>& names, KeyKind kind = KeyKind::ecdsa);
+  Certificate issue_for(const std::vector<std::string>& names, KeyKind kind = KeyKind::ecdsa);
 
   const TempDir& directory() const noexcept { return directory_; }
 

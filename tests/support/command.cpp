@@ -73,7 +73,8 @@ CommandResult run_command(const std::vector<std::string>& argv, Milliseconds pat
   ::close(pipe[0]);
   const auto left = patience - watch.elapsed();
   result.status = wait_process(pid, left.count() > 0 ? left : Milliseconds(0));
-  if (result.status == -1) throw std::runtime_error(argv[0] + " did not end in time: " + result.out);
+  if (result.status == -1)
+    throw std::runtime_error(argv[0] + " did not end in time: " + result.out);
   return result;
 }
 

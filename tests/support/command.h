@@ -14,9 +14,11 @@ struct CommandResult {
 };
 
 /// Runs argv[0] from PATH with an empty standard input. Killed, and an exception, after `patience`.
-CommandResult run_command(const std::vector<std::string>& argv, Milliseconds patience = Milliseconds(30000));
+CommandResult run_command(const std::vector<std::string>& argv,
+                          Milliseconds patience = Milliseconds(30000));
 
-/// Starts argv[0] with these descriptors as standard input, output and error. The process dies with the calling thread.
+/// Starts argv[0] with these descriptors as standard input, output and error. The process dies with
+/// the calling thread.
 int start_process(const std::vector<std::string>& argv, int in, int out, int error);
 
 /// Waits for the process to end; its status as above. Kills it, and returns -1, after `patience`.

@@ -22,7 +22,8 @@ namespace revproxyd::testing {
 namespace {
 
 constexpr Milliseconds kStart{20000};
-constexpr std::array<const char*, 5> kDisasters{"Sanitizer", "runtime error:", "Assertion", "terminate called", "LeakSanitizer"};
+constexpr std::array<const char*, 5> kDisasters{"Sanitizer", "runtime error:", "Assertion",
+                                                "terminate called", "LeakSanitizer"};
 
 bool starts_section(const std::string& config, const std::string& key) {
   return config.starts_with(key) || config.find("\n" + key) != std::string::npos;
@@ -39,7 +40,8 @@ bool sanitized() {
   static const bool found = [] {
     const std::string path = binary_path();
     std::string bytes(std::filesystem::file_size(path), '\0');
-    std::ifstream(path, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::ifstream(path, std::ios::binary)
+        .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     return bytes.find("__sanitizer_") != std::string::npos;
   }();
   return found;
@@ -74,9 +76,11 @@ void Daemon::check_end(int status) {
     }
   }
   const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  const bool failing = std::uncaught_exceptions() > 0 || (test != nullptr && test->result()->Failed());
+  const bool failing =
+      std::uncaught_exceptions() > 0 || (test != nullptr && test->result()->Failed());
   if (status == 0 && failing) {
-    std::fprintf(stderr, "--- log of the daemon\n%s--- access log\n%s---\n", log.c_str(), read_file(access_log_file()).c_str());
+    std::fprintf(stderr, "--- log of the daemon\n%s--- access log\n%s---\n", log.c_str(),
+                 read_file(access_log_file()).c_str());
   }
 }
 
@@ -84,20 +88,24 @@ std::string Daemon::completed(const std::string& config) const {
   std::string out = config;
   if (!out.ends_with('\n')) out += '\n';
   if (!starts_section(config, "workers:")) out += "workers: 2\n";
-  if (!starts_section(config, "access_log:")) out += "access_log: { path: " + access_log_file() + " }\n";
+  if (!starts_section(config, "access_log:"))
+    out += "access_log: { path: " + access_log_file() + " }\n";
   if (!starts_section(config, "admin:")) out += "admin: { socket: " + admin_socket() + " }\n";
   if (!starts_section(config, "shutdown:")) out += "shutdown: { drain: 1s, streams: 1s }\n";
   return out;
 }
 
-void Daemon::write_config(const std::string& config) { write_file(config_file(), completed(config)); }
+void Daemon::write_config(const std::string& config) {
+  write_file(config_file(), completed(config));
+}
 
 void Daemon::start(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), binary_path());
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const int out = ::open(directory_.file("stdout").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int out =
+      ::open(directory_.file("stdout").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   pid_ = start_process(arguments, nothing, out, pipe[1]);
   ::close(nothing);
   ::close(out);
@@ -149,7 +157,8 @@ void Daemon::take_line(const std::string& line) {
     const std::size_t begin = name + kListener.size();
     const std::string port = line.substr(line.rfind(':') + 1);
     const bool number = !port.empty() && port.find_first_not_of("0123456789") == std::string::npos;
-    ports_.emplace_back(line.substr(begin, address - begin), number ? static_cast<std::uint16_t>(std::stoul(port)) : 0);
+    ports_.emplace_back(line.substr(begin, address - begin),
+                        number ? static_cast<std::uint16_t>(std::stoul(port)) : 0);
   }
   changed_.notify_all();
 }
@@ -165,7 +174,8 @@ std::uint16_t Daemon::port(const std::string& name) const {
     }
     return found != 0;
   };
-  if (!changed_.wait_for(lock, kPatience, known)) throw std::runtime_error("no listener '" + name + "'");
+  if (!changed_.wait_for(lock, kPatience, known))
+    throw std::runtime_error("no listener '" + name + "'");
   return found;
 }
 
@@ -194,7 +204,9 @@ bool Daemon::reload() {
   return verdict == "ok";
 }
 
-CommandResult Daemon::ctl(const std::string& verb) const { return run_revproxyd({"ctl", verb, "--socket", admin_socket()}); }
+CommandResult Daemon::ctl(const std::string& verb) const {
+  return run_revproxyd({"ctl", verb, "--socket", admin_socket()});
+}
 
 int Daemon::stop(Milliseconds patience) {
   if (!status_) signal(SIGTERM);
@@ -245,7 +257,8 @@ std::vector<AccessEntry> Daemon::access_entries() const {
   return out;
 }
 
-AccessEntry Daemon::wait_access(const std::function<bool(const AccessEntry&)>& fits, Milliseconds patience) const {
+AccessEntry Daemon::wait_access(const std::function<bool(const AccessEntry&)>& fits,
+                                Milliseconds patience) const {
   std::optional<AccessEntry> found;
   wait_until(
       [&] {

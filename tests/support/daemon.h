@@ -21,18 +21,21 @@
 
 namespace revproxyd::testing {
 
-/// Path of the binary: REVPROXYD_BINARY of the environment, else the one that was built with the tests.
+/// Path of the binary: REVPROXYD_BINARY of the environment, else the one that was built with the
+/// tests.
 std::string binary_path();
 
-/// True when the daemon is built with a sanitizer, so that memory and time are not those of the product.
+/// True when the daemon is built with a sanitizer, so that memory and time are not those of the
+/// product.
 bool sanitized();
 
 /// Runs the binary to its end.
 CommandResult run_revproxyd(std::vector<std::string> arguments);
 
-/// Started and serving when constructed. Where the configuration says nothing of workers, access_log, admin and shutdown it
-/// gets two workers, a log and a socket in the test's directory, and a short end. When it goes it must end with status 0, and
-/// must not have written what a sanitizer or a failed assertion writes.
+/// Started and serving when constructed. Where the configuration says nothing of workers,
+/// access_log, admin and shutdown it gets two workers, a log and a socket in the test's directory,
+/// and a short end. When it goes it must end with status 0, and must not have written what a
+/// sanitizer or a failed assertion writes.
 class Daemon {
  public:
   explicit Daemon(const std::string& config);
@@ -60,13 +63,16 @@ class Daemon {
   /// Waits for an end that something else caused.
   int wait_exit(Milliseconds patience = kPatience);
 
-  /// A line of the log with this text, after the first `from` lines; throws TimedOut with the log when none comes.
-  std::string wait_log(std::string_view text, std::size_t from = 0, Milliseconds patience = kPatience) const;
+  /// A line of the log with this text, after the first `from` lines; throws TimedOut with the log
+  /// when none comes.
+  std::string wait_log(std::string_view text, std::size_t from = 0,
+                       Milliseconds patience = kPatience) const;
   std::size_t log_lines() const;
   std::string log() const;
 
   /// Waits for a line of the access log that `fits`; throws TimedOut with the whole log.
-  AccessEntry wait_access(const std::function<bool(const AccessEntry&)>& fits, Milliseconds patience = kPatience) const;
+  AccessEntry wait_access(const std::function<bool(const AccessEntry&)>& fits,
+                          Milliseconds patience = kPatience) const;
   /// That of the path.
   AccessEntry wait_access_of(const std::string& path) const;
   AccessEntry wait_access_why(const std::string& why) const;

@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::size_t kShown = 2000;
 
-RawClient connected(const LoadPlan& plan) { return plan.tls ? RawClient(plan.port, *plan.tls) : RawClient(plan.port); }
+RawClient connected(const LoadPlan& plan) {
+  return plan.tls ? RawClient(plan.port, *plan.tls) : RawClient(plan.port);
+}
 
 }  // namespace
 
@@ -35,7 +37,8 @@ void Load::run(const LoadPlan& plan) {
       if (!client) client.emplace(connected(plan));
       const Response response = client->get(plan.path);
       ++done_;
-      if (response.status != 200) fail("status " + std::to_string(response.status) + " " + response.body);
+      if (response.status != 200)
+        fail("status " + std::to_string(response.status) + " " + response.body);
       if (!plan.keep || equal_ignoring_case(response.field("Connection"), "close")) client.reset();
     } catch (const std::exception& problem) {
       fail(problem.what());

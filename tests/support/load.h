@@ -16,12 +16,13 @@ namespace revproxyd::testing {
 
 struct LoadPlan {
   std::uint16_t port = 0;
-  bool keep = true;               // one connection for many requests, or a new one for each
+  bool keep = true;  // one connection for many requests, or a new one for each
   std::optional<ClientTls> tls;
   std::string path = "/";
 };
 
-/// A thread for each plan, GET after GET, until stop(). Anything but a whole answer with status 200 is a failure.
+/// A thread for each plan, GET after GET, until stop(). Anything but a whole answer with status 200
+/// is a failure.
 class Load {
  public:
   explicit Load(std::vector<LoadPlan> plans);

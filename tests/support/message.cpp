@@ -38,7 +38,8 @@ std::string_view take_line(std::string_view& text) {
 
 void add_field(Fields& fields, std::string_view line) {
   const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) throw std::runtime_error("field without colon: " + std::string(line));
+  if (colon == std::string_view::npos)
+    throw std::runtime_error("field without colon: " + std::string(line));
   fields.emplace_back(line.substr(0, colon), trimmed(line.substr(colon + 1)));
 }
 
@@ -86,7 +87,8 @@ std::string MessageReader::until(std::string_view end) {
 std::string MessageReader::bytes(std::size_t count) {
   while (buffer_.size() < count) {
     if (!fill()) {
-      throw Disconnected("the stream ended after " + std::to_string(buffer_.size()) + " of " + std::to_string(count) + " bytes");
+      throw Disconnected("the stream ended after " + std::to_string(buffer_.size()) + " of " +
+                         std::to_string(count) + " bytes");
     }
   }
   std::string out = buffer_.substr(0, count);
@@ -110,7 +112,8 @@ std::optional<Request> MessageReader::request_head() {
   const std::string_view line = take_line(rest);
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last) throw std::runtime_error("bad request line: " + std::string(line));
+  if (first == std::string_view::npos || first == last)
+    throw std::runtime_error("bad request line: " + std::string(line));
   request.method = line.substr(0, first);
   request.target = line.substr(first + 1, last - first - 1);
   request.version = line.substr(last + 1);
@@ -130,7 +133,8 @@ void MessageReader::read_chunks(Message& message) {
   for (;;) {
     const std::string line = until("\r\n");
     message.raw_body += line;
-    const std::size_t size = number(std::string_view(line).substr(0, line.find_first_of(";\r")), 16);
+    const std::size_t size =
+        number(std::string_view(line).substr(0, line.find_first_of(";\r")), 16);
     if (size == 0) break;
     const std::string chunk = bytes(size);
     const std::string end = bytes(2);
@@ -151,7 +155,8 @@ Response MessageReader::response_head() {
   response.head = head_text();
   std::string_view rest = response.head;
   const std::string_view line = take_line(rest);
-  if (line.size() < 12 || !line.starts_with("HTTP/1.")) throw std::runtime_error("bad status line: " + std::string(line));
+  if (line.size() < 12 || !line.starts_with("HTTP/1."))
+    throw std::runtime_error("bad status line: " + std::string(line));
   response.version = line.substr(0, 8);
   response.status = static_cast<int>(number(line.substr(9, 3), 10));
   response.reason = line.size() > 13 ? line.substr(13) : "";

@@ -1,5 +1,6 @@
 #pragma once
-// HTTP/1.1 messages as a test sees them: read by their framing, nothing corrected, nothing forgiven.
+// HTTP/1.1 messages as a test sees them: read by their framing, nothing corrected, nothing
+// forgiven.
 
 #include <functional>
 #include <optional>
@@ -16,8 +17,8 @@ namespace revproxyd::testing {
 struct Message {
   std::vector<std::pair<std::string, std::string>> fields;  // in order, names as they came
   std::vector<std::pair<std::string, std::string>> trailers;
-  std::string head;  // every byte up to the empty line
-  std::string body;  // without its chunks
+  std::string head;      // every byte up to the empty line
+  std::string body;      // without its chunks
   std::string raw_body;  // as it came
   bool chunked = false;
 
@@ -49,11 +50,13 @@ class MessageReader {
   /// `more` returns further bytes, "" at the end.
   explicit MessageReader(More more) : more_(std::move(more)) {}
 
-  /// The head alone; nothing at the end of the stream. A stream that ends inside a head is Disconnected.
+  /// The head alone; nothing at the end of the stream. A stream that ends inside a head is
+  /// Disconnected.
   std::optional<Request> request_head();
   void read_body(Request& request);
 
-  /// A response with its body; `method` is that of its request. Interim responses are responses too.
+  /// A response with its body; `method` is that of its request. Interim responses are responses
+  /// too.
   Response response(std::string_view method = "GET");
   /// The head alone, for tests that look at the body's bytes themselves.
   Response response_head();
@@ -65,6 +68,7 @@ class MessageReader {
   std::string until(std::string_view end);
 
   bool has_buffered() const noexcept { return !buffer_.empty(); }
+  std::string take_buffered() { return std::exchange(buffer_, {}); }
 
  private:
   bool fill();

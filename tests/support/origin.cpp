@@ -32,7 +32,8 @@ int bind_tcp(std::uint16_t& port, int receive_buffer) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int one = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (receive_buffer != 0) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  if (receive_buffer != 0)
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -53,8 +54,13 @@ std::string response_text(std::string_view body, int status, std::string_view fi
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
-OriginExchange::OriginExchange(Origin& origin, Stream& stream, MessageReader& reader, std::size_t connection)
-    : origin_(origin), stream_(stream), reader_(reader), connection_(connection), request_(std::make_shared<Request>()) {}
+OriginExchange::OriginExchange(Origin& origin, Stream& stream, MessageReader& reader,
+                               std::size_t connection)
+    : origin_(origin),
+      stream_(stream),
+      reader_(reader),
+      connection_(connection),
+      request_(std::make_shared<Request>()) {}
 
 const std::string& OriginExchange::read_body() {
   if (body_read_) return request_->body;
@@ -81,7 +87,8 @@ OriginExchange& OriginExchange::send(std::string_view bytes) {
 
 void OriginExchange::respond(std::string_view body, int status, std::string_view fields) {
   const std::string text = response_text(body, status, fields);
-  send(request_->method == "HEAD" ? std::string_view(text).substr(0, text.size() - body.size()) : text);
+  send(request_->method == "HEAD" ? std::string_view(text).substr(0, text.size() - body.size())
+                                  : text);
 }
 
 void OriginExchange::close() {
@@ -114,7 +121,8 @@ Origin::Origin(std::string body)
         exchange.respond(body);
       }) {}
 
-Origin::Origin(OriginScript script, OriginOptions options) : options_(std::move(options)), script_(std::move(script)) {
+Origin::Origin(OriginScript script, OriginOptions options)
+    : options_(std::move(options)), script_(std::move(script)) {
   if (options_.tls) context_ = server_context(*options_.tls);
   start();
 }
@@ -137,7 +145,8 @@ void Origin::set_script(OriginScript script) {
 void Origin::start() {
   if (listener_ >= 0) return;
   stopping_ = false;
-  listener_ = options_.unix_path.empty() ? bind_tcp(port_, options_.receive_buffer) : listen_unix(options_.unix_path);
+  listener_ = options_.unix_path.empty() ? bind_tcp(port_, options_.receive_buffer)
+                                         : listen_unix(options_.unix_path);
   ::listen(listener_, kBacklog);
   acceptor_ = std::thread([this, listener = listener_] { accept_loop(listener); });
 }
@@ -258,7 +267,9 @@ std::vector<Request> Origin::requests() const {
 
 Request Origin::request(std::size_t index) const {
   const std::lock_guard lock(mutex_);
-  if (index >= requests_.size()) throw std::runtime_error("the origin got only " + std::to_string(requests_.size()) + " requests");
+  if (index >= requests_.size())
+    throw std::runtime_error("the origin got only " + std::to_string(requests_.size()) +
+                             " requests");
   return *requests_[index];
 }
 

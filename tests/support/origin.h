@@ -61,12 +61,13 @@ using OriginScript = std::function<void(OriginExchange&)>;
 
 struct OriginOptions {
   std::optional<ServerTls> tls;
-  bool raw = false;             // the script is called once for each connection, with an empty request
-  std::string unix_path;        // not empty: an AF_UNIX socket
-  int receive_buffer = 0;       // of its sockets, 0 = the system's
+  bool raw = false;        // the script is called once for each connection, with an empty request
+  std::string unix_path;   // not empty: an AF_UNIX socket
+  int receive_buffer = 0;  // of its sockets, 0 = the system's
 };
 
-/// Listens on 127.0.0.1, port 0, from the start. Fails the test when it is sent something that is no HTTP.
+/// Listens on 127.0.0.1, port 0, from the start. Fails the test when it is sent something that is
+/// no HTTP.
 class Origin {
  public:
   /// Answers 200 with this body.

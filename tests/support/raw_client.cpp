@@ -15,8 +15,8 @@ namespace {
 constexpr int kSmallBuffer = 4096;
 
 struct SocketPlan {
-  std::string from;         // local address
-  int receive_buffer = 0;   // 0 = the system's
+  std::string from;        // local address
+  int receive_buffer = 0;  // 0 = the system's
 };
 
 sockaddr_in loopback(const std::string& address, std::uint16_t port) {
@@ -100,7 +100,8 @@ RawClient& RawClient::send(std::string_view bytes) {
 }
 
 Response RawClient::get(std::string_view target, std::string_view more_fields) {
-  send("GET " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n" + std::string(more_fields) + "\r\n");
+  send("GET " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n" + std::string(more_fields) +
+       "\r\n");
   return response();
 }
 
@@ -114,6 +115,18 @@ bool RawClient::closes(Milliseconds patience) {
   } catch (const TimedOut&) {
     return false;
   }
+}
+
+std::string RawClient::last_words(Milliseconds patience) {
+  stream_->set_patience(patience);
+  std::string out = reader_->take_buffered();
+  try {
+    for (std::string more = stream_->receive(); !more.empty(); more = stream_->receive())
+      out += more;
+  } catch (const Disconnected&) {
+    // A reset is an end too.
+  }
+  return out;
 }
 
 bool RawClient::stays_quiet(Milliseconds duration) {

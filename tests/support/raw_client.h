@@ -37,6 +37,9 @@ class RawClient {
 
   /// True when the proxy closes or resets within `patience`, and sends nothing more before.
   bool closes(Milliseconds patience = kPatience);
+  /// All that still comes before the end or a reset; throws TimedOut when there is no end within
+  /// `patience`.
+  std::string last_words(Milliseconds patience = kPatience);
   /// True when nothing, not even an end, comes for so long.
   bool stays_quiet(Milliseconds duration);
 
@@ -52,6 +55,7 @@ class RawClient {
 int try_connect(std::uint16_t port);
 
 /// One GET on a connection of its own.
-Response fetch(std::uint16_t port, std::string_view target = "/", std::string_view more_fields = {});
+Response fetch(std::uint16_t port, std::string_view target = "/",
+               std::string_view more_fields = {});
 
 }  // namespace revproxyd::testing

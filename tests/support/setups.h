@@ -12,14 +12,16 @@
 namespace revproxyd::testing {
 
 /// A plain listener `web` on a port of the kernel's choice.
-inline constexpr std::string_view kPlainListener = "listeners: [ { name: web, address: '127.0.0.1:0' } ]\n";
+inline constexpr std::string_view kPlainListener =
+    "listeners: [ { name: web, address: '127.0.0.1:0' } ]\n";
 
 /// That listener, and a route `all` to the server; `more` is appended.
 std::string forward_to(const std::string& url, std::string_view more = {});
 
-/// That listener, and a route `all` to the upstream `app` of these servers; `settings` are further lines of the upstream, in
-/// flow style: "retry: { attempts: 3 }, balance: first".
-std::string balance_over(const std::vector<std::string>& urls, std::string_view settings = {}, std::string_view more = {});
+/// That listener, and a route `all` to the upstream `app` of these servers; `settings` are further
+/// lines of the upstream, in flow style: "retry: { attempts: 3 }, balance: first".
+std::string balance_over(const std::vector<std::string>& urls, std::string_view settings = {},
+                         std::string_view more = {});
 
 /// An origin and the daemon in front of it.
 struct Proxy {
@@ -27,7 +29,9 @@ struct Proxy {
   explicit Proxy(OriginScript script, std::string_view more = {});
 
   RawClient connect() const { return RawClient(daemon.port()); }
-  Response get(std::string_view target = "/", std::string_view fields = {}) const { return fetch(daemon.port(), target, fields); }
+  Response get(std::string_view target = "/", std::string_view fields = {}) const {
+    return fetch(daemon.port(), target, fields);
+  }
 
   Origin origin;
   Daemon daemon;

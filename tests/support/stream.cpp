@@ -47,7 +47,8 @@ std::string wire_form(const std::vector<std::string>& protocols) {
 }
 
 // Any protocol that a client offers first is taken, so that tests see what the proxy offers.
-int take_first(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned, void*) {
+int take_first(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in,
+               unsigned, void*) {
   *size = in[0];
   *out = in + 1;
   return SSL_TLSEXT_ERR_OK;
@@ -96,7 +97,8 @@ void Stream::start_client_tls(const ClientTls& tls) {
   if (tls.max_version != 0) SSL_CTX_set_max_proto_version(context, tls.max_version);
   // Old versions are offered too, so that it is the proxy that refuses them.
   SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
-  SSL_CTX_set_cipher_list(context, tls.cipher_list.empty() ? "ALL:@SECLEVEL=0" : tls.cipher_list.c_str());
+  SSL_CTX_set_cipher_list(context,
+                          tls.cipher_list.empty() ? "ALL:@SECLEVEL=0" : tls.cipher_list.c_str());
   if (tls.certificate != nullptr) load_certificate(context, *tls.certificate);
   if (!tls.ca.empty()) {
     SSL_CTX_load_verify_locations(context, tls.ca.c_str(), nullptr);
@@ -106,12 +108,14 @@ void Stream::start_client_tls(const ClientTls& tls) {
   SSL_set_fd(ssl, state_->fd);
   // SSL_set_tlsext_host_name() is this with a cast that the warnings object to.
   if (!tls.sni.empty()) {
-    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(tls.sni.c_str()));
+    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             const_cast<char*>(tls.sni.c_str()));
   }
   if (!tls.ca.empty() && !tls.sni.empty()) SSL_set1_host(ssl, tls.sni.c_str());
   const std::string protocols = wire_form(tls.alpn);
   if (!protocols.empty()) {
-    SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(protocols.data()), static_cast<unsigned>(protocols.size()));
+    SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(protocols.data()),
+                        static_cast<unsigned>(protocols.size()));
   }
   if (tls.session) SSL_set_session(ssl, tls.session.get());
   ERR_clear_error();
@@ -226,7 +230,8 @@ std::string Stream::alpn() const {
 }
 
 std::string Stream::sni() const {
-  const char* name = ssl() != nullptr ? SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name) : nullptr;
+  const char* name =
+      ssl() != nullptr ? SSL_get_servername(ssl(), TLSEXT_NAMETYPE_host_name) : nullptr;
   return name != nullptr ? name : "";
 }
 
@@ -235,7 +240,8 @@ bool Stream::resumed() const { return ssl() != nullptr && SSL_session_reused(ssl
 TlsSession Stream::session() const { return {SSL_get1_session(ssl()), SSL_SESSION_free}; }
 
 std::string Stream::peer_certificate() const {
-  const std::unique_ptr<X509, Release> certificate(ssl() != nullptr ? SSL_get1_peer_certificate(ssl()) : nullptr);
+  const std::unique_ptr<X509, Release> certificate(
+      ssl() != nullptr ? SSL_get1_peer_certificate(ssl()) : nullptr);
   if (!certificate) return {};
   const std::unique_ptr<BIO, Release> bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509(bio.get(), certificate.get());

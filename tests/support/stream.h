@@ -32,13 +32,13 @@ struct TlsError : std::runtime_error {
 using TlsSession = std::shared_ptr<SSL_SESSION>;
 
 struct ClientTls {
-  std::string sni;                 // empty = none is sent
+  std::string sni;  // empty = none is sent
   std::vector<std::string> alpn;
-  std::string ca;                  // file; empty = the certificate is not verified
+  std::string ca;  // file; empty = the certificate is not verified
   const Certificate* certificate = nullptr;
-  int max_version = 0;             // as OpenSSL numbers them, 0 = any
-  std::string cipher_list;         // of TLS 1.2
-  TlsSession session;              // to resume
+  int max_version = 0;      // as OpenSSL numbers them, 0 = any
+  std::string cipher_list;  // of TLS 1.2
+  TlsSession session;       // to resume
 };
 
 struct ServerTls {
@@ -62,7 +62,8 @@ class Stream {
   void send(std::string_view bytes);
   /// What the kernel takes at once; 0 when it takes none within `patience`.
   std::size_t send_some(std::string_view bytes, Milliseconds patience);
-  /// At least one byte, "" at the end of the stream; throws TimedOut, or Disconnected after a reset.
+  /// At least one byte, "" at the end of the stream; throws TimedOut, or Disconnected after a
+  /// reset.
   std::string receive(std::size_t limit = 65536);
   void set_patience(Milliseconds patience);
   /// True when bytes or the end can be read within `patience`.

@@ -20,6 +20,10 @@ inline constexpr std::size_t kFirstRead = 4 * 1024;
 inline constexpr std::size_t kStreamRead = 64 * 1024;
 inline constexpr std::size_t kGather = 16 * 1024;
 
+// Bounds of a head where the configuration sets none (0).
+inline constexpr std::size_t kMostHeadBytes = 1024 * 1024;
+inline constexpr std::size_t kMostFields = 10000;
+
 // A request body up to this size is kept so that the request can be tried again on another server.
 inline constexpr std::size_t kReplayBody = 64 * 1024;
 

@@ -39,7 +39,6 @@ struct Counts {
   T bytes_out{};                       // to clients
   T upstream_connects{};               // connections made
   T upstream_connect_failures{};
-  T upstream_connections_active{};
   T upstream_reuses{};  // requests on a kept connection
   T retries{};
   T queue_waits{};  // requests that waited for a connection slot

@@ -32,7 +32,8 @@ class Body : public slab::Allocated {
 
   /// The next piece; its view lives until the next read() or the end of the body. Not called again after a last piece or an error.
   virtual Task<Result<Piece>> read() = 0;
-  /// read() would not wait. A hint: false may be wrong, true may cost a system call.
+  /// read() would not wait: bytes, or the end, are at hand. False may be wrong; true never is, or what is staged for the reader would be
+  /// held back.
   virtual bool ready() const noexcept = 0;
   /// The trailer section, complete after the last piece; null when there is none.
   virtual const Fields* trailers() const noexcept { return nullptr; }

@@ -13,7 +13,7 @@ namespace revproxyd::pipeline {
 /// Made when a connection is accepted; outlives its exchanges.
 struct Client {
   net::Address peer;                    // of the connection, or of the PROXY header
-  std::uint16_t local_port = 0;         // that the client connected to
+  net::Address local;                   // that the client connected to, or the destination of the PROXY header
   net::Scheme scheme = net::Scheme::http;
   std::string_view listener;            // its name
   std::size_t listener_index = 0;       // in the plan that accepted it

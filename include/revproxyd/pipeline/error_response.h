@@ -9,6 +9,9 @@
 
 namespace revproxyd::pipeline {
 
+/// Never sent: it stands in the log for a client that did not wait.
+inline constexpr std::uint16_t kClientGoneStatus = 499;
+
 /// The status that a client gets for `error`; 499 stands in the log for a client that did not wait.
 std::uint16_t status_of(const Error& error) noexcept;
 

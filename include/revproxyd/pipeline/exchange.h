@@ -34,6 +34,9 @@ struct Notes {
   std::string_view upstream;  // its name
   std::string_view server;    // URL of the server that answered or was tried last
   std::uint32_t retries = 0;
+  std::uint32_t connects = 0;  // attempts on a new connection, on a kept one, and those that got none
+  std::uint32_t reuses = 0;
+  std::uint32_t connect_failures = 0;
   Code why = Code::none;      // of an answer that the proxy made
   TimePoint began;
   Duration queue{0};    // waiting for a server to have room

@@ -58,8 +58,8 @@ class RecordedExchange;
   std::size_t size_ = 0;
 };
 
-/// Ends the exchanges of routes that the current plan does not have any more.
-void end_removed_routes(Runtime& worker);
+/// A new plan is in force: exchanges of routes that it does not have any more may go on for `streams` (zero: for ever) from when their route went.
+void end_removed_routes(Runtime& worker, Duration streams);
 
 /// Serves exchanges until the connection ends. `connection` and `client` must stay until then.
 Task<void> serve_connection(http::ServerConnection& connection, const Connection& client, Runtime& worker);

@@ -28,7 +28,7 @@ class CertificateStore {
   };
 
   /// Reads every entry and reports all that is wrong. Errors: a file that cannot be read or is not PEM, a key that does not match or is too weak, a
-  /// chain out of order, a host that the certificate does not name. Warnings: expired or not valid yet, less than a fifth of its life or 7 days left,
+  /// chain out of order. Warnings: a host that the certificate does not name, expired or not valid yet, less than a fifth of its life or 7 days left,
   /// a key file that everybody may read, a second certificate with the same kind of key for a name.
   /// An entry without hosts serves the DNS names of its certificate.
   static Loaded load(const std::vector<Certificate>& entries, SystemTime now);

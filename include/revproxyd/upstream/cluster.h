@@ -65,16 +65,19 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<Acquired> acquire(const Demand& demand, Duration& waited);
 
   RetryBudget& retry_budget() noexcept { return retry_budget_; }
-  /// Wakes the waiting request `id`, if it still waits.
-  void wake(std::uint64_t id) noexcept;
+  /// Wakes the request `id` that waits in `queue`; if it has left, the next one.
+  void wake(WaitQueue& queue, std::uint64_t id) noexcept;
+  /// Serves no new request any more: closes what is idle, since it holds places that others may want.
+  void retire() noexcept;
   /// Another worker is out of places: closes one idle connection of a server that is at its limit.
   void give_up_idle() noexcept;
 
  private:
   Pick pick(const Demand& demand) noexcept;
   Task<Acquired> connect(Pool& pool, const Origin& origin);
-  Task<Result<void>> wait_for_place(std::uint64_t id, bool front, Duration limit);
-  Task<Acquired> acquire_counted(const Demand& demand, Duration& waited, std::uint64_t id);
+  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
+  bool came_free(const Demand* demand) noexcept;
+  Task<Acquired> acquire_counted(const Demand& demand, Duration& waited);
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;
   bool has_spare(const Endpoint& endpoint) const noexcept override;
@@ -84,6 +87,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   std::unique_ptr<Balancer> balancer_;
   RetryBudget retry_budget_;
   std::unordered_map<std::uint64_t, Event*> waiting_;
+  bool retired_ = false;
 };
 
 }  // namespace revproxyd::upstream

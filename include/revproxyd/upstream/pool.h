@@ -3,23 +3,16 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/http/connection.h"
-#include "revproxyd/net/address.h"
 #include "revproxyd/tls/context.h"
 #include "revproxyd/upstream/endpoint.h"
+#include "revproxyd/upstream/origin.h"
 #include "revproxyd/upstream/settings.h"
 
 namespace revproxyd::upstream {
-
-/// The client on whose behalf a connection is made, for the PROXY header.
-struct Origin {
-  net::Address client;
-  net::Address local;
-};
 
 /// Told when a connection could serve somebody else: it went idle, or its place under max_connections is free.
 class PoolListener {
@@ -68,8 +61,6 @@ class Pool {
     Pool& pool_;
   };
 
-  Task<Result<std::unique_ptr<net::Transport>>> dial(const Origin& origin);
-  Task<Result<void>> announce(net::Transport& transport, const Origin& origin);
   void returned(Kept& kept) noexcept;
   void push_idle(Kept& kept) noexcept;
   void unlink_idle(Kept& kept) noexcept;
@@ -80,7 +71,6 @@ class Pool {
   std::shared_ptr<Endpoint> endpoint_;
   const UpstreamSettings& settings_;
   std::shared_ptr<const tls::ClientContext> tls_;
-  std::string server_name_;
   PoolListener& listener_;
   Kept* all_ = nullptr;
   Kept* idle_head_ = nullptr;  // used last

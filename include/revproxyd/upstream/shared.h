@@ -3,13 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "revproxyd/upstream/endpoint.h"
 #include "revproxyd/upstream/settings.h"
+#include "revproxyd/upstream/wait_queue.h"
 
 namespace revproxyd::net {
 class Loop;
@@ -19,8 +19,7 @@ namespace revproxyd::upstream {
 
 class Cluster;
 
-/// Made from settings by who builds a plan; endpoints carry over from the plan before by identity. Counters are atomics; the list of waiting
-/// requests has a mutex that is taken only when servers are full, never held across a suspension.
+/// Made from settings by who builds a plan; endpoints and waiting requests carry over from the plan before. Counters are atomics.
 class Shared {
  public:
   /// Takes over from `previous` (may be null) the endpoints whose URL stays; apply() gives them the new settings.
@@ -35,21 +34,11 @@ class Shared {
   bool try_begin_request() noexcept;
   void end_request() noexcept;
 
-  /// One request that waits. It is called on its own loop, once, unless it left before.
-  struct Ticket {
-    net::Loop* loop = nullptr;
-    std::weak_ptr<Cluster> cluster;
-    std::uint64_t id = 0;
-  };
-  /// False when limits.max_pending wait already. `front`: it has waited before and only lost its place to a faster one.
-  bool enqueue(const Ticket& ticket, bool front);
-  void leave(std::uint64_t id) noexcept;
-  bool anyone_waiting() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
-  /// The loop of the request that is next, or null.
-  net::Loop* next_loop() const;
-  /// Wakes the request that is next.
-  void wake_one();
-  std::uint64_t new_id() noexcept { return next_id_.fetch_add(1, std::memory_order_relaxed); }
+  /// Who waits for a connection, and who for max_requests.
+  WaitQueue& places() noexcept { return queues_->places; }
+  WaitQueue& turns() noexcept { return queues_->turns; }
+  /// Below limits.max_requests, or without such a limit.
+  bool has_turn() const noexcept;
 
   /// The workers' clusters, so that one at a limit can ask the others for their idle connections.
   void enlist(net::Loop& loop, std::weak_ptr<Cluster> cluster);
@@ -61,13 +50,16 @@ class Shared {
     std::weak_ptr<Cluster> cluster;
   };
 
+  struct Queues {
+    WaitQueue places;
+    WaitQueue turns;
+  };
+
   UpstreamSettings settings_;
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
+  std::shared_ptr<Queues> queues_;  // one for all that this upstream ever was
   std::atomic<std::uint32_t> active_{0};
-  std::atomic<std::uint32_t> waiting_{0};
-  std::atomic<std::uint64_t> next_id_{1};
-  mutable std::mutex mutex_;
-  std::deque<Ticket> queue_;
+  std::mutex mutex_;
   std::vector<Member> members_;
 };
 

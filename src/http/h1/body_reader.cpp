@@ -38,9 +38,13 @@ Task<Result<Piece>> BodyReader::read() {
 }
 
 bool BodyReader::ready() const noexcept {
-  if (done_ || input_.size() > viewed_) return true;
-  const auto& readiness = const_cast<net::Transport&>(transport_).readiness();  // NOLINT: a query
-  return readiness.readable || readiness.hangup || transport_.pending();
+  if (done_) return true;
+  const Bytes rest = input_.held().substr(viewed_);
+  if (rest.empty() || length_.framing != Framing::chunked || decoder_->in_data()) return !rest.empty();
+  // Framing alone is nothing to send: a size line with a byte behind it, or the whole of the end.
+  if (rest.front() == '0') return rest.find("\r\n\r\n") != Bytes::npos;
+  const std::size_t line = rest.find("\r\n");
+  return line != Bytes::npos && rest.size() > line + 2;
 }
 
 std::optional<std::uint64_t> BodyReader::left() const noexcept {

@@ -35,6 +35,8 @@ class ChunkedDecoder {
   /// error.
   Result<Step> step(Bytes input);
 
+  /// Within the bytes of a chunk: whatever comes next is body.
+  bool in_data() const noexcept { return state_ == State::data; }
   /// The last chunk and the trailer section have been read.
   bool done() const noexcept { return state_ == State::done; }
   /// Moves the trailers (those that may be forwarded) into `out`, once, after done(). Copies them

@@ -18,6 +18,8 @@ class MessageWriter {
   /// The head is in `out`; `length` is the framing that it announced. Framing::none: pieces are dropped, the last one still ends the message.
   void begin(BodyLength length) noexcept;
   bool begun() const noexcept { return begun_; }
+  /// Only the connection's end delimits the message.
+  bool ends_with_connection() const noexcept { return length_.framing == Framing::until_close; }
 
   Task<Result<void>> send(Piece piece);
   Task<Result<void>> flush();

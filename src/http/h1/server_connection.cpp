@@ -2,6 +2,7 @@
 
 #include "http/h1/server_stream.h"
 #include "revproxyd/base/limits.h"
+#include "revproxyd/base/ready_queue.h"
 
 namespace revproxyd::http::h1 {
 
@@ -50,7 +51,7 @@ Task<Next> ServerConnection::next_stream() {
   }
   stream_gone_.clear();
   if (failed_) co_return Next::failure(Error(Code::client_gone, Side::downstream));
-  if (closing_ || draining_) co_return Next::drained();
+  if (closing_ || (draining_ && served_ > 0 && !request_waits())) co_return Next::drained();
   if (unread_ != nullptr) {
     auto discarded = co_await discard_unread();
     if (!discarded) co_return Next::drained();
@@ -58,6 +59,9 @@ Task<Next> ServerConnection::next_stream() {
   if (in_.empty()) std::swap(in_, ahead_);
   in_.append(ahead_.held());
   ahead_.clear();
+  // Whoever pipelines has the next request at hand without a wait: the turn ends here.
+  auto turn = co_await Fair{};
+  if (turn != Code::none) co_return Next::failure(Error(turn));
   auto next = co_await read_stream();
   co_return std::move(next);
 }
@@ -106,7 +110,8 @@ Task<Result<void>> ServerConnection::wait_for_request() {
   auto& readiness = transport_->readiness();
   const bool first = served_ == 0;
   if (in_.empty()) {
-    readiness.read_deadline(first ? settings_.header : settings_.keepalive, first ? Code::header_timeout : Code::keepalive_timeout);
+    const Duration patience = draining_ ? limits::kDrainTime : first ? settings_.header : settings_.keepalive;
+    readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
     if (!readiness.readable && !readiness.hangup && !transport_->pending()) {
       in_.release();
       ahead_.release();
@@ -162,6 +167,10 @@ Next ServerConnection::refuse_stream(Error error) {
   return Next::of(std::move(stream));
 }
 
+bool ServerConnection::request_waits() noexcept {
+  return !in_.empty() || !ahead_.empty() || transport_->readiness().readable || transport_->pending();
+}
+
 void ServerConnection::watch_client() noexcept {
   auto& readiness = transport_->readiness();
   readiness.watch(this);
@@ -208,7 +217,13 @@ void ServerConnection::stream_ended(ServerStream& stream) noexcept {
 
 void ServerConnection::drain() noexcept {
   draining_ = true;
-  if (stream_ == nullptr) idle_scope_.cancel(Code::shutdown);
+  if (stream_ != nullptr || !in_.empty()) return;
+  if (served_ > 0) {
+    if (!request_waits()) idle_scope_.cancel(Code::shutdown);
+    return;
+  }
+  // Its first request is on its way: whoever connected before the listener closed is served.
+  transport_->readiness().read_deadline(limits::kDrainTime, Code::header_timeout);
 }
 
 // RFC 9112 section 9.6: a close while the client is still sending would reset away the answer it has not read yet.

@@ -38,6 +38,7 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   Task<Next> read_stream();
   Next admit_stream(std::size_t head_size);
   Next refuse_stream(Error error);
+  bool request_waits() noexcept;
   void watch_client() noexcept;
   void client_left() noexcept;
   void stream_ended(ServerStream& stream) noexcept;

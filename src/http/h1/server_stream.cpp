@@ -77,8 +77,8 @@ Task<Result<Piece>> ServerStream::read_body() {
     if (!sent) co_return sent.error();
   }
   auto piece = co_await reader_->read();
-  // Where the next request begins is not known any more.
-  if (!piece) keep_alive_ = false;
+  // Where the next request begins is not known any more; a reader that was only told to stop may go on later.
+  if (!piece && piece.error().code() != Code::cancelled) keep_alive_ = false;
   if (piece && reader_->done() && !upgrade_) connection_.watch_client();
   co_return std::move(piece);
 }
@@ -123,9 +123,9 @@ void ServerStream::open_tunnel() {
   connection_.transport_->readiness().watch(nullptr);
   connection_.in_.append(connection_.ahead_.held());
   connection_.ahead_.clear();
-  // A tunnel has one limit, its silence, and the exchange keeps that.
+  // A tunnel may be silent, which the exchange limits; but who does not take what is sent is gone.
   reader_->set_rules(BodyRules());
-  connection_.writer_.set_rules({});
+  connection_.writer_.drop_min_rate();
   reader_->become_tunnel();
   tunnel_open_.set();
 }
@@ -137,8 +137,8 @@ Task<Result<void>> ServerStream::finish(const Fields& trailers) { return message
 void ServerStream::reset(Code) noexcept {
   keep_alive_ = false;
   connection_.failed_ = connection_.closing_ = true;
-  // An orderly end would make a body without a length look whole.
-  if (message_.begun()) connection_.transport_->abort_on_close();
+  // An orderly end would make a body without a length look whole; any other framing shows that something is missing.
+  if (message_.begun() && message_.ends_with_connection()) connection_.transport_->abort_on_close();
 }
 
 StreamBytes ServerStream::bytes() const noexcept {

@@ -20,6 +20,8 @@ class Writer {
  public:
   Writer(net::Transport& transport, Side side) noexcept : transport_(transport), side_(side) {}
   void set_rules(const WriteRules& rules) noexcept { rules_ = rules; }
+  /// A slow peer is no fault any more.
+  void drop_min_rate() noexcept { rules_.min_rate = 0; }
   /// A new exchange: the rate is judged afresh.
   void restart() noexcept {
     sent_ = 0;

@@ -68,7 +68,6 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
   totals.bytes_out = 6;
   totals.upstream_connects = 7;
   totals.upstream_connect_failures = 8;
-  totals.upstream_connections_active = 9;
   totals.upstream_reuses = 10;
   totals.retries = 11;
   totals.queue_waits = 12;
@@ -87,7 +86,7 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
             "{\"config_generation\":20,\"reloads_ok\":21,\"reloads_failed\":22,\"last_reload_time_s\":23,"
             "\"last_reload_failed\":1,\"access_log_dropped\":24,\"log_dropped\":25,"
             "\"connections_accepted\":1,\"connections_active\":2,\"requests\":3,\"requests_active\":4,\"bytes_in\":5,"
-            "\"bytes_out\":6,\"upstream_connects\":7,\"upstream_connect_failures\":8,\"upstream_connections_active\":9,"
+            "\"bytes_out\":6,\"upstream_connects\":7,\"upstream_connect_failures\":8,"
             "\"upstream_reuses\":10,\"retries\":11,\"queue_waits\":12,"
             "\"responses\":{\"none\":0,\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},"
             "\"reasons\":{\"no_route\":13,\"internal\":14},\"connections_refused\":{}}");

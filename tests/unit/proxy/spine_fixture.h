@@ -17,13 +17,13 @@
 namespace revproxyd::proxy::testing {
 
 /// A route that answers by itself.
-inline RouteSettings respond_route(std::string name, std::vector<std::string> paths, std::string body) {
+inline RouteSettings respond_route(std::string name, std::vector<std::string_view> paths, std::string body) {
   RouteSettings out = route(std::move(name), {}, std::move(paths));
   out.respond = RespondSettings{200, {}, std::move(body)};
   return out;
 }
 
-inline RouteSettings forward_route(std::string name, std::vector<std::string> paths, std::string upstream) {
+inline RouteSettings forward_route(std::string name, std::vector<std::string_view> paths, std::string upstream) {
   RouteSettings out = route(std::move(name), {}, std::move(paths));
   out.targets = {{std::move(upstream), 1}};
   out.upgrade = {"websocket"};
@@ -48,7 +48,7 @@ class Spine {
     runtime_.access_log = batch_.get();
     runtime_.connections = &connections_;
     client_.peer = *net::Address::ip("192.0.2.1", 1234);
-    client_.local_port = 80;
+    client_.local = *net::Address::ip("192.0.2.80", 80);
     client_.listener = "main";
     client_.settings = std::make_shared<const ListenerSettings>();
     install(std::move(settings), std::move(upstreams));

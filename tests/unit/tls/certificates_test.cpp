@@ -97,14 +97,15 @@ TEST_F(Certificates, WeakKeyIsRefused) {
             "key w.key: an RSA key of 1024 bits is too short, 2048 are needed");
 }
 
-TEST_F(Certificates, HostThatIsNotNamedIsRefused) {
+TEST_F(Certificates, HostThatIsNotNamedIsServedWithAWarning) {
   auto entry = ca_.issue("a", {.names = {"a.test", "*.b.test"}});
-  entry.hosts = {"a.test", "c.test"};
-  EXPECT_EQ(error_of(entry), "certificate a.pem: does not cover c.test");
-  entry.hosts = {"*.a.test"};
-  EXPECT_EQ(error_of(entry), "certificate a.pem: does not cover *.a.test");
-  entry.hosts = {"x.b.test"};
-  EXPECT_NE(load({entry}).store, nullptr);
+  entry.hosts = {"a.test", "c.test", "*.a.test", "x.b.test"};
+  const auto loaded = load({entry});
+  ASSERT_NE(loaded.store, nullptr);
+  EXPECT_NE(loaded.store->find("c.test"), nullptr);
+  ASSERT_EQ(loaded.warnings.size(), 2U);
+  EXPECT_NE(loaded.warnings[0].find("a.pem: does not cover c.test"), std::string::npos);
+  EXPECT_NE(loaded.warnings[1].find("a.pem: does not cover *.a.test"), std::string::npos);
 }
 
 TEST_F(Certificates, WithoutHostsItsOwnNamesAreServed) {

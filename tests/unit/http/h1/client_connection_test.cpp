@@ -15,6 +15,7 @@ using std::chrono::seconds;
 
 class H1ClientConnection : public ::testing::Test, private http::ClientConnection::Owner {
  protected:
+  void TearDown() override { runner_.stop(); }
   H1ClientConnection() : request_(arena_) {
     request_.method_text = "GET";
     connection_ = std::make_unique<ClientConnection>(peer_.transport(), ClientConnectionSettings(), owner());
@@ -96,7 +97,7 @@ TEST_F(H1ClientConnection, ReadsAHeadThatComesByteByByte) {
 TEST_F(H1ClientConnection, GivesInterimHeadsOneByOneAndThenTheFinalOne) {
   const auto stream = ask();
   peer_.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
-  for (const std::uint16_t status : {100, 103, 204}) {
+  for (const int status : {100, 103, 204}) {
     const auto head = head_of(*stream);
     ASSERT_TRUE(head);
     EXPECT_EQ(head->status, status);
@@ -170,7 +171,7 @@ TEST_F(H1ClientConnection, IsNotAliveWhenTheServerHasClosed) {
   EXPECT_FALSE(connection_->alive());
 }
 
-TEST_F(H1ClientConnection, AnEndBeforeAnyByteCanBeToldFromOneWithinTheHead) {
+TEST_F(H1ClientConnection, AnEndBeforeAnyByteIsNoStartOfAResponse) {
   auto stream = ask();
   EXPECT_FALSE(stream->response_started());
   peer_.end();
@@ -181,13 +182,13 @@ TEST_F(H1ClientConnection, AnEndBeforeAnyByteCanBeToldFromOneWithinTheHead) {
   EXPECT_FALSE(stream->response_started());
 }
 
-TEST_F(H1ClientConnection, AnEndWithinTheHeadIsAReset) {
+TEST_F(H1ClientConnection, AnEndWithinTheHeadIsTheStartOfAResponse) {
   auto stream = ask();
   peer_.send("HTTP/1.1 200");
   peer_.end();
   const auto half = head_of(*stream);
   ASSERT_FALSE(half);
-  EXPECT_EQ(half.error().code(), Code::reset);
+  EXPECT_EQ(half.error().code(), Code::end_of_stream);
   EXPECT_TRUE(stream->response_started());
 }
 

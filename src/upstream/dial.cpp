@@ -1,0 +1,46 @@
+#include "upstream/dial.h"
+
+#include "revproxyd/base/buffer.h"
+#include "revproxyd/net/connect.h"
+#include "revproxyd/net/proxy_protocol.h"
+#include "revproxyd/tls/handshake.h"
+
+namespace revproxyd::upstream {
+
+namespace {
+
+Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, const Origin& origin, Duration limit) {
+  Buffer header;
+  if (version == ProxyProtocol::v1) {
+    net::write_proxy_v1(origin.client, origin.local, header);
+  } else {
+    net::write_proxy_v2(origin.client, origin.local, header);
+  }
+  iovec piece = net::piece_of(header.held());
+  std::span<iovec> pieces(&piece, 1);
+  auto written = co_await net::write_all(transport, pieces, limit);
+  co_return written;
+}
+
+}  // namespace
+
+Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, const UpstreamSettings& settings, const tls::ClientContext* tls,
+                                                   const Origin& origin, Duration limit) {
+  const auto addresses = endpoint.addresses();
+  if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
+  const std::span<const net::Address> list(*addresses);
+  auto connected = co_await net::connect(list, limit);
+  if (!connected) co_return connected.error();
+  if (settings.proxy_protocol != ProxyProtocol::none) {
+    auto announced = co_await announce(**connected, settings.proxy_protocol, origin, limit);
+    if (!announced) co_return announced.error();
+  }
+  if (endpoint.url().scheme != net::Scheme::https || tls == nullptr) co_return std::move(*connected);
+  const std::string& configured = settings.tls.server_name;
+  const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
+  auto plain = std::move(*connected);
+  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, limit, Code::connect_timeout);
+  co_return std::move(secured);
+}
+
+}  // namespace revproxyd::upstream

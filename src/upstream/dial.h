@@ -1,0 +1,20 @@
+#pragma once
+// A connection to a server as its upstream's settings want it: PROXY header, then TLS. The same for traffic and for health checks.
+
+#include <memory>
+
+#include "revproxyd/base/task.h"
+#include "revproxyd/net/transport.h"
+#include "revproxyd/tls/context.h"
+#include "revproxyd/upstream/endpoint.h"
+#include "revproxyd/upstream/origin.h"
+#include "revproxyd/upstream/settings.h"
+
+namespace revproxyd::upstream {
+
+/// `tls` is used for an https URL. Connecting and the handshake take at most `limit` each. Errors: resolve_failed, refused, unreachable,
+/// connect_timeout, tls_failed, certificate_rejected, reset.
+Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, const UpstreamSettings& settings, const tls::ClientContext* tls,
+                                                   const Origin& origin, Duration limit);
+
+}  // namespace revproxyd::upstream

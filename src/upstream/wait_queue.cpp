@@ -1,0 +1,52 @@
+#include "revproxyd/upstream/wait_queue.h"
+
+#include "revproxyd/net/loop.h"
+#include "revproxyd/upstream/cluster.h"
+
+namespace revproxyd::upstream {
+
+bool WaitQueue::enqueue(const Ticket& ticket, bool front, std::size_t limit) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!front && queue_.size() >= limit) return false;
+    if (front) {
+      queue_.push_front(ticket);
+    } else {
+      queue_.push_back(ticket);
+    }
+    waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+  }
+  // With the fence in wake_one(): either the one who frees sees this ticket, or the look that follows sees what was freed.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return true;
+}
+
+void WaitQueue::leave(std::uint64_t id) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(queue_, [id](const Ticket& ticket) { return ticket.id == id; });
+  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+}
+
+net::Loop* WaitQueue::next_loop() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.empty() ? nullptr : queue_.front().loop;
+}
+
+void WaitQueue::wake_one() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!anyone()) return;
+  Ticket ticket;
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty()) return;
+    ticket = std::move(queue_.front());
+    queue_.pop_front();
+    waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+  }
+  ticket.loop->post([this, cluster = std::move(ticket.cluster), id = ticket.id] {
+    // The cluster keeps this queue alive.
+    if (auto alive = cluster.lock()) alive->wake(*this, id);
+  });
+}
+
+}  // namespace revproxyd::upstream

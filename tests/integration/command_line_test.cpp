@@ -1,0 +1,200 @@
+// The command line: what it prints, how it ends.
+
+#include <gtest/gtest.h>
+
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kGood =
+    "listeners: [ { name: web, address: '127.0.0.1:0' } ]\nroutes: [ { respond: { body: x } } ]\n";
+
+/// Runs the binary with a file of this content as the last argument.
+CommandResult run_with(const std::string& config, std::vector<std::string> arguments) {
+  const TempDir directory;
+  const std::string file = directory.file("proxy.yaml");
+  write_file(file, config);
+  arguments.insert(arguments.end(), {"-c", file});
+  return run_revproxyd(std::move(arguments));
+}
+
+bool has(const CommandResult& result, std::string_view text) {
+  return result.out.find(text) != std::string::npos;
+}
+
+}  // namespace
+
+TEST(CommandLine, TestsAGoodFile) {
+  const CommandResult result = run_with(std::string(kGood), {"-t"});
+  EXPECT_EQ(result.status, 0) << result.out;
+}
+
+TEST(CommandLine, ReportsEveryErrorWithItsPlaceAndASuggestion) {
+  const CommandResult result = run_with(
+      "listeners:\n"
+      "  - { name: web, adress: '127.0.0.1:0' }\n"
+      "timeouts: { header: 5 }\n"
+      "routes: [ { to: nowhere } ]\n",
+      {"-t"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(has(result, "proxy.yaml:2:18: error: unknown key 'adress'")) << result.out;
+  EXPECT_TRUE(has(result, "did you mean 'address'?")) << result.out;
+  EXPECT_TRUE(has(result, "^~~")) << result.out;
+  EXPECT_TRUE(has(result, "proxy.yaml:3:21: error:")) << result.out;
+  EXPECT_TRUE(has(result, "5s")) << result.out;
+}
+
+TEST(CommandLine, RefusesDuplicateKeysAndReferencesToNothing) {
+  EXPECT_EQ(run_with("routes: []\nroutes: []\n" + std::string(kGood), {"-t"}).status, 1);
+  const CommandResult nowhere =
+      run_with("listeners: [ { address: ':0' } ]\nroutes: [ { to: nowhere } ]\n", {"-t"});
+  EXPECT_EQ(nowhere.status, 1);
+  EXPECT_TRUE(has(nowhere, "nowhere")) << nowhere.out;
+}
+
+TEST(CommandLine, RefusesHostileFilesQuickly) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 12; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int k = 1; k < 10; ++k) bomb += ", " + before;
+    bomb += "]\n";
+  }
+  for (const std::string& hostile : {bomb, std::string(100000, '['),
+                                     std::string("routes: \xff\xfe\n"), std::string("\0\0", 2)}) {
+    const Stopwatch watch;
+    EXPECT_EQ(run_with(hostile, {"-t"}).status, 1);
+    EXPECT_LT(watch.elapsed(), Milliseconds(10000));
+  }
+}
+
+TEST(CommandLine, CountsWarningsUnderStrictOnly) {
+  const std::string config =
+      std::string(kGood) + "upstreams: { unused: { servers: [ { url: http://127.0.0.1:1 } ] } }\n";
+  const CommandResult lax = run_with(config, {"-t"});
+  EXPECT_EQ(lax.status, 0) << lax.out;
+  EXPECT_TRUE(has(lax, "warning")) << lax.out;
+  EXPECT_EQ(run_with(config, {"-t", "--strict"}).status, 2);
+}
+
+TEST(CommandLine, RunsTheTestsOfTheFile) {
+  const std::string tests = "tests: [ { request: 'GET http://a/', expect: { status: ";
+  EXPECT_EQ(run_with(std::string(kGood) + tests + "200 } } ]\n", {"-t"}).status, 0);
+  EXPECT_EQ(run_with(std::string(kGood) + tests + "404 } } ]\n", {"-t"}).status, 1);
+}
+
+TEST(CommandLine, ChecksThatKeysFitTheirCertificates) {
+  Certificates authority;
+  const Certificate a = authority.issue_for({"a.example"});
+  const Certificate b = authority.issue_for({"b.example"});
+  const auto config = [](const std::string& cert, const std::string& key) {
+    return "listeners: [ { address: ':0', tls: {} } ]\ncertificates: [ { hosts: a.example, cert: " +
+           cert + ", key: " + key + " } ]\nroutes: [ { respond: { body: x } } ]\n";
+  };
+  EXPECT_EQ(run_with(config(a.cert_file, a.key_file), {"-t"}).status, 0);
+  EXPECT_EQ(run_with(config(a.cert_file, b.key_file), {"-t"}).status, 1);
+  const CommandResult other_name = run_with(config(b.cert_file, b.key_file), {"-t", "--strict"});
+  EXPECT_NE(other_name.status, 0);
+  EXPECT_TRUE(has(other_name, "a.example")) << other_name.out;
+  EXPECT_EQ(run_with(config(a.cert_file, "/nonexistent"), {"-t"}).status, 1);
+}
+
+TEST(CommandLine, WarnsOfCertificatesThatExpire) {
+  Certificates authority;
+  CertificateRequest request;
+  request.common_name = "a.example";
+  request.dns = {"a.example"};
+  request.from_days = -10;
+  request.to_days = -1;
+  const Certificate old = authority.issue(request);
+  const CommandResult result = run_with(
+      "listeners: [ { address: ':0', tls: {} } ]\ncertificates: [ { hosts: a.example, cert: " +
+          old.cert_file + ", key: " + old.key_file + " } ]\nroutes: [ { respond: { body: x } } ]\n",
+      {"-t", "--strict"});
+  EXPECT_NE(result.status, 0);
+  EXPECT_TRUE(has(result, "expire")) << result.out;
+}
+
+TEST(CommandLine, PrintsTheEffectiveConfigurationThatLoadsAgain) {
+  const CommandResult printed = run_with(std::string(kGood), {"-T"});
+  EXPECT_EQ(printed.status, 0);
+  for (const char* text : {"keepalive", "max_body", "100MiB", "drain"})
+    EXPECT_TRUE(has(printed, text)) << text;
+  const CommandResult again = run_with(printed.out, {"-t"});
+  EXPECT_EQ(again.status, 0) << again.out << printed.out;
+}
+
+TEST(CommandLine, HidesSecretsInTheEffectiveConfiguration) {
+  ::setenv("ITEST_SECRET", "hunter2", 1);
+  const CommandResult printed = run_with(
+      "listeners: [ { address: ':0' } ]\nroutes: [ { respond: { body: '${env:ITEST_SECRET}' } } "
+      "]\n",
+      {"-T"});
+  EXPECT_EQ(printed.status, 0) << printed.out;
+  EXPECT_FALSE(has(printed, "hunter2"));
+  EXPECT_TRUE(has(printed, "<redacted>"));
+}
+
+TEST(CommandLine, PrintsVersionAndSchema) {
+  const CommandResult version = run_revproxyd({"-V"});
+  EXPECT_EQ(version.status, 0);
+  EXPECT_TRUE(has(version, "revproxyd")) << version.out;
+  EXPECT_TRUE(has(version, "OpenSSL")) << version.out;
+  const CommandResult schema = run_revproxyd({"--schema"});
+  EXPECT_EQ(schema.status, 0);
+  EXPECT_TRUE(schema.out.starts_with("{"));
+  EXPECT_TRUE(has(schema, "health_check"));
+}
+
+TEST(CommandLine, EndsWithOneWhenItMakesNoSense) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--nonsense"},
+                                             {"-c"},
+                                             {"-c", "/nonexistent.yaml"},
+                                             {"-t"},
+                                             {"--listen", "127.0.0.1:0"},
+                                             {"--to", "http://127.0.0.1:1"},
+                                             {"ctl"}}) {
+    EXPECT_EQ(run_revproxyd(arguments).status, 1) << (arguments.empty() ? "" : arguments.front());
+  }
+}
+
+TEST(CommandLine, EndsWithOneOnABadFile) { EXPECT_EQ(run_with("nonsense: 1\n", {}).status, 1); }
+
+TEST(CommandLine, EndsWithThreeWhenItCannotBind) {
+  const Origin holder;
+  const CommandResult result = run_with("listeners: [ { address: '" + holder.address() +
+                                            "' } ]\nroutes: [ { respond: { body: x } } ]\n",
+                                        {});
+  EXPECT_EQ(result.status, 3) << result.out;
+  EXPECT_TRUE(has(result, holder.address())) << result.out;
+}
+
+TEST(CommandLine, EndsWithThreeWhenTheAdminSocketCannotBeMade) {
+  const CommandResult result =
+      run_with(std::string(kGood) + "admin: { socket: /nonexistent/admin.sock }\n", {});
+  EXPECT_EQ(result.status, 3) << result.out;
+}
+
+TEST(CommandLine, ProxiesWithoutAFile) {
+  const Origin a;
+  const Origin b;
+  const Daemon daemon(
+      std::vector<std::string>{"--listen", "127.0.0.1:0", "--to", a.url() + "," + b.url()});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(fetch(daemon.port()).body, "ok");
+  EXPECT_GT(a.request_count(), 0U);
+  EXPECT_GT(b.request_count(), 0U);
+}
+
+TEST(CommandLine, MergesIncludedFiles) {
+  const TempDir directory;
+  write_file(directory.file("site.yaml"), "routes: [ { respond: { body: included } } ]\n");
+  const Daemon daemon(std::string(kPlainListener) + "include: [ " + directory.path() +
+                      "/*.yaml ]\n");
+  EXPECT_EQ(fetch(daemon.port()).body, "included");
+}
+
+}  // namespace revproxyd::testing

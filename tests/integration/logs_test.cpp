@@ -1,0 +1,193 @@
+// The access log and the log, as docs/log.md describes them.
+
+#include <gtest/gtest.h>
+
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+bool is_time(const std::string& text) {
+  // 2026-11-23T12:44:58.007Z
+  return text.size() == 24 && text[4] == '-' && text[10] == 'T' && text[19] == '.' &&
+         text[23] == 'Z';
+}
+
+}  // namespace
+
+TEST(Logs, HaveTheDocumentedFieldsWithTheirTypes) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  client.send(
+      "POST /path?a=b HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 4\r\nReferer: "
+      "https://ref.example/\r\nUser-Agent: agent/1\r\n\r\nbody");
+  EXPECT_EQ(client.response().status, 200);
+  const AccessEntry entry = proxy.daemon.wait_access_of("/path");
+  for (const char* name :
+       {"ts", "id", "client", "listener", "proto", "method", "scheme", "host", "path", "query",
+        "referer", "user_agent", "route", "upstream", "server"}) {
+    EXPECT_TRUE(entry.is_text(name)) << name;
+  }
+  for (const char* name : {"status", "bytes_in", "bytes_out", "t_connect", "t_ttfb", "t_total"})
+    EXPECT_TRUE(entry.is_number(name)) << name;
+  EXPECT_TRUE(is_time(entry.text("ts")));
+  EXPECT_EQ(entry.text("id"), proxy.origin.request().field("X-Request-Id"));
+  EXPECT_EQ(entry.text("client"), "127.0.0.1");
+  EXPECT_EQ(entry.text("listener"), "web");
+  EXPECT_EQ(entry.text("proto"), "HTTP/1.1");
+  EXPECT_EQ(entry.text("method"), "POST");
+  EXPECT_EQ(entry.text("scheme"), "http");
+  EXPECT_EQ(entry.text("host"), "shop.example");
+  EXPECT_EQ(entry.text("query"), "a=b");
+  EXPECT_EQ(entry.text("route"), "all");
+  EXPECT_EQ(entry.text("server"), proxy.origin.url());
+  EXPECT_EQ(entry.number("bytes_in"), 4);
+  EXPECT_EQ(entry.number("bytes_out"), 2);
+}
+
+TEST(Logs, SayNothingWhereThereIsNothingToSay) {
+  const Proxy proxy;
+  EXPECT_EQ(proxy.get("/plain").status, 200);
+  const AccessEntry entry = proxy.daemon.wait_access_of("/plain");
+  for (const char* name :
+       {"why", "tls", "sni", "bytes_in", "retries", "referer", "user_agent", "query"})
+    EXPECT_FALSE(entry.has(name)) << name;
+}
+
+TEST(Logs, CountBytesOfChunkedBodiesWithoutTheirChunks) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.read_body();
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n");
+  });
+  RawClient client = proxy.connect();
+  client.send(
+      "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+  EXPECT_EQ(client.response().status, 200);
+  const AccessEntry entry = proxy.daemon.wait_access_of("/c");
+  EXPECT_EQ(entry.number("bytes_in"), 5);
+  EXPECT_EQ(entry.number("bytes_out"), 7);
+}
+
+TEST(Logs, MaskSecretsInQueriesAndReferers) {
+  const Proxy proxy;
+  EXPECT_EQ(
+      proxy
+          .get("/m?a=1&token=s3cret&PASSWORD=s3cret&c%6fde=s3cret",
+               "Referer: http://x/?token=s3cret&b=2\r\nCookie: s3cret\r\nAuthorization: s3cret\r\n")
+          .status,
+      200);
+  const AccessEntry entry = proxy.daemon.wait_access_of("/m");
+  EXPECT_EQ(entry.line().find("s3cret"), std::string::npos) << entry.line();
+  EXPECT_NE(entry.text("query").find("a=1"), std::string::npos);
+  EXPECT_NE(entry.text("query").find("***"), std::string::npos);
+  EXPECT_EQ(proxy.origin.request().target, "/m?a=1&token=s3cret&PASSWORD=s3cret&c%6fde=s3cret");
+}
+
+TEST(Logs, MaskWhatTheConfigurationNames) {
+  const Origin origin;
+  const TempDir directory;
+  const std::string file = directory.file("log");
+  const Daemon daemon(forward_to(
+      origin.url(),
+      "access_log: { path: " + file + ", mask: { query: [ key ], headers: [ User-Agent ] } }\n"));
+  EXPECT_EQ(fetch(daemon.port(), "/?key=one&token=two", "User-Agent: secret-agent\r\n").status,
+            200);
+  ASSERT_TRUE(wait_until([&] { return read_file(file).ends_with("\n"); }));
+  const std::string line = read_file(file);
+  EXPECT_EQ(line.find("one"), std::string::npos) << line;
+  EXPECT_NE(line.find("token=two"), std::string::npos) << line;
+  EXPECT_EQ(line.find("secret-agent"), std::string::npos) << line;
+}
+
+TEST(Logs, CannotBeForged) {
+  const Proxy proxy;
+  EXPECT_EQ(proxy.get("/f?a=%0a", "User-Agent: a\", \"status\": 1 \xff\xc3\xa9\t\\\r\n").status,
+            200);
+  const AccessEntry entry = proxy.daemon.wait_access_of("/f");
+  EXPECT_EQ(entry.text("user_agent"), "a\", \"status\": 1 \xff\xc3\xa9\t\\");
+}
+
+TEST(Logs, WriteTheClassicLine) {
+  const Origin origin;
+  const TempDir directory;
+  const std::string file = directory.file("log");
+  const Daemon daemon(
+      forward_to(origin.url(), "access_log: { path: " + file + ", format: combined }\n"));
+  EXPECT_EQ(fetch(daemon.port(), "/c?d", "Referer: http://r/\r\nUser-Agent: u\"a\r\n").status, 200);
+  ASSERT_TRUE(wait_until([&] { return read_file(file).ends_with("\n"); }));
+  const std::string line = read_file(file);
+  EXPECT_TRUE(line.starts_with("127.0.0.1 - - [")) << line;
+  EXPECT_TRUE(line.ends_with("] \"GET /c?d HTTP/1.1\" 200 2 \"http://r/\" \"u\\x22a\"\n")) << line;
+}
+
+TEST(Logs, GoToStandardOutput) {
+  const Origin origin;
+  const Daemon daemon(forward_to(origin.url(), "access_log: { path: '-' }\n"));
+  EXPECT_EQ(fetch(daemon.port(), "/out").status, 200);
+  EXPECT_TRUE(
+      wait_until([&] { return daemon.output().find("\"path\":\"/out\"") != std::string::npos; }));
+}
+
+TEST(Logs, CanBeOff) {
+  const Origin origin;
+  Daemon daemon(forward_to(origin.url(), "access_log: off\n"));
+  EXPECT_EQ(fetch(daemon.port(), "/out").status, 200);
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_EQ(daemon.output(), "");
+}
+
+TEST(Logs, AFullDiskStopsNoTraffic) {
+  const Origin origin;
+  const Daemon daemon(forward_to(origin.url(), "access_log: { path: /dev/full }\n"));
+  RawClient client(daemon.port());
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(client.get("/" + std::string(200, 'a')).status, 200);
+  daemon.wait_log("/dev/full");
+  EXPECT_EQ(client.get("/").status, 200);
+}
+
+TEST(Logs, AreWrittenWithModeThatOthersCannotRead) {
+  const Proxy proxy;
+  EXPECT_EQ(proxy.get("/a").status, 200);
+  proxy.daemon.wait_access_of("/a");
+  const CommandResult mode = run_command({"stat", "-c", "%a", proxy.daemon.access_log_file()});
+  EXPECT_TRUE(mode.out.ends_with("0\n")) << mode.out;
+}
+
+TEST(Logs, HaveTimesAndLevels) {
+  const Proxy proxy;
+  const std::string line = proxy.daemon.wait_log("ready");
+  EXPECT_TRUE(is_time(line.substr(0, 24))) << line;
+  EXPECT_EQ(line.substr(24), " info: ready");
+}
+
+TEST(Logs, GoToAFileFromTheirLevelOn) {
+  const TempDir directory;
+  const std::string file = directory.file("log");
+  const CommandResult result = [&] {
+    const std::string config = directory.file("proxy.yaml");
+    const Origin holder;
+    write_file(config, "log: { level: error, path: " + file + " }\nlisteners: [ { address: '" +
+                           holder.address() +
+                           "' } ]\nroutes: [ { respond: { body: x } } ]\nadmin: { socket: " +
+                           directory.file("admin") + " }\n");
+    return run_revproxyd({"-c", config});
+  }();
+  EXPECT_EQ(result.status, 3);
+  const std::string log = read_file(file);
+  EXPECT_NE((log + result.out).find(" error: "), std::string::npos) << log << result.out;
+  EXPECT_EQ(log.find(" info: "), std::string::npos) << log;
+}
+
+TEST(Logs, RequestsThatNeverBecameRequestsAreLogged) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  client.send("NONSENSE\r\n\r\n");
+  EXPECT_EQ(client.response().status, 400);
+  const AccessEntry entry = proxy.daemon.wait_access_why("malformed_request");
+  for (const char* name : {"ts", "id", "client", "method", "path"})
+    EXPECT_TRUE(entry.is_text(name)) << name;
+}
+
+}  // namespace revproxyd::testing

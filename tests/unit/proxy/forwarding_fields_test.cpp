@@ -1,0 +1,156 @@
+#include "proxy/forwarding_fields.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/unit/proxy/exchange_fixture.h"
+
+namespace revproxyd::proxy {
+namespace {
+
+using http::FieldName;
+using testing::OneExchange;
+
+const std::vector<net::Cidr> kTrusted{*net::Cidr::parse("10.0.0.0/8")};
+
+std::string get(std::string_view fields) { return "GET / HTTP/1.1\r\nHost: a.example:81\r\n" + std::string(fields) + "\r\n"; }
+
+class FromAnybody : public ::testing::Test {
+ protected:
+  OneExchange& send(std::string_view fields, bool forwarded = false) {
+    exchange_.emplace(get(fields));
+    trust_client(**exchange_, kTrusted);
+    set_forwarding_fields(**exchange_, forwarded);
+    return *exchange_;
+  }
+  std::optional<OneExchange> exchange_;
+};
+
+class FromATrustedProxy : public ::testing::Test {
+ protected:
+  OneExchange& send(std::string_view fields, bool forwarded = false) {
+    exchange_.emplace(get(fields), OneExchange::trusted_client());
+    trust_client(**exchange_, kTrusted);
+    set_forwarding_fields(**exchange_, forwarded);
+    return *exchange_;
+  }
+  std::string client(std::string_view fields) { return send(fields)->address().host(); }
+  std::optional<OneExchange> exchange_;
+};
+
+TEST_F(FromAnybody, TheConnectionSaysWhoIsAsking) {
+  OneExchange& sent = send("");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "192.0.2.1");
+  EXPECT_EQ(sent.field(FieldName::x_real_ip), "192.0.2.1");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_proto), "http");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_host), "a.example:81");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_port), "8080");
+  EXPECT_EQ(sent.field(FieldName::via), "1.1 revproxyd");
+  EXPECT_EQ(sent.field(FieldName::x_request_id), sent->id());
+}
+
+TEST_F(FromAnybody, WhatTheyClaimIsReplaced) {
+  OneExchange& sent = send(
+      "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n"
+      "X-Forwarded-Port: 1\r\nX-Real-IP: 3.3.3.3\r\nForwarded: for=4.4.4.4\r\nX-Request-Id: mine\r\n");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "192.0.2.1");
+  EXPECT_EQ(sent->head().fields.count(FieldName::x_forwarded_for), 1U);
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_proto), "http");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_host), "a.example:81");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_port), "8080");
+  EXPECT_EQ(sent.field(FieldName::x_real_ip), "192.0.2.1");
+  EXPECT_FALSE(sent->head().fields.has(FieldName::forwarded));
+  EXPECT_NE(sent.field(FieldName::x_request_id), "mine");
+  EXPECT_EQ(sent->address().host(), "192.0.2.1");
+  EXPECT_EQ(sent->scheme(), net::Scheme::http);
+}
+
+TEST_F(FromAnybody, FieldsOfTheHopAndProxyAreRemoved) {
+  OneExchange& sent = send("Connection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy: http://evil\r\nX-End: 2\r\n");
+  for (const char* name : {"Connection", "X-Hop", "Keep-Alive", "TE", "Proxy"}) {
+    EXPECT_EQ(sent->head().fields.find(name), nullptr) << name;
+  }
+  EXPECT_EQ(sent->head().fields.get("X-End"), "2");
+}
+
+TEST_F(FromAnybody, ForwardedIsWrittenWhenAskedFor) {
+  EXPECT_FALSE(send("")->head().fields.has(FieldName::forwarded));
+  EXPECT_EQ(send("", true).field(FieldName::forwarded), "for=192.0.2.1;proto=http;host=\"a.example:81\"");
+}
+
+TEST_F(FromAnybody, AnAddressOfVersion6IsQuotedInForwarded) {
+  pipeline::Client client = OneExchange::ordinary_client();
+  client.peer = *net::Address::ip("2001:db8::1", 1);
+  OneExchange sent(get(""), client);
+  set_forwarding_fields(*sent, true);
+  EXPECT_EQ(sent.field(FieldName::forwarded), "for=\"[2001:db8::1]\";proto=http;host=\"a.example:81\"");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "2001:db8::1");
+}
+
+TEST_F(FromAnybody, ViaIsAppendedToWhatIsThere) {
+  EXPECT_EQ(send("Via: 1.1 one\r\nVia: 1.0 two\r\n").field(FieldName::via), "1.1 one, 1.0 two, 1.1 revproxyd");
+}
+
+TEST_F(FromAnybody, ViaNamesTheVersionThatTheClientSpoke) {
+  OneExchange old("GET / HTTP/1.0\r\n\r\n");
+  set_forwarding_fields(*old, false);
+  EXPECT_EQ(old.field(FieldName::via), "1.0 revproxyd");
+  EXPECT_FALSE(old->head().fields.has(FieldName::x_forwarded_host)) << "it named no host";
+}
+
+TEST_F(FromATrustedProxy, TheClientIsTheFirstHopFromTheRightThatIsNotTrusted) {
+  EXPECT_EQ(client("X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.2\r\n"), "192.0.2.7");
+}
+
+TEST_F(FromATrustedProxy, HopsOfSeveralFieldsAreOneList) {
+  EXPECT_EQ(client("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 10.0.0.2, 10.0.0.3\r\n"),
+            "192.0.2.7");
+}
+
+TEST_F(FromATrustedProxy, TheLastFieldCountsHoweverManyThereAre) {
+  std::string fields;
+  for (int i = 0; i < 20; ++i) fields += "X-Forwarded-For: 6.6.6.6\r\n";
+  EXPECT_EQ(client(fields + "X-Forwarded-For: 192.0.2.7\r\n"), "192.0.2.7");
+}
+
+TEST_F(FromATrustedProxy, WhenAllHopsAreTrustedTheFirstOneIsTheClient) {
+  EXPECT_EQ(client("X-Forwarded-For: 10.0.0.9, 10.0.0.2\r\n"), "10.0.0.9");
+}
+
+TEST_F(FromATrustedProxy, WithoutTheFieldItIsTheClientItself) { EXPECT_EQ(client(""), "10.0.0.1"); }
+
+TEST_F(FromATrustedProxy, AHopThatIsNoAddressEndsTheSearch) {
+  EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7, unknown, 10.0.0.2\r\n"), "10.0.0.2");
+}
+
+TEST_F(FromATrustedProxy, HopsMayHavePortsAndBrackets) {
+  EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7:1234\r\n"), "192.0.2.7");
+  EXPECT_EQ(client("X-Forwarded-For: [2001:db8::7]:1234\r\n"), "2001:db8::7");
+  EXPECT_EQ(client("X-Forwarded-For: 2001:db8::7\r\n"), "2001:db8::7");
+}
+
+TEST_F(FromATrustedProxy, ItsAddressIsAppendedAndItsWordIsKept) {
+  OneExchange& sent = send(
+      "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: public\r\nX-Forwarded-Port: 443\r\n"
+      "X-Request-Id: mine\r\n");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "192.0.2.7, 10.0.0.1");
+  EXPECT_EQ(sent.field(FieldName::x_real_ip), "192.0.2.7");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_proto), "https");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_host), "public");
+  EXPECT_EQ(sent.field(FieldName::x_forwarded_port), "443");
+  EXPECT_EQ(sent.field(FieldName::x_request_id), "mine");
+  EXPECT_EQ(sent->scheme(), net::Scheme::https);
+}
+
+TEST_F(FromATrustedProxy, AnUnknownSchemeIsNotBelieved) {
+  EXPECT_EQ(send("X-Forwarded-Proto: gopher\r\n")->scheme(), net::Scheme::http);
+}
+
+TEST_F(FromATrustedProxy, ForwardedThatCameIsContinued) {
+  EXPECT_EQ(send("Forwarded: for=192.0.2.7\r\n").field(FieldName::forwarded),
+            "for=192.0.2.7, for=10.0.0.1;proto=http;host=\"a.example:81\"");
+}
+
+}  // namespace
+}  // namespace revproxyd::proxy
