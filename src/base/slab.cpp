@@ -1,6 +1,7 @@
 #include "revproxyd/base/slab.h"
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -36,13 +37,8 @@ Class class_of(std::size_t size) noexcept {
     const std::size_t index = size == 0 ? 0 : (size - 1) / kFineStep;
     return {index, (index + 1) * kFineStep};
   }
-  std::size_t index = kFineClasses;
-  std::size_t limit = kFineLimit * 2;
-  while (limit < size) {
-    limit *= 2;
-    ++index;
-  }
-  return {index, limit};
+  const auto bits = static_cast<std::size_t>(std::bit_width(size - 1));
+  return {kFineClasses + bits - 11, std::size_t{1} << bits};
 }
 
 // Trivially destructible on purpose: frames may still be freed while other thread-locals are being destroyed.

@@ -92,10 +92,20 @@ std::string Address::host() const {
   if (family() == AF_UNIX) return "unix";
   if (!is_ip()) return {};
   const std::array<std::uint8_t, 16> all = bytes();
+  if (is_mapped(all.data())) {
+    // By hand: inet_ntop() goes through printf, and this is asked for every request.
+    std::string text;
+    for (std::size_t i = 12; i < 16; ++i) {
+      const unsigned part = all[i];
+      if (i > 12) text += '.';
+      if (part >= 100) text += static_cast<char>('0' + part / 100);
+      if (part >= 10) text += static_cast<char>('0' + part / 10 % 10);
+      text += static_cast<char>('0' + part % 10);
+    }
+    return text;
+  }
   char text[INET6_ADDRSTRLEN];
-  const bool v4 = is_mapped(all.data());
-  const char* done = v4 ? ::inet_ntop(AF_INET, all.data() + 12, text, sizeof text)
-                        : ::inet_ntop(AF_INET6, all.data(), text, sizeof text);
+  const char* done = ::inet_ntop(AF_INET6, all.data(), text, sizeof text);
   return done == nullptr ? std::string() : std::string(text);
 }
 

@@ -64,6 +64,12 @@ Task<Result<void>> Exchange::interim(const http::ResponseHead& head) {
   co_return sent;
 }
 
+bool Exchange::finish_now() noexcept {
+  if (running_ != nullptr && !running_->ended()) return false;
+  running_.reset();
+  return true;
+}
+
 Task<void> Exchange::finish() {
   if (running_ == nullptr) co_return;
   co_await running_->finish();

@@ -73,10 +73,9 @@ Task<Result<http::ResponseHead>> Attempt::round_trip() {
 }
 
 Task<Result<void>> Attempt::send_without_body() {
-  const http::Piece end(Bytes(), true);
-  auto sent = co_await stream().send_body(end);
+  // The clock starts with the write: there is no wait between the two that would not count against the origin.
   stream().await_response(request_.first_byte);
-  co_return sent;
+  return stream().send_body(http::Piece(Bytes(), true));
 }
 
 // A write error is not the end while a response may still come: origins answer early and close (RFC 9112 section 9.5).

@@ -32,6 +32,7 @@ class Attempt final : public pipeline::Running {
   /// The response's body after the head; views this attempt, which the exchange keeps.
   std::unique_ptr<http::Body> take_body(const http::ResponseHead& head);
 
+  bool ended() const noexcept override { return pump_.size() == 0; }
   Task<void> finish() override;
   http::ClientStream& stream() noexcept { return lease_.stream(); }
   upstream::Endpoint& endpoint() noexcept { return lease_.endpoint(); }

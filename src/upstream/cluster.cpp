@@ -52,7 +52,12 @@ Pick Cluster::pick(const Demand& demand) noexcept {
   return balancer_->pick(query);
 }
 
+// Without max_requests there is nothing to count, and no frame for it.
 Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
+  return settings().limits.max_requests == 0 ? acquire_counted(demand, waited) : acquire_turn(demand, waited);
+}
+
+Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
   const Duration limit = settings().limits.queue_timeout;
   for (bool again = false; !shared_->try_begin_request(); again = true) {
     const TimePoint begun = loop_now();

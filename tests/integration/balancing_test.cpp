@@ -242,4 +242,19 @@ TEST(Balancing, SplitNeverTakesWeightZero) {
   EXPECT_EQ(shares(daemon, 2, 50)[1], 50);
 }
 
+TEST(Balancing, LimitsOfTheServerAndOfTheUpstreamWorkTogether) {
+  Farm farm(2);
+  const Daemon daemon(
+      std::string(kPlainListener) + "workers: 1\nupstreams: { app: { servers: [ { url: '" +
+      farm[0].url() + "', max_connections: 1 }, { url: '" + farm[1].url() +
+      "', max_connections: 1 } ], limits: { max_requests: 4, queue_timeout: 10s } } }\n" +
+      "routes: [ { to: app } ]\n");
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 12; ++i) clients.emplace_back(daemon.port());
+  for (int round = 0; round < 10; ++round) {
+    for (RawClient& client : clients) client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
+  }
+}
+
 }  // namespace revproxyd::testing

@@ -177,4 +177,12 @@ TEST(ForwardingFields, SendAChosenHostAndTheRoutesBeforeTheUpstreams) {
   EXPECT_EQ(origin.request(1).field("Host"), "two.example");
 }
 
+TEST(ForwardingFields, CannotBeHiddenBehindManyFieldLines) {
+  const Proxy proxy("trusted_proxies: [ 127.0.0.1, 10.0.0.0/8 ]\n");
+  std::string fields;
+  for (int i = 0; i < 20; ++i) fields += "X-Forwarded-For: 192.0.2.66\r\n";
+  const Request request = forwarded(proxy, fields + "X-Forwarded-For: 203.0.113.9\r\n");
+  EXPECT_EQ(request.field("X-Real-IP"), "203.0.113.9");
+}
+
 }  // namespace revproxyd::testing

@@ -1,6 +1,8 @@
 // Requests and responses of HTTP/1.1 and 1.0: connections, methods, targets, Host (RFC 9112
 // sections 3 and 9).
 
+#include <atomic>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -270,6 +272,19 @@ TEST(Http1Messages, ServesAndUsesUnixSockets) {
   RawClient client = RawClient::unix_socket(path);
   EXPECT_EQ(client.get("/").body, "ok");
   EXPECT_EQ(client.get("/").body, "ok");
+}
+
+TEST(Http1Messages, RelaysEveryStatusOfTheServer) {
+  std::atomic<int> status = 200;
+  const Proxy proxy([&](OriginExchange& exchange) { exchange.respond("body", status); });
+  RawClient client = proxy.connect();
+  for (const int next :
+       {200, 206, 299, 302, 401, 407, 408, 421, 425, 499, 500, 502, 503, 504, 511, 599}) {
+    status = next;
+    const Response response = client.get("/");
+    EXPECT_EQ(response.status, next);
+    EXPECT_EQ(response.body, "body");
+  }
 }
 
 }  // namespace revproxyd::testing

@@ -225,4 +225,19 @@ TEST(Limits, HeadsOfAnswers) {
   EXPECT_EQ(fetch(wide.port()).status, 200);
 }
 
+TEST(Limits, ZeroMeansNone) {
+  const Proxy proxy(
+      "limits: { request_line: 0, header_bytes: 0, header_count: 0, requests_per_connection: 0, "
+      "max_body: 0, "
+      "min_rate: 0, connections: 0 }\n");
+  std::string fields;
+  for (int i = 0; i < 150; ++i)
+    fields += "X-" + std::to_string(i) + ": " + std::string(300, 'a') + "\r\n";
+  EXPECT_EQ(proxy.get("/" + std::string(10000, 'a'), fields).status, 200);
+  RawClient client = proxy.connect();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_EQ(client.response().status, 200);
+}
+
 }  // namespace revproxyd::testing

@@ -153,4 +153,22 @@ TEST(ProxyProtocol, ConnectionsToServersAreNotSharedBetweenClients) {
   EXPECT_EQ(RawClient::from("127.0.0.5", daemon.port()).get("/").body, "PROXY TCP4 127.0.0.5");
 }
 
+TEST(ProxyProtocol, GoesToServersWithHealthChecksToo) {
+  OriginOptions options;
+  options.raw = true;
+  const Origin origin(
+      [](OriginExchange& exchange) {
+        const std::string first = exchange.reader().until("\r\n");
+        exchange.reader().until("\r\n\r\n");
+        exchange.send(response_text("", first.starts_with("PROXY ") ? 200 : 400));
+        exchange.close();
+      },
+      options);
+  const Daemon daemon(balance_over(
+      {origin.url()},
+      "proxy_protocol: v1, health_check: { interval: 100ms, rise: 1, fall: 1, expect: 200 }"));
+  ASSERT_TRUE(wait_until([&] { return origin.connections() >= 4; }));
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+}
+
 }  // namespace revproxyd::testing

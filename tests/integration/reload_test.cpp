@@ -246,4 +246,35 @@ TEST(Reload, UsrOneOpensTheAccessLogAgain) {
   EXPECT_EQ(read_file(moved).find("/after"), std::string::npos);
 }
 
+TEST(Reload, ConnectionsOfTheOldConfigurationTakeNoPlaceFromTheNewOne) {
+  const Origin origin;
+  const auto config = [&](const std::string& settings) {
+    return std::string(kPlainListener) + "upstreams: { app: { servers: [ { url: '" + origin.url() +
+           "', max_connections: 1 } ], " + settings + " } }\nroutes: [ { to: app } ]\nworkers: 1\n";
+  };
+  Daemon daemon(config("timeouts: { idle: 60s }"));
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(daemon.reload(config("timeouts: { idle: " + std::to_string(61 + i) + "s }")));
+    EXPECT_EQ(fetch(daemon.port()).status, 200);
+  }
+}
+
+TEST(Reload, EndsTunnelsWhoseRouteIsGoneAfterTheirTime) {
+  const Origin origin([](OriginExchange& exchange) {
+    exchange.send(kSwitch);
+    exchange.peer_closes();
+    exchange.close();
+  });
+  const std::string end = "shutdown: { drain: 1s, streams: 700ms }\n";
+  Daemon daemon(forward_to(origin.url(), end));
+  RawClient client(daemon.port());
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  ASSERT_TRUE(daemon.reload(forward_to(origin.url(), end + "timeouts: { keepalive: 61s }\n")));
+  EXPECT_TRUE(client.stays_quiet(Milliseconds(1500))) << "the route is still there";
+  ASSERT_TRUE(daemon.reload(responding("new") + end));
+  EXPECT_TRUE(client.closes(Milliseconds(6000)));
+}
+
 }  // namespace revproxyd::testing

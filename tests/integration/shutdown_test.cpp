@@ -105,4 +105,50 @@ TEST(Shutdown, WritesTheLastLinesOfTheAccessLog) {
   EXPECT_EQ(proxy.daemon.access_entries().front().path(), "/last");
 }
 
+TEST(Shutdown, LetsTunnelsGoOnForTheDrain) {
+  Proxy proxy(
+      [](OriginExchange& exchange) {
+        exchange.send(kSwitch);
+        for (std::string bytes = exchange.stream().receive(); !bytes.empty();
+             bytes = exchange.stream().receive()) {
+          exchange.send(bytes);
+        }
+        exchange.close();
+      },
+      "shutdown: { drain: 1500ms }\n");
+  RawClient client = proxy.connect();
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  const Stopwatch watch;
+  proxy.daemon.signal(SIGTERM);
+  EXPECT_TRUE(client.stays_quiet(Milliseconds(500)));
+  client.send("still there");
+  EXPECT_EQ(client.bytes(11), "still there");
+  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
+  EXPECT_GE(watch.elapsed(), Milliseconds(1400));
+  EXPECT_TRUE(client.closes());
+}
+
+TEST(Shutdown, ServesTheRequestsThatAreAlreadyThere) {
+  Proxy proxy("shutdown: { drain: 5s }\n");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(proxy.get().status, 200);
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 30; ++i) {
+    clients.push_back(proxy.connect());
+    clients.back().send(kGet);
+  }
+  proxy.daemon.signal(SIGTERM);
+  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
+  EXPECT_EQ(proxy.daemon.wait_exit(), 0);
+}
+
+TEST(Shutdown, EndsAlsoRightBehindAReload) {
+  for (int i = 0; i < 3; ++i) {
+    Proxy proxy;
+    EXPECT_EQ(proxy.get().status, 200);
+    proxy.daemon.signal(SIGHUP);
+    EXPECT_EQ(proxy.daemon.stop(), 0);
+  }
+}
+
 }  // namespace revproxyd::testing

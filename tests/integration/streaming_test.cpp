@@ -270,4 +270,72 @@ TEST(Streaming, SmallRequestsAreServedBesideAHugeDownload) {
   huge.stream().interrupt();
 }
 
+TEST(Streaming, AnswersThatFillABufferExactlyPassAtOnce) {
+  for (const std::size_t total : {4094U, 4095U, 4096U, 4097U, 8192U, 16384U, 65536U}) {
+    SCOPED_TRACE(total);
+    Gate seen;
+    const Proxy proxy([&](OriginExchange& exchange) {
+      const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFF\r\n";
+      exchange.send(head + std::string(total - head.size(), 'a'));
+      seen.wait();
+      exchange.send(std::string(0xFFFF - (total - head.size()), 'b') + "\r\n0\r\n\r\n");
+    });
+    RawClient client = proxy.connect();
+    const Stopwatch watch;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(client.response_head().status, 200);
+    client.until("aaaa");
+    EXPECT_LT(watch.elapsed(), Milliseconds(5000));
+    seen.open();
+    client.until("0\r\n\r\n");
+  }
+}
+
+TEST(Streaming, UploadsThatFillABufferExactlyPassAtOnce) {
+  for (const std::size_t total : {4095U, 4096U, 4097U, 16384U}) {
+    SCOPED_TRACE(total);
+    const Proxy proxy;
+    RawClient client = proxy.connect();
+    const std::string head =
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFF\r\n";
+    client.send(head + std::string(total - head.size(), 'a'));
+    EXPECT_TRUE(proxy.origin.wait_requests(1, Milliseconds(5000)));
+    client.send(std::string(0xFFFF - (total - head.size()), 'b') + "\r\n0\r\n\r\n");
+    EXPECT_EQ(client.response().status, 200);
+  }
+}
+
+TEST(Streaming, EventsThatAreWrittenInPiecesAreNeverLate) {
+  constexpr int kEvents = 40;
+  std::atomic<int> seen = 0;
+  const Proxy proxy([&](OriginExchange& exchange) {
+    exchange.send(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < kEvents; ++i) {
+      exchange.send("5\r\n").send("ev" + std::to_string(100 + i)).send("\r\n");
+      if (!wait_until([&] { return seen > i; }, Milliseconds(3000))) return exchange.close();
+    }
+    exchange.send("0\r\n\r\n");
+  });
+  RawClient client = proxy.connect();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (int i = 0; i < kEvents; ++i) {
+    client.until("ev" + std::to_string(100 + i));
+    ++seen;
+  }
+  client.until("0\r\n\r\n");
+}
+
+TEST(Streaming, AClientThatEndsInsideItsUploadGetsNoMadeUpStatus) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.peer_closes();
+    exchange.close();
+  });
+  RawClient client = proxy.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegin");
+  ASSERT_TRUE(proxy.origin.wait_requests(1));
+  client.stream().half_close();
+  EXPECT_EQ(client.last_words().find("499"), std::string::npos);
+}
+
 }  // namespace revproxyd::testing

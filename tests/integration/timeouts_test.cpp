@@ -257,4 +257,24 @@ TEST(Timeouts, NoConnectionToServersIsKeptWhenNoneMayBeIdle) {
   EXPECT_EQ(origin.connections(), 3U);
 }
 
+TEST(Timeouts, FirstByteRunsAlsoBehindInterimResponses) {
+  const Origin origin([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n");
+    silent(exchange);
+  });
+  const Daemon daemon(balance_over({origin.url()}, "timeouts: { first_byte: 500ms }"));
+  RawClient client(daemon.port());
+  EXPECT_EQ(client.get("/").status, 103);
+  EXPECT_EQ(client.response().status, 504);
+}
+
+TEST(Timeouts, FirstByteRunsAlsoBehindHalfAHead) {
+  const Origin origin([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nX-");
+    silent(exchange);
+  });
+  const Daemon daemon(balance_over({origin.url()}, "timeouts: { first_byte: 500ms, idle: 500ms }"));
+  EXPECT_EQ(fetch(daemon.port()).status, 504);
+}
+
 }  // namespace revproxyd::testing

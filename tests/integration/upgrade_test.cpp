@@ -193,4 +193,36 @@ TEST(Upgrade, IsNotForHttp10) {
   EXPECT_FALSE(proxy.origin.request().has("Upgrade"));
 }
 
+TEST(Upgrade, CutsTunnelsWhoseClientReadsNothing) {
+  Gate cut;
+  const Proxy proxy(
+      [&](OriginExchange& exchange) {
+        exchange.send(kSwitch);
+        const std::string block(65536, 'b');
+        try {
+          for (;;) exchange.send(block);
+        } catch (const Disconnected&) {
+          cut.open();
+        }
+        exchange.close();
+      },
+      "timeouts: { tunnel: 1s, write: 1s }\n");
+  RawClient client = RawClient::slow_reader(proxy.daemon.port());
+  client.send(kHandshake);
+  EXPECT_TRUE(cut.wait(Milliseconds(6000)));
+}
+
+TEST(Upgrade, WorksBesideAnExpectation) {
+  const Proxy proxy(echo);
+  RawClient client = proxy.connect();
+  client.send(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nExpect: "
+      "100-continue\r\n\r\n");
+  Response response = client.response();
+  if (response.status == 100) response = client.response();
+  EXPECT_EQ(response.status, 101);
+  client.send("word");
+  EXPECT_EQ(client.bytes(4), "word");
+}
+
 }  // namespace revproxyd::testing

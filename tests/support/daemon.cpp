@@ -91,7 +91,7 @@ std::string Daemon::completed(const std::string& config) const {
   if (!starts_section(config, "access_log:"))
     out += "access_log: { path: " + access_log_file() + " }\n";
   if (!starts_section(config, "admin:")) out += "admin: { socket: " + admin_socket() + " }\n";
-  if (!starts_section(config, "shutdown:")) out += "shutdown: { drain: 1s, streams: 1s }\n";
+  if (!starts_section(config, "shutdown:")) out += "shutdown: { drain: 1s }\n";
   return out;
 }
 

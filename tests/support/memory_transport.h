@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,7 +39,7 @@ class MemoryPeer {
     input_.append(bytes);
     notify(true, false, false);
   }
-  /// From now on input never ends and is always there.
+  /// Behind what was sent input never ends and is always there.
   void send_endlessly() {
     endless_ = true;
     notify(true, false, false);
@@ -80,8 +81,8 @@ class MemoryPeer {
   /// Calls that moved bytes.
   std::size_t reads() const noexcept { return reads_; }
   std::size_t writes() const noexcept { return writes_; }
-  /// Where the last read put its bytes.
-  const void* last_buffer() const noexcept { return last_buffer_; }
+  /// The memory that reads were to fill and that writes began with.
+  const std::set<const void*>& buffers() const noexcept { return buffers_; }
   bool saw_end() const noexcept { return saw_end_; }      // of our input: FIN
   bool closed() const noexcept { return closed_; }        // the transport is gone
   bool aborted() const noexcept { return aborted_; }      // it was closed with a reset
@@ -103,7 +104,7 @@ class MemoryPeer {
   std::optional<Error> read_error_;
   std::optional<Error> write_error_;
   std::deque<std::size_t> short_writes_;
-  const void* last_buffer_ = nullptr;
+  std::set<const void*> buffers_;
   std::size_t room_ = kNoLimit;
   std::size_t per_call_ = kNoLimit;
   std::size_t reads_ = 0;
@@ -131,18 +132,16 @@ class MemoryTransport final : public net::Transport {
 
   net::IoResult try_read(MutableBytes into) noexcept override {
     assert(!into.empty());
+    note_buffer(into.data());
     if (!readiness_.readable && !readiness_.hangup) return net::IoResult::wants(net::Want::read);
     const std::size_t asked = std::min(into.size(), peer_.per_call_);
-    const std::size_t got = peer_.endless_ ? asked : std::min(asked, peer_.input_.size());
+    const std::size_t held = std::min(asked, peer_.input_.size());
+    const std::size_t got = peer_.endless_ ? asked : held;
     if (got == 0) return read_nothing();
-    if (peer_.endless_) {
-      std::memset(into.data(), 'x', got);
-    } else {
-      std::memcpy(into.data(), peer_.input_.data(), got);
-      peer_.input_.erase(0, got);
-    }
+    std::memcpy(into.data(), peer_.input_.data(), held);
+    std::memset(into.data() + held, 'x', got - held);
+    peer_.input_.erase(0, held);
     ++peer_.reads_;
-    peer_.last_buffer_ = into.data();
     readiness_.after_read(asked, got);
     ReadyQueue::current().charge(got);
     return net::IoResult::moved(got);
@@ -160,6 +159,7 @@ class MemoryTransport final : public net::Transport {
       readiness_.writable = false;
       return net::IoResult::wants(net::Want::write);
     }
+    note_buffer(pieces.front().iov_base);
     const std::size_t sent = take(pieces, limit);
     ++peer_.writes_;
     ReadyQueue::current().charge(sent);
@@ -176,6 +176,11 @@ class MemoryTransport final : public net::Transport {
   int fd() const noexcept override { return -1; }
 
  private:
+  // Enough to see which memory is in use; a long run would only repeat it.
+  void note_buffer(const void* memory) {
+    if (peer_.buffers_.size() < 64) peer_.buffers_.insert(memory);
+  }
+
   net::IoResult read_nothing() noexcept {
     if (peer_.read_error_) return net::IoResult::failure(*peer_.read_error_);
     if (peer_.ended_) return net::IoResult::ended();

@@ -23,6 +23,8 @@ namespace revproxyd::pipeline {
 class Running {
  public:
   virtual ~Running() = default;
+  /// Nothing is left to wait for.
+  virtual bool ended() const noexcept = 0;
   /// Ends it and waits until it has.
   virtual Task<void> finish() = 0;
 };
@@ -84,8 +86,10 @@ class Exchange {
   /// Keeps something running until finish(); takes the place of what ran before, which has ended.
   void keep(std::unique_ptr<Running> running) noexcept { running_ = std::move(running); }
   Running* running() noexcept { return running_.get(); }
-  /// Ends what still runs for this exchange. Called once, before it is destroyed.
+  /// Ends what still runs for this exchange, before it is destroyed or tried anew.
   Task<void> finish();
+  /// The same where nothing has to be waited for; false: finish() is needed.
+  bool finish_now() noexcept;
 
   const proxy::Route* route = nullptr;
   /// What a filter made of the target, in the arena; empty: the client's own bytes are forwarded.

@@ -77,6 +77,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<Acquired> connect(Pool& pool, const Origin& origin);
   Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
   bool came_free(const Demand* demand) noexcept;
+  Task<Acquired> acquire_turn(const Demand& demand, Duration& waited);
   Task<Acquired> acquire_counted(const Demand& demand, Duration& waited);
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;

@@ -35,8 +35,12 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
   }
   std::array<iovec, 3> pieces{net::piece_of(out_.held()), net::piece_of(piece.bytes), net::piece_of(tail)};
   std::span<iovec> all(pieces);
-  auto written = co_await writer_.write(all);
-  if (!written) co_return written.error();
+  auto left = writer_.write_now(all);
+  if (!left) co_return left.error();
+  if (!left->empty()) {
+    auto written = co_await writer_.write(*left);
+    if (!written) co_return written.error();
+  }
   out_.clear();
   complete_ = piece.last;
   co_return {};

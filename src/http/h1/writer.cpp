@@ -6,6 +6,17 @@
 
 namespace revproxyd::http::h1 {
 
+Result<std::span<iovec>> Writer::write_now(std::span<iovec> pieces) noexcept {
+  pieces = net::drop_front(pieces, 0);
+  if (pieces.empty()) return pieces;
+  const net::IoResult result = transport_.try_write(pieces);
+  if (result.status == net::IoStatus::failed) return result.error.at(side_);
+  if (result.status == net::IoStatus::end) return Error(Code::reset, side_, "closed while writing");
+  if (result.status != net::IoStatus::done) return pieces;
+  sent_ += result.bytes;
+  return net::drop_front(pieces, result.bytes);
+}
+
 Task<Result<void>> Writer::write(std::span<iovec> pieces) {
   pieces = net::drop_front(pieces, 0);
   while (!pieces.empty()) {

@@ -28,6 +28,8 @@ class Writer {
     waited_ = Duration::zero();
   }
 
+  /// One try without waiting; what is left of `pieces` is for write(). Spares the frame where the kernel takes all, as it mostly does.
+  Result<std::span<iovec>> write_now(std::span<iovec> pieces) noexcept;
   /// Writes everything; uses `pieces` up. Time counts only while the peer makes us wait.
   Task<Result<void>> write(std::span<iovec> pieces);
   /// Bytes written since restart().

@@ -28,6 +28,7 @@ class SlowEnd final : public Running {
  public:
   SlowEnd(Event& event, std::string& notes) : event_(event), notes_(notes) {}
   ~SlowEnd() override { notes_ += "gone;"; }
+  bool ended() const noexcept override { return false; }
   Task<void> finish() override {
     notes_ += "asked;";
     auto code = co_await event_.wait();
