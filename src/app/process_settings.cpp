@@ -143,7 +143,7 @@ config::Type<ShutdownSettings> shutdown() {
       .field("drain", &ShutdownSettings::drain, time,
              "How long requests may go on once a stop is asked for.")
       .field("streams", &ShutdownSettings::streams, time,
-             "The same for tunnels and event streams after a reload.")
+             "After a reload, how long requests of routes that are gone may go on.")
       .type();
 }
 

@@ -2,8 +2,7 @@
 
 #include <set>
 
-#include <re2/re2.h>
-
+#include "filters/path_rewrite.h"
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
@@ -79,21 +78,11 @@ FieldEdits merged(const FieldEdits& global, const FieldEdits& own) {
   return out;
 }
 
-/// RE2 takes \1 to \9 and \\ in a replacement; everything else behind a backslash would be an error
-/// for each request.
-std::string replacement_problem(const RewriteSettings& rewrite) {
-  const re2::RE2 regex(rewrite.regex, re2::RE2::Quiet);
-  std::string problem;
-  return regex.ok() && !regex.CheckRewriteString(rewrite.to, &problem) ? problem : std::string();
-}
-
 }  // namespace
 
 std::string regex_problem(const std::string& regex) {
-  re2::RE2::Options options(re2::RE2::Quiet);
-  options.set_max_mem(8 << 20);
-  const re2::RE2 compiled(regex, options);
-  return compiled.ok() ? std::string() : compiled.error();
+  const auto compiled = compile_regex(regex);
+  return compiled->ok() ? std::string() : compiled->error();
 }
 
 config::Type<Pairs> fields() {
@@ -164,12 +153,12 @@ config::Type<RewriteSettings> rewrite_settings() {
              "RE2, searched in the normalised path.")
       .required()
       .field("to", &RewriteSettings::to, config::text("a path"),
-             "What replaces the match; \\1 to \\9 are groups.")
+             "What replaces the whole path where the regex matches; \\1 to \\9 are groups.")
       .required()
       .check([](Reader& reader, const Node& node, RewriteSettings& rewrite) {
         if (const std::string problem = regex_problem(rewrite.regex); !problem.empty())
           return reader.error(*node.find("regex"), "invalid regular expression: " + problem);
-        if (const std::string problem = replacement_problem(rewrite); !problem.empty())
+        if (const std::string problem = rewrite_problem(rewrite); !problem.empty())
           return reader.error(*node.find("to"), "invalid replacement: " + problem);
         return true;
       })
