@@ -8,6 +8,14 @@
 
 namespace revproxyd::slab {
 
+#ifdef REVPROXYD_SANITIZED
+
+void* allocate(std::size_t size) { return ::operator new(size); }
+void release(void* block, std::size_t) noexcept { ::operator delete(block); }
+void trim() noexcept {}
+
+#else
+
 namespace {
 
 // Classes: 64-byte steps up to 1 KiB, then powers of two up to 64 KiB.
@@ -45,14 +53,6 @@ Class class_of(std::size_t size) noexcept {
 thread_local std::array<List, kFineClasses + kCoarseClasses> lists;
 
 }  // namespace
-
-#ifdef REVPROXYD_SANITIZED
-
-void* allocate(std::size_t size) { return ::operator new(size); }
-void release(void* block, std::size_t) noexcept { ::operator delete(block); }
-void trim() noexcept {}
-
-#else
 
 void* allocate(std::size_t size) {
   if (size > kCoarseLimit) return ::operator new(size);
