@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <string>
+#include <utility>
+
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -20,15 +24,26 @@ std::string ok(std::string_view lines) {
 
 // Each answer, then the end of the connection; the proxy says 502 with `why`, and goes on serving.
 void expect_bad_gateway(const std::vector<BadAnswer>& answers, const std::string& why) {
+  // Read by the server's threads, which may still be at an earlier answer.
+  std::mutex mutex;
   std::string next;
+  const auto set_next = [&](std::string bytes) {
+    const std::lock_guard lock(mutex);
+    next = std::move(bytes);
+  };
   const Proxy proxy([&](OriginExchange& exchange) {
-    exchange.send(next);
+    std::string bytes;
+    {
+      const std::lock_guard lock(mutex);
+      bytes = next;
+    }
+    exchange.send(bytes);
     exchange.close();
   });
   RawClient client = proxy.connect();
   for (const BadAnswer& answer : answers) {
     SCOPED_TRACE(answer.name);
-    next = answer.bytes;
+    set_next(answer.bytes);
     const std::string path = "/" + std::to_string(&answer - answers.data());
     try {
       EXPECT_EQ(client.get(path).status, 502);
@@ -38,7 +53,7 @@ void expect_bad_gateway(const std::vector<BadAnswer>& answers, const std::string
       client = proxy.connect();
     }
   }
-  next = response_text("fine");
+  set_next(response_text("fine"));
   EXPECT_EQ(client.get("/fine").body, "fine");
 }
 
