@@ -267,8 +267,12 @@ class NoDescriptors {
   rlimit before_{};
 };
 
+Task<Code> pause(Duration length) { co_return co_await Sleep(length); }
+
 TEST(Listener, WithoutDescriptorsItPausesAndThenTakesTheConnection) {
   Collecting server(loopback_listener());
+  // UBSan looks at a class that it meets for the first time through a pipe, and takes it for invalid when there is no descriptor for one.
+  EXPECT_EQ(server.runner.run(pause(Duration(1))), Code::none);
   const Descriptor client = call(server.address);
   const TimePoint begin = Clock::now();
   {
