@@ -4,10 +4,7 @@
 
 namespace revproxyd {
 
-ReadyQueue& ReadyQueue::current() noexcept {
-  thread_local ReadyQueue queue;
-  return queue;
-}
+constinit thread_local ReadyQueue ReadyQueue::instance_;
 
 void ReadyQueue::push(Waiter& waiter) noexcept {
   waiter.next_ready_ = nullptr;

@@ -22,6 +22,7 @@ TaskGroup::~TaskGroup() {
 
 void TaskGroup::spawn(Task<void> task) noexcept {
   auto handle = task.release();
+  if (!handle) return;
   auto& promise = handle.promise();
   promise.group = this;
   if (promise.scope == nullptr) promise.scope = &scope_;

@@ -94,15 +94,16 @@ std::string Address::host() const {
   const std::array<std::uint8_t, 16> all = bytes();
   if (is_mapped(all.data())) {
     // By hand: inet_ntop() goes through printf, and this is asked for every request.
-    std::string text;
+    char text[INET_ADDRSTRLEN];
+    char* end = text;
     for (std::size_t i = 12; i < 16; ++i) {
       const unsigned part = all[i];
-      if (i > 12) text += '.';
-      if (part >= 100) text += static_cast<char>('0' + part / 100);
-      if (part >= 10) text += static_cast<char>('0' + part / 10 % 10);
-      text += static_cast<char>('0' + part % 10);
+      if (i > 12) *end++ = '.';
+      if (part >= 100) *end++ = static_cast<char>('0' + part / 100);
+      if (part >= 10) *end++ = static_cast<char>('0' + part / 10 % 10);
+      *end++ = static_cast<char>('0' + part % 10);
     }
-    return text;
+    return {text, end};
   }
   char text[INET6_ADDRSTRLEN];
   const char* done = ::inet_ntop(AF_INET6, all.data(), text, sizeof text);

@@ -1,5 +1,7 @@
 #include "revproxyd/net/readiness.h"
 
+#include <chrono>
+
 namespace revproxyd::net {
 
 void Readiness::notify(bool input, bool output, bool ended) noexcept {
@@ -20,14 +22,20 @@ void Readiness::notify(bool input, bool output, bool ended) noexcept {
 void Readiness::IoTimer::set(Duration after, Code code) noexcept {
   expired = Code::none;
   code_ = code;
-  if (after.count() > 0) {
-    arm(after);
-  } else {
-    disarm();
-  }
+  due_ = after.count() > 0 ? loop_now() + after : TimePoint::max();
+  if (due_ == TimePoint::max() || (armed() && wakes_ <= due_)) return;
+  wakes_ = due_;
+  arm(after);
 }
 
 void Readiness::IoTimer::fire() noexcept {
+  if (due_ == TimePoint::max()) return;
+  const auto left = std::chrono::ceil<Duration>(due_ - loop_now());
+  if (left.count() > 0) {
+    wakes_ = due_;
+    arm(left);
+    return;
+  }
   expired = code_;
   Wait* wait = this == &owner_.read_timer_ ? owner_.reader_ : owner_.writer_;
   if (wait != nullptr) wait->wake(code_);

@@ -26,6 +26,15 @@ Error failure(const char* text) noexcept {
   }
 }
 
+// One piece needs no list for the kernel to copy.
+ssize_t send(int fd, std::span<const iovec> pieces) noexcept {
+  if (pieces.size() == 1) return ::send(fd, pieces.front().iov_base, pieces.front().iov_len, MSG_NOSIGNAL);
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces.data());  // NOLINT: the kernel does not write to it
+  message.msg_iovlen = pieces.size() > IOV_MAX ? IOV_MAX : pieces.size();
+  return ::sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 SocketTransport::~SocketTransport() {
@@ -58,10 +67,7 @@ IoResult SocketTransport::try_read(MutableBytes into) noexcept {
 
 IoResult SocketTransport::try_write(std::span<const iovec> pieces) noexcept {
   if (!readiness_.writable) return IoResult::wants(Want::write);
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(pieces.data());  // NOLINT: the kernel does not write to it
-  message.msg_iovlen = pieces.size() > IOV_MAX ? IOV_MAX : pieces.size();
-  const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+  const ssize_t sent = send(fd_, pieces);
   if (sent >= 0) {
     ReadyQueue::current().charge(static_cast<std::size_t>(sent));
     return IoResult::moved(static_cast<std::size_t>(sent));

@@ -24,13 +24,6 @@ Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into) {
   }
 }
 
-Task<Result<void>> wait_readable(Transport& transport) {
-  if (transport.pending()) co_return {};
-  auto code = co_await transport.readiness().wait(Want::read);
-  if (code != Code::none) co_return stopped(code);
-  co_return {};
-}
-
 Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Duration stall) {
   Readiness& readiness = transport.readiness();
   bool armed = false;    // the limit runs since the last step forward

@@ -55,27 +55,23 @@ Task<void> Attempt::finish() {
   co_await pump_.join();
 }
 
-Task<Result<http::ResponseHead>> Attempt::round_trip() {
+Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
   stream().stage_head(exchange_.head(), request_.target, request_.host);
   if (request_.body == nullptr || request_.upgrade) {
-    auto sending = send_without_body();
-    auto scoped = std::move(sending).under(scope_);
-    auto sent = co_await std::move(scoped);
+    // The clock starts with the write: there is no wait between the two that would not count against the origin.
+    stream().await_response(request_.first_byte);
+    auto sent = co_await stream().send_body(http::Piece(Bytes(), true));
     if (!sent) co_return sent.error();
   }
   if (request_.body != nullptr) pump_.spawn(pump());
-  auto reading = read_final_head();
-  auto scoped = std::move(reading).under(scope_);
-  auto head = co_await std::move(scoped);
+  auto head = co_await stream().read_head(exchange_.arena());
+  if (head && http::is_interim(head->status)) {
+    auto final_head = co_await pass_interim(std::move(*head));
+    head = std::move(final_head);
+  }
   if (awaits_continue_) pump_.cancel(Code::cancelled);
   if (!head && downstream_error_.code() != Code::none) co_return downstream_error_;
   co_return std::move(head);
-}
-
-Task<Result<void>> Attempt::send_without_body() {
-  // The clock starts with the write: there is no wait between the two that would not count against the origin.
-  stream().await_response(request_.first_byte);
-  return stream().send_body(http::Piece(Bytes(), true));
 }
 
 // A write error is not the end while a response may still come: origins answer early and close (RFC 9112 section 9.5).
@@ -97,7 +93,7 @@ Task<void> Attempt::pump() {
 Task<bool> Attempt::may_go_on() {
   if (request_.upgrade || !exchange_.head().expect_continue) co_return true;
   auto flushed = co_await stream().flush();
-  ignore(flushed, "read_final_head meets the same failure");
+  ignore(flushed, "whoever reads the head meets the same failure");
   awaits_continue_ = true;
   auto code = co_await wait_within(go_on_, limits::kContinueDelay, Code::first_byte_timeout);
   awaits_continue_ = false;
@@ -127,15 +123,16 @@ Task<Result<void>> Attempt::pump_pieces() {
   }
 }
 
-Task<Result<http::ResponseHead>> Attempt::read_final_head() {
+// Until the final head comes, which it returns.
+Task<Result<http::ResponseHead>> Attempt::pass_interim(http::ResponseHead head) {
   for (;;) {
-    auto head = co_await stream().read_head(exchange_.arena());
-    if (!head) co_return head.error();
-    if (!http::is_interim(head->status)) co_return std::move(head);
-    http::remove_hop_by_hop(head->fields);
-    auto passed = co_await exchange_.interim(*head);
+    http::remove_hop_by_hop(head.fields);
+    auto passed = co_await exchange_.interim(head);
     if (!passed) co_return passed.error();
-    if (head->status == 100) go_on_.set();
+    if (head.status == 100) go_on_.set();
+    auto next = co_await stream().read_head(exchange_.arena());
+    if (!next || !http::is_interim(next->status)) co_return std::move(next);
+    head = std::move(*next);
   }
 }
 

@@ -28,7 +28,7 @@ class Attempt final : public pipeline::Running {
   Attempt(upstream::Lease lease, pipeline::Exchange& exchange, const UpstreamRequest& request);
 
   /// Sends the request, passes interim responses on, and returns the final head. On 101 the tunnel is open.
-  Task<Result<http::ResponseHead>> round_trip();
+  Task<Result<http::ResponseHead>> round_trip() { return exchange_heads().under(scope_); }
   /// The response's body after the head; views this attempt, which the exchange keeps.
   std::unique_ptr<http::Body> take_body(const http::ResponseHead& head);
 
@@ -43,11 +43,11 @@ class Attempt final : public pipeline::Running {
   friend class UpstreamBody;
   friend class TunnelBody;
 
-  Task<Result<void>> send_without_body();
+  Task<Result<http::ResponseHead>> exchange_heads();
   Task<void> pump();
   Task<Result<void>> pump_pieces();
   Task<bool> may_go_on();
-  Task<Result<http::ResponseHead>> read_final_head();
+  Task<Result<http::ResponseHead>> pass_interim(http::ResponseHead head);
   void touch_tunnel() noexcept;
 
   upstream::Lease lease_;

@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <optional>
+#include <span>
 
 #include "proxy/attempt.h"
 #include "revproxyd/pipeline/error_response.h"
@@ -29,9 +30,9 @@ std::uint64_t seed_from_system() noexcept {
 }
 
 // With its port where the client is the peer itself; a hop of X-Forwarded-For has none.
-net::Address client_of(const pipeline::Exchange& exchange) noexcept {
+const net::Address& client_of(const pipeline::Exchange& exchange) noexcept {
   const net::Address& peer = exchange.client().peer;
-  return peer.bytes() == exchange.address().bytes() ? peer : exchange.address();
+  return !exchange.client().trusted || peer.bytes() == exchange.address().bytes() ? peer : exchange.address();
 }
 
 Duration since(TimePoint begun) noexcept { return std::chrono::duration_cast<Duration>(loop_now() - begun); }
@@ -59,24 +60,31 @@ struct Failure {
 class Forwarding {
  public:
   Forwarding(pipeline::Exchange& exchange, const RouteSettings& route, upstream::Cluster& cluster);
-  Task<http::Response> run();
+  /// One try; empty when it failed.
+  Task<std::optional<http::Response>> attempt();
+  /// Asks after a failed try; error() when there is none.
+  bool another_try() noexcept { return failure_.granted || may_retry(); }
+  const Error& error() const noexcept { return failure_.error; }
+  /// Puts the request's body back to its beginning.
+  bool rewind() noexcept { return held_ == nullptr || held_->rewind(); }
 
  private:
-  Task<std::optional<http::Response>> attempt();
-  Task<std::optional<http::Response>> round_trip(upstream::Lease lease);
+  Attempt& begin(upstream::Lease lease);
+  void fail(Attempt& attempt, const Error& error) noexcept;
+  bool give_up(std::uint16_t status) noexcept;
   http::Response accept(Attempt& attempt, http::ResponseHead head);
   UpstreamRequest request_to(const upstream::Endpoint& endpoint);
   upstream::Demand demand() const;
   bool listed(std::uint16_t status) const noexcept;
   bool may_retry() noexcept;
-  bool rewind() noexcept;
 
   pipeline::Exchange& exchange_;
   const RouteSettings& route_;
   upstream::Cluster& cluster_;
   const upstream::UpstreamSettings& settings_;
   HeldBody* held_ = nullptr;  // the request's body, if it has one
-  std::vector<const upstream::Endpoint*> tried_;
+  // The first tries_ are set; null for a try that got no server.
+  std::array<const upstream::Endpoint*, upstream::RetrySettings::kMostAttempts> tried_;
   std::uint32_t tries_ = 0;
   Failure failure_;
 };
@@ -95,31 +103,17 @@ Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route,
   }
 }
 
-Task<http::Response> Forwarding::run() {
-  cluster_.retry_budget().record_request(loop_now());
-  for (;;) {
-    auto response = co_await attempt();
-    if (response) co_return std::move(*response);
-    if (!failure_.granted && !may_retry()) co_return pipeline::error_response(exchange_, failure_.error);
-    ++exchange_.notes.retries;
-    // The attempt's pump must be gone before the next one reads the same body.
-    co_await exchange_.finish();
-    if (!rewind()) co_return pipeline::error_response(exchange_, failure_.error);
-  }
-}
-
 upstream::Demand Forwarding::demand() const {
   upstream::Demand demand;
   demand.key = pick_key(exchange_, settings_.balance);
-  demand.origin = {client_of(exchange_), exchange_.client().local};
+  demand.origin = {&client_of(exchange_), &exchange_.client().local};
   demand.fresh = !http::is_idempotent(exchange_.head().method);
-  demand.tried = tried_;
+  demand.tried = std::span(tried_).first(tries_);
   return demand;
 }
 
 // Empty when the try failed: failure_ says how.
 Task<std::optional<http::Response>> Forwarding::attempt() {
-  ++tries_;
   failure_ = Failure();
   const upstream::Demand wanted = demand();
   const TimePoint begun = loop_now();
@@ -127,45 +121,50 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
   auto acquired = co_await cluster_.acquire(wanted, queued);
   exchange_.notes.queue += queued;
   exchange_.notes.connect = since(begun) - queued;
-  if (acquired.endpoint != nullptr) {
-    tried_.push_back(acquired.endpoint);
-    exchange_.notes.server = acquired.endpoint->url().text;
-  }
+  tried_[tries_++] = acquired.endpoint;
+  if (acquired.endpoint != nullptr) exchange_.notes.server = acquired.endpoint->url().text;
   if (!acquired.lease) {
     if (acquired.endpoint != nullptr) ++exchange_.notes.connect_failures;
     failure_.error = acquired.lease.error();
     co_return std::nullopt;
   }
-  exchange_.notes.connected = true;
-  ++(acquired.lease->stream().reused() ? exchange_.notes.reuses : exchange_.notes.connects);
-  auto response = co_await round_trip(std::move(*acquired.lease));
-  co_return std::move(response);
+  Attempt& attempt = begin(std::move(*acquired.lease));
+  auto head = co_await attempt.round_trip();
+  if (!head) {
+    fail(attempt, head.error());
+    co_return std::nullopt;
+  }
+  if (listed(head->status) && give_up(head->status)) co_return std::nullopt;
+  co_return accept(attempt, std::move(*head));
 }
 
-Task<std::optional<http::Response>> Forwarding::round_trip(upstream::Lease lease) {
+Attempt& Forwarding::begin(upstream::Lease lease) {
+  exchange_.notes.connected = true;
+  ++(lease.stream().reused() ? exchange_.notes.reuses : exchange_.notes.connects);
   const UpstreamRequest request = request_to(lease.endpoint());
   auto owned = std::make_unique<Attempt>(std::move(lease), exchange_, request);
   Attempt& attempt = *owned;
   exchange_.keep(std::move(owned));
-  auto head = co_await attempt.round_trip();
-  if (!head) {
-    // A client that leaves or fails says nothing about the server.
-    const bool client_failed = exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
-    if (!client_failed) attempt.endpoint().count_failure();
-    failure_.error = head.error();
-    failure_.sent = attempt.stream().request_started();
-    failure_.response_began = attempt.stream().response_started();
-    co_return std::nullopt;
-  }
-  if (listed(head->status)) {
-    // Asked once: a granted retry has been paid for. The request's body must be here whole, for this answer is given up.
-    failure_.error = Error(Code::reset, Side::upstream, "answered with a status that is retried");
-    failure_.status = head->status;
-    failure_.sent = true;
-    failure_.granted = (held_ == nullptr || held_->complete()) && may_retry();
-    if (failure_.granted) co_return std::nullopt;
-  }
-  co_return accept(attempt, std::move(*head));
+  return attempt;
+}
+
+void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
+  // A client that leaves or fails says nothing about the server.
+  const bool client_failed = exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
+  if (!client_failed) attempt.endpoint().count_failure();
+  failure_.error = error;
+  failure_.sent = attempt.stream().request_started();
+  failure_.response_began = attempt.stream().response_started();
+}
+
+// For a status that is listed for retry. Asked once: a granted retry has been paid for. The request's body must be here whole, for this answer is
+// given up.
+bool Forwarding::give_up(std::uint16_t status) noexcept {
+  failure_.error = Error(Code::reset, Side::upstream, "answered with a status that is retried");
+  failure_.status = status;
+  failure_.sent = true;
+  failure_.granted = (held_ == nullptr || held_->complete()) && may_retry();
+  return failure_.granted;
 }
 
 http::Response Forwarding::accept(Attempt& attempt, http::ResponseHead head) {
@@ -224,8 +223,6 @@ bool Forwarding::may_retry() noexcept {
   return cluster_.retry_budget().try_spend(loop_now());
 }
 
-bool Forwarding::rewind() noexcept { return held_ == nullptr || held_->rewind(); }
-
 }  // namespace
 
 Forward::Forward(const RouteSettings& route, std::vector<ForwardTarget> targets) : route_(route), targets_(std::move(targets)) {
@@ -245,8 +242,16 @@ std::size_t Forward::choose_upstream() const noexcept {
 Task<http::Response> Forward::handle(pipeline::Exchange& exchange) const {
   upstream::Cluster& cluster = exchange.snapshot().cluster(choose_upstream());
   Forwarding forwarding(exchange, route_, cluster);
-  auto response = co_await forwarding.run();
-  co_return std::move(response);
+  cluster.retry_budget().record_request(loop_now());
+  for (;;) {
+    auto response = co_await forwarding.attempt();
+    if (response) co_return std::move(*response);
+    if (!forwarding.another_try()) co_return pipeline::error_response(exchange, forwarding.error());
+    ++exchange.notes.retries;
+    // The attempt's pump must be gone before the next one reads the same body.
+    co_await exchange.finish();
+    if (!forwarding.rewind()) co_return pipeline::error_response(exchange, forwarding.error());
+  }
 }
 
 }  // namespace revproxyd::proxy

@@ -121,7 +121,7 @@ void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena
   keep_or_set(FieldName::x_forwarded_proto, scheme_text(exchange.client().scheme));
   keep_or_set(FieldName::x_forwarded_host, exchange.head().authority);
   keep_or_set(FieldName::x_forwarded_port, port_text(exchange.client().local.port(), arena));
-  fields.set(FieldName::x_real_ip, arena.copy(exchange.address().host()));
+  fields.set(FieldName::x_real_ip, trusted ? arena.copy(exchange.address().host()) : peer);
 }
 
 }  // namespace

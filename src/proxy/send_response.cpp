@@ -27,27 +27,22 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
   }
 }
 
-Task<Result<void>> send(http::ServerStream& stream, http::Response& response) {
-  stream.stage_head(response.head);
-  if (response.body != nullptr) return send_body(stream, *response.body);
-  return stream.send_body(http::Piece({}, true));
+// Why nothing is to be sent any more, or Code::none.
+Error nobody_waits(const http::Response& response, pipeline::Exchange& exchange) noexcept {
+  if (exchange.scope().cancelled()) return Error(exchange.scope().reason(), Side::downstream, "client left before the answer");
+  if (response.head.status == pipeline::kClientGoneStatus) return response.error;
+  return Error(Code::none);
 }
 
 }  // namespace
 
 Task<Result<void>> send_response(http::ServerStream& stream, http::Response& response, pipeline::Exchange& exchange) {
-  if (exchange.scope().cancelled()) {
-    stream.reset(exchange.scope().reason());
-    co_return Error(exchange.scope().reason(), Side::downstream, "client left before the answer");
+  if (const Error gone = nobody_waits(response, exchange); gone.code() != Code::none) {
+    return Task<Result<void>>::settled(gone);
   }
-  if (response.error.code() != Code::none && response.head.status == pipeline::kClientGoneStatus) {
-    stream.reset(response.error.code());
-    co_return response.error;
-  }
-  auto sending = send(stream, response);
-  auto sent = co_await std::move(sending);
-  if (!sent) stream.reset(sent.error().code());
-  co_return sent;
+  stream.stage_head(response.head);
+  if (response.body != nullptr) return send_body(stream, *response.body);
+  return stream.send_body(http::Piece({}, true));
 }
 
 }  // namespace revproxyd::proxy

@@ -70,19 +70,29 @@ Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
   co_return std::move(acquired);
 }
 
+// With a kept connection at hand, as nearly always, no coroutine is needed.
 Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) {
+  const Pick picked = pick(demand);
+  auto acquired = at_once(picked, demand);
+  return acquired ? Task<Acquired>::settled(std::move(*acquired)) : acquire_waiting(demand, waited, picked);
+}
+
+std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& demand) noexcept {
+  if (picked.status == PickStatus::none_usable) {
+    return Acquired(nullptr, Error(Code::no_server, Side::upstream, "no server is up"));
+  }
+  if (picked.status != PickStatus::picked) return std::nullopt;
+  Pool& pool = *pools_[picked.index];
+  auto stream = pool.reuse(demand.fresh);
+  if (stream == nullptr) return std::nullopt;
+  return Acquired(&pool.endpoint(), Lease(*shared_, pool.endpoint(), std::move(stream)));
+}
+
+Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, Pick picked) {
   const Duration limit = settings().limits.queue_timeout;
   for (bool again = false;; again = true) {
-    const Pick picked = pick(demand);
-    if (picked.status == PickStatus::none_usable) {
-      co_return Acquired(nullptr, Error(Code::no_server, Side::upstream, "no server is up"));
-    }
     if (picked.status == PickStatus::picked) {
       Pool& pool = *pools_[picked.index];
-      if (auto stream = pool.reuse(demand.fresh)) {
-        Lease lease(*shared_, pool.endpoint(), std::move(stream));
-        co_return Acquired(&pool.endpoint(), std::move(lease));
-      }
       // A connection too old for this request still holds a place that a new one may need.
       if (pool.endpoint().at_connection_limit()) pool.shed_idle();
       if (pool.endpoint().try_acquire_connection()) {
@@ -94,6 +104,9 @@ Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) 
     auto place = co_await wait_in(shared_->places(), &demand, again, limit - waited);
     waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
     if (!place) co_return Acquired(nullptr, place.error());
+    picked = pick(demand);
+    auto acquired = at_once(picked, demand);
+    if (acquired) co_return std::move(*acquired);
   }
 }
 

@@ -10,11 +10,14 @@ namespace revproxyd::upstream {
 namespace {
 
 Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, const Origin& origin, Duration limit) {
+  const net::Address none;
+  const net::Address& client = origin.client != nullptr ? *origin.client : none;
+  const net::Address& local = origin.local != nullptr ? *origin.local : none;
   Buffer header;
   if (version == ProxyProtocol::v1) {
-    net::write_proxy_v1(origin.client, origin.local, header);
+    net::write_proxy_v1(client, local, header);
   } else {
-    net::write_proxy_v2(origin.client, origin.local, header);
+    net::write_proxy_v2(client, local, header);
   }
   iovec piece = net::piece_of(header.held());
   std::span<iovec> pieces(&piece, 1);

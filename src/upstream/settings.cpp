@@ -150,7 +150,7 @@ config::Type<RetrySettings> conditions() {
 
 config::Type<RetrySettings> retry() {
   return Record<RetrySettings>()
-      .field("attempts", &RetrySettings::attempts, config::integer<std::uint32_t>(1, 20),
+      .field("attempts", &RetrySettings::attempts, config::integer<std::uint32_t>(1, RetrySettings::kMostAttempts),
              "Tries in all; 1 = no retry.")
       .whole("conditions", conditions(),
              "What is tried again: connect, reset, statuses from 400 to 599.")

@@ -11,7 +11,7 @@ namespace revproxyd {
 /// One per thread. Every wake-up passes through it, which bounds the stack and lets no coroutine overtake another.
 class ReadyQueue {
  public:
-  static ReadyQueue& current() noexcept;
+  static ReadyQueue& current() noexcept { return instance_; }
 
   /// Appends a waiter that wake() has marked.
   void push(Waiter& waiter) noexcept;
@@ -35,6 +35,8 @@ class ReadyQueue {
   }
 
  private:
+  static constinit thread_local ReadyQueue instance_;
+
   Waiter* head_ = nullptr;
   Waiter* tail_ = nullptr;
   std::size_t completions_ = limits::kTurnCompletions;

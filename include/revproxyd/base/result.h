@@ -2,9 +2,9 @@
 // A value or the Error that took its place: the subset of std::expected (C++23) that the data plane needs.
 
 #include <cassert>
+#include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "revproxyd/base/error.h"
 
@@ -13,14 +13,14 @@ namespace revproxyd {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(Error error) noexcept : state_(std::in_place_index<1>, error) {}  // NOLINT: implicit by design
+  Result(Error error) noexcept : error_(error) {}  // NOLINT: implicit by design
   template <typename U = T>
     requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
              !std::is_same_v<std::remove_cvref_t<U>, Error>)
   Result(U&& value)  // NOLINT: implicit by design
-      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+      : value_(std::in_place, std::forward<U>(value)) {}
 
-  bool has_value() const noexcept { return state_.index() == 0; }
+  bool has_value() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
 
   T& operator*() & noexcept { return get(); }
@@ -34,19 +34,21 @@ class [[nodiscard]] Result {
 
   const Error& error() const noexcept {
     assert(!has_value());
-    return *std::get_if<1>(&state_);
+    return error_;
   }
 
  private:
   T& get() noexcept {
     assert(has_value());
-    return *std::get_if<0>(&state_);
+    return *value_;
   }
   const T& get() const noexcept {
     assert(has_value());
-    return *std::get_if<0>(&state_);
+    return *value_;
   }
-  std::variant<T, Error> state_;
+  // Not a variant, whose moves go through a table of functions.
+  std::optional<T> value_;
+  Error error_{Code::none};
 };
 
 template <>

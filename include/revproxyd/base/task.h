@@ -1,5 +1,5 @@
 #pragma once
-// Task<T>: a lazily started coroutine that is awaited once. Frames come from the thread's slab.
+// Task<T>: a lazily started coroutine that is awaited once, or the value of work that needed no coroutine. Frames come from the thread's slab.
 //
 // Awaiting runs the child on the caller's stack until it first suspends. A child that completes without suspending gives control back by
 // returning, not by resuming its parent, so a loop over ready children needs no stack whatever the compiler makes of symmetric transfer.
@@ -8,6 +8,7 @@
 #include <coroutine>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "revproxyd/base/cancel.h"
@@ -74,6 +75,17 @@ struct Promise<void> : PromiseBase {
   void take() const noexcept {}
 };
 
+/// What a Task without a coroutine holds.
+template <typename T>
+struct Settled {
+  std::optional<T> value;
+  T take() { return std::move(*value); }
+};
+template <>
+struct Settled<void> {
+  void take() const noexcept {}
+};
+
 }  // namespace detail
 
 template <typename T>
@@ -83,11 +95,12 @@ class [[nodiscard]] Task {
   using Handle = std::coroutine_handle<promise_type>;
 
   Task(Handle handle) noexcept : handle_(handle) {}  // NOLINT: made by the promise
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), settled_(std::move(other.settled_)) {}
   Task& operator=(Task&& other) noexcept {
     if (this != &other) {
       if (handle_) handle_.destroy();
       handle_ = std::exchange(other.handle_, nullptr);
+      settled_ = std::move(other.settled_);
     }
     return *this;
   }
@@ -95,40 +108,55 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
+  /// A task that has ended: what a function returns that can tell at once. It costs no frame; awaiting it does not suspend.
+  template <typename U>
+  static Task settled(U&& value) {
+    Task task{Handle()};
+    task.settled_.value.emplace(std::forward<U>(value));
+    return task;
+  }
+  static Task settled() noexcept
+    requires std::is_void_v<T>
+  {
+    return Task(Handle());
+  }
+
   /// Runs this task, and what it awaits, under `scope` instead of the awaiting coroutine's.
   Task under(CancelScope& scope) && noexcept {
-    handle_.promise().scope = &scope;
+    if (handle_) handle_.promise().scope = &scope;
     return std::move(*this);
   }
 
   class Awaiter {
    public:
-    explicit Awaiter(Handle handle) noexcept : handle_(handle) {}
-    bool await_ready() const noexcept { return false; }
+    explicit Awaiter(Task& task) noexcept : task_(task) {}
+    bool await_ready() const noexcept { return !task_.handle_; }
     template <typename Parent>
     bool await_suspend(std::coroutine_handle<Parent> parent) noexcept {
-      auto& promise = handle_.promise();
+      const Handle child = task_.handle_;
+      auto& promise = child.promise();
       if (promise.scope == nullptr) promise.scope = parent.promise().scope;
       promise.continuation = parent;
       promise.inline_start = true;
-      handle_.resume();
+      child.resume();
       promise.inline_start = false;
-      return !handle_.done();
+      return !child.done();
     }
-    T await_resume() { return handle_.promise().take(); }
+    T await_resume() { return task_.handle_ ? task_.handle_.promise().take() : task_.settled_.take(); }
 
    private:
-    Handle handle_;
+    Task& task_;
   };
-  Awaiter operator co_await() const& noexcept { return Awaiter(handle_); }
-  Awaiter operator co_await() && noexcept { return Awaiter(handle_); }
+  Awaiter operator co_await() & noexcept { return Awaiter(*this); }
+  Awaiter operator co_await() && noexcept { return Awaiter(*this); }
 
-  /// For TaskGroup and for tests that drive a coroutine by hand.
+  /// For TaskGroup and for tests that drive a coroutine by hand; null for a settled task.
   Handle release() noexcept { return std::exchange(handle_, nullptr); }
   Handle handle() const noexcept { return handle_; }
 
  private:
-  Handle handle_;
+  Handle handle_;  // null: settled
+  [[no_unique_address]] detail::Settled<T> settled_;
 };
 
 /// The scope that the current coroutine runs under: `CancelScope* scope = co_await current_scope();`

@@ -54,13 +54,13 @@ class Readiness {
   /// Resumes with Code::none when `want` may succeed, with the deadline's code, or with the reason of the scope. One reader and one writer.
   class Wait final : public Waiter {
    public:
-    Wait(Readiness& readiness, Want want) noexcept : readiness_(readiness), want_(want) {}
+    Wait(Readiness& readiness, Want want, CancelScope* scope) noexcept : readiness_(readiness), scope_(scope), want_(want) {}
     bool await_ready() const noexcept {
       return readiness_.is(want_) && readiness_.expired(want_) == Code::none && ReadyQueue::current().spend();
     }
     template <typename Promise>
     bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-      if (!begin(handle, handle.promise().scope)) return false;
+      if (!begin(handle, scope_ != nullptr ? scope_ : handle.promise().scope)) return false;
       assert(readiness_.slot(want_) == nullptr);
       readiness_.slot(want_) = this;
       if (const Code code = readiness_.expired(want_); code != Code::none) {
@@ -77,11 +77,15 @@ class Readiness {
 
    private:
     Readiness& readiness_;
+    CancelScope* scope_;  // null: the awaiting coroutine's
     Want want_;
   };
-  Wait wait(Want want) noexcept { return Wait(*this, want); }
+  Wait wait(Want want) noexcept { return Wait(*this, want, nullptr); }
+  /// Ended by `scope` instead of the awaiting coroutine's own.
+  Wait wait(Want want, CancelScope& scope) noexcept { return Wait(*this, want, &scope); }
 
  private:
+  // Set several times a request, and nearly never due: a time that moves out leaves the wheel alone, and firing too early arms for the rest.
   class IoTimer final : public Timer {
    public:
     explicit IoTimer(Readiness& owner) noexcept : owner_(owner) {}
@@ -91,6 +95,8 @@ class Readiness {
    private:
     void fire() noexcept override;
     Readiness& owner_;
+    TimePoint due_ = TimePoint::max();    // when the limit is reached; max: none is set
+    TimePoint wakes_ = TimePoint::max();  // what the wheel is armed for, if it is
     Code code_ = Code::none;
   };
 

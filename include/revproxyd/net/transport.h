@@ -79,9 +79,6 @@ class Transport {
 /// Waits for input and reads what is there, at least one byte; 0 is the orderly end. Errors: the deadline's or scope's code, reset, system.
 Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into);
 
-/// Waits until there is input, its end or a failure to read; holds no buffer.
-Task<Result<void>> wait_readable(Transport& transport);
-
 /// Writes everything. `pieces` is used up. While waiting for the peer each step forward restarts the write deadline of `stall` (none when zero).
 Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Duration stall);
 

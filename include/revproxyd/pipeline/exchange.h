@@ -7,6 +7,7 @@
 
 #include "revproxyd/base/arena.h"
 #include "revproxyd/base/cancel.h"
+#include "revproxyd/base/slab.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
 #include "revproxyd/http/stream.h"
@@ -20,7 +21,7 @@ struct Route;
 namespace revproxyd::pipeline {
 
 /// Something that runs beside the exchange and must have ended before its memory goes: an attempt's request pump, say.
-class Running {
+class Running : public slab::Allocated {
  public:
   virtual ~Running() = default;
   /// Nothing is left to wait for.

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -20,7 +22,7 @@ struct Demand {
   PickKey key;
   Origin origin;
   bool fresh = false;  // see Pool::reuse
-  std::vector<const Endpoint*> tried;  // by earlier attempts
+  std::span<const Endpoint* const> tried;  // by earlier attempts
 };
 
 /// A stream to a server. Counts the request at the server and the upstream until it is destroyed; both outlive it, held by the snapshot
@@ -79,6 +81,8 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   bool came_free(const Demand* demand) noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Duration& waited);
   Task<Acquired> acquire_counted(const Demand& demand, Duration& waited);
+  Task<Acquired> acquire_waiting(const Demand& demand, Duration& waited, Pick picked);
+  std::optional<Acquired> at_once(const Pick& picked, const Demand& demand) noexcept;
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;
   bool has_spare(const Endpoint& endpoint) const noexcept override;

@@ -6,8 +6,8 @@
 namespace revproxyd::upstream {
 
 struct Origin {
-  net::Address client;  // none: the connection is our own
-  net::Address local;   // that the client connected to
+  const net::Address* client = nullptr;  // null: the connection is our own
+  const net::Address* local = nullptr;   // that the client connected to
 };
 
 }  // namespace revproxyd::upstream

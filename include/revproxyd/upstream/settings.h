@@ -55,6 +55,7 @@ struct HealthSettings {
 
 /// `retry.conditions`: connect, reset, or a status (400..599).
 struct RetrySettings {
+  static constexpr std::uint32_t kMostAttempts = 20;
   std::uint32_t attempts = 2;  // tries in all, on different servers where there are several
   bool connect = true;
   bool reset = true;

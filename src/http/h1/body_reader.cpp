@@ -22,11 +22,20 @@ BodyReader::BodyReader(net::Transport& transport, Buffer& input, BodyLength leng
   if (length.framing == Framing::chunked) decoder_.emplace(kind, limits);
 }
 
+// What is here already needs no coroutine.
 Task<Result<Piece>> BodyReader::read() {
   release_view();
+  if (done_) return Task<Result<Piece>>::settled(Piece({}, true));
+  if (input_.empty() || !ReadyQueue::current().spend()) return read_more();
+  auto taken = take();
+  if (!taken) return Task<Result<Piece>>::settled(taken.error());
+  if (taken->has_value()) return Task<Result<Piece>>::settled(count(**taken));
+  return read_more();
+}
+
+Task<Result<Piece>> BodyReader::read_more() {
   auto fair = co_await Fair{};
   if (fair != Code::none) co_return Error(fair, side_of(kind_));
-  if (done_) co_return Piece({}, true);
   for (;;) {
     auto taken = take();
     if (!taken) co_return taken.error();

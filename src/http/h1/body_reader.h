@@ -44,6 +44,7 @@ class BodyReader final : public Body {
   std::uint64_t received() const noexcept { return received_; }
 
  private:
+  Task<Result<Piece>> read_more();
   Result<std::optional<Piece>> take();  // a piece out of `input`, or nothing when more input is needed
   Result<std::optional<Piece>> take_length();
   Result<std::optional<Piece>> take_chunked();

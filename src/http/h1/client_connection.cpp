@@ -95,30 +95,35 @@ void ClientStream::await_response(Duration limit) noexcept {
   connection_.transport_->readiness().read_deadline(limit, Code::first_byte_timeout);
 }
 
+// One frame for all of it: most of a request's time is spent waiting here.
 Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
-  scanner_.reset();
-  auto size = co_await receive_head();
-  if (!size) co_return size.error().at(Side::upstream);
-  auto head = parse(*size, arena);
-  if (!head) co_return head.error().at(Side::upstream);
-  co_return std::move(head);
-}
-
-Task<Result<std::size_t>> ClientStream::receive_head() {
   Buffer& in = connection_.in_;
+  scanner_.reset();
   for (;;) {
     auto size = scanner_.scan(in.held());
-    if (!size && size.error().code() == Code::header_too_large) co_return Error(Code::response_header_too_large);
-    if (!size) co_return size.error();
-    if (*size != 0) co_return *size;
+    if (!size) co_return head_error(size.error());
+    if (*size != 0) co_return parse(*size, arena);
     in.reserve(in.empty() ? limits::kFirstRead : in.size());
-    auto got = co_await net::read_some(*connection_.transport_, in.room());
-    if (!got) co_return got.error();
-    if (*got == 0 && !response_started_) co_return Error(Code::end_of_stream, "closed before a response");
-    if (*got == 0) co_return Error(Code::end_of_stream, "closed within the response head");
-    response_started_ = true;
-    in.commit(*got);
+    const net::IoResult result = connection_.transport_->try_read(in.room());
+    if (result.status == net::IoStatus::failed) co_return result.error.at(Side::upstream);
+    if (result.status == net::IoStatus::end) co_return closed_early();
+    if (result.status == net::IoStatus::done) {
+      response_started_ = true;
+      in.commit(result.bytes);
+      continue;
+    }
+    auto code = co_await connection_.transport_->readiness().wait(result.want());
+    if (code != Code::none) co_return Error(code, Side::upstream, "wait for the response ended");
   }
+}
+
+Error ClientStream::head_error(const Error& error) const noexcept {
+  if (error.code() == Code::header_too_large) return Error(Code::response_header_too_large, Side::upstream);
+  return error.at(Side::upstream);
+}
+
+Error ClientStream::closed_early() const noexcept {
+  return Error(Code::end_of_stream, Side::upstream, response_started_ ? "closed within the response head" : "closed before a response");
 }
 
 Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
@@ -126,10 +131,10 @@ Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
   const Bytes block = arena.copy(in.held().substr(scanner_.skipped(), size - scanner_.skipped()));
   in.consume(size);
   auto head = parse_response(block, method_, arena, connection_.limits_);
-  if (!head) return head;
-  if (head->status == 101 && !upgrade_) return Error(Code::malformed_response, "101 without a request for it");
+  if (!head) return head.error().at(Side::upstream);
+  if (head->status == 101 && !upgrade_) return Error(Code::malformed_response, Side::upstream, "101 without a request for it");
   if (is_interim(head->status)) {
-    if (++interim_ > limits::kInterimResponses) return Error(Code::malformed_response, "too many interim responses");
+    if (++interim_ > limits::kInterimResponses) return Error(Code::malformed_response, Side::upstream, "too many interim responses");
     return head;
   }
   connection_.transport_->readiness().read_deadline(Duration::zero(), Code::none);

@@ -61,7 +61,8 @@ class ClientStream final : public http::ClientStream {
   void reset(Code reason) noexcept override;
 
  private:
-  Task<Result<std::size_t>> receive_head();
+  Error head_error(const Error& error) const noexcept;
+  Error closed_early() const noexcept;
   Result<ResponseHead> parse(std::size_t size, Arena& arena);
 
   ClientConnection& connection_;

@@ -1,7 +1,5 @@
 #include "http/h1/message_writer.h"
 
-#include <array>
-
 #include "http/h1/serializer.h"
 #include "revproxyd/base/limits.h"
 
@@ -22,9 +20,10 @@ void MessageWriter::begin(BodyLength length) noexcept {
 }
 
 Task<Result<void>> MessageWriter::send(Piece piece) {
+  using Sent = Task<Result<void>>;
   if (length_.framing == Framing::none) piece.bytes = {};
-  if (auto counted = count(piece); !counted) co_return counted.error();
-  if (stage(piece)) co_return {};
+  if (auto counted = count(piece); !counted) return Sent::settled(counted);
+  if (stage(piece)) return Sent::settled(Result<void>());
   const bool chunked = length_.framing == Framing::chunked;
   Bytes tail;
   if (chunked && !piece.bytes.empty()) {
@@ -33,17 +32,24 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
   } else if (chunked && piece.last) {
     tail = "0\r\n\r\n";
   }
-  std::array<iovec, 3> pieces{net::piece_of(out_.held()), net::piece_of(piece.bytes), net::piece_of(tail)};
-  std::span<iovec> all(pieces);
-  auto left = writer_.write_now(all);
-  if (!left) co_return left.error();
-  if (!left->empty()) {
-    auto written = co_await writer_.write(*left);
-    if (!written) co_return written.error();
-  }
-  out_.clear();
-  complete_ = piece.last;
+  Pieces pieces{net::piece_of(out_.held()), net::piece_of(piece.bytes), net::piece_of(tail)};
+  auto left = writer_.write_now(pieces);
+  if (!left) return Sent::settled(left.error());
+  if (!left->empty()) return send_rest(pieces, static_cast<std::size_t>(left->data() - pieces.data()), piece.last);
+  sent_whole(piece.last);
+  return Sent::settled(Result<void>());
+}
+
+Task<Result<void>> MessageWriter::send_rest(Pieces pieces, std::size_t first, bool last) {
+  auto written = co_await writer_.write(std::span<iovec>(pieces).subspan(first));
+  if (!written) co_return written.error();
+  sent_whole(last);
   co_return {};
+}
+
+void MessageWriter::sent_whole(bool last) noexcept {
+  out_.clear();
+  complete_ = last;
 }
 
 // A message must be as long as its head said, or its reader takes the next one for a part of it.
@@ -66,7 +72,10 @@ bool MessageWriter::stage(const Piece& piece) {
 }
 
 Task<Result<void>> MessageWriter::flush() {
-  if (out_.empty()) co_return {};
+  return out_.empty() ? Task<Result<void>>::settled(Result<void>()) : write_staged();
+}
+
+Task<Result<void>> MessageWriter::write_staged() {
   iovec staged = net::piece_of(out_.held());
   std::span<iovec> all(&staged, 1);
   auto written = co_await writer_.write(all);

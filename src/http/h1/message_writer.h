@@ -1,6 +1,7 @@
 #pragma once
 // The sending half of one HTTP/1 message: framing around body pieces, gathered with the head into as few writes as can be.
 
+#include <array>
 #include <cstdint>
 
 #include "http/h1/writer.h"
@@ -32,7 +33,12 @@ class MessageWriter {
   bool complete() const noexcept { return complete_; }
 
  private:
+  using Pieces = std::array<iovec, 3>;  // what is staged, the body's bytes, the framing behind them
+
   bool stage(const Piece& piece);
+  Task<Result<void>> send_rest(Pieces pieces, std::size_t first, bool last);
+  void sent_whole(bool last) noexcept;
+  Task<Result<void>> write_staged();
   Result<void> count(const Piece& piece) noexcept;
 
   Buffer& out_;

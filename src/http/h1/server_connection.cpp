@@ -62,8 +62,15 @@ Task<Next> ServerConnection::next_stream() {
   // Whoever pipelines has the next request at hand without a wait: the turn ends here.
   auto turn = co_await Fair{};
   if (turn != Code::none) co_return Next::failure(Error(turn));
-  auto next = co_await read_stream();
-  co_return std::move(next);
+  if (in_.empty() && !transport_->pending()) {
+    begin_idle();
+    auto code = co_await transport_->readiness().wait(net::Want::read, idle_scope_);
+    if (code != Code::none) co_return no_request(code);
+  }
+  begin_head();
+  auto size = co_await receive_head();
+  transport_->readiness().read_deadline(Duration::zero(), Code::none);
+  co_return size ? admit_stream(*size) : no_head(size.error());
 }
 
 // The rest of a request that was answered before it had ended.
@@ -86,57 +93,67 @@ Task<Result<void>> ServerConnection::discard_unread() {
   co_return {};
 }
 
-Task<Next> ServerConnection::read_stream() {
-  auto ready = co_await wait_for_request();
-  if (!ready) {
-    const Code code = ready.error().code();
-    closing_ = true;
-    if (code == Code::shutdown || code == Code::keepalive_timeout || code == Code::header_timeout) co_return Next::drained();
-    co_return Next::failure(ready.error());
-  }
-  scanner_.reset();
-  auto size = co_await receive_head();
-  transport_->readiness().read_deadline(Duration::zero(), Code::none);
-  if (size) co_return admit_stream(*size);
-  closing_ = true;
-  const Error error = size.error();
-  if (wants_answer(error.code()) && !in_.empty()) co_return refuse_stream(error);
-  failed_ = error.code() != Code::header_timeout;
-  co_return Next::failure(error);
-}
-
 // Idle between requests: no buffer is held.
-Task<Result<void>> ServerConnection::wait_for_request() {
+void ServerConnection::begin_idle() noexcept {
   auto& readiness = transport_->readiness();
   const bool first = served_ == 0;
-  if (in_.empty()) {
-    const Duration patience = draining_ ? limits::kDrainTime : first ? settings_.header : settings_.keepalive;
-    readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
-    if (!readiness.readable && !readiness.hangup && !transport_->pending()) {
-      in_.release();
-      ahead_.release();
-      out_.release();
-    }
-    auto waiting = net::wait_readable(*transport_);
-    auto scoped = std::move(waiting).under(idle_scope_);
-    auto ready = co_await std::move(scoped);
-    if (!ready) co_return ready.error().at(Side::downstream);
-  }
-  // The clock for a head runs from its first byte, on a new connection from the start.
-  if (!first || !in_.empty()) readiness.read_deadline(settings_.header, Code::header_timeout);
-  co_return {};
+  const Duration patience = draining_ ? limits::kDrainTime : first ? settings_.header : settings_.keepalive;
+  readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
+  if (readiness.readable || readiness.hangup) return;
+  in_.release();
+  ahead_.release();
+  out_.release();
 }
 
+// The clock for a head runs from its first byte, on a new connection from the start.
+void ServerConnection::begin_head() noexcept {
+  if (served_ != 0 || !in_.empty()) transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
+  scanner_.reset();
+}
+
+Next ServerConnection::no_request(Code code) noexcept {
+  closing_ = true;
+  if (code == Code::shutdown || code == Code::keepalive_timeout || code == Code::header_timeout) return Next::drained();
+  return Next::failure(Error(code, Side::downstream, "wait for a request ended"));
+}
+
+Next ServerConnection::no_head(const Error& error) {
+  closing_ = true;
+  if (wants_answer(error.code()) && !in_.empty()) return refuse_stream(error);
+  failed_ = error.code() != Code::header_timeout;
+  return Next::failure(error);
+}
+
+// Settled for a head that came whole, which is nearly every one.
 Task<Result<std::size_t>> ServerConnection::receive_head() {
+  net::Want want = net::Want::read;
+  auto head = take_head(want);
+  return head ? Task<Result<std::size_t>>::settled(*head) : await_head(want);
+}
+
+Task<Result<std::size_t>> ServerConnection::await_head(net::Want want) {
+  for (;;) {
+    auto code = co_await transport_->readiness().wait(want);
+    if (code != Code::none) co_return Error(code, Side::downstream, "wait for the head ended");
+    auto head = take_head(want);
+    if (head) co_return *head;
+  }
+}
+
+std::optional<Result<std::size_t>> ServerConnection::take_head(net::Want& want) {
   for (;;) {
     auto size = scanner_.scan(in_.held());
-    if (!size) co_return size.error().at(Side::downstream);
-    if (*size != 0) co_return *size;
+    if (!size) return size.error().at(Side::downstream);
+    if (*size != 0) return size;
     in_.reserve(in_.empty() ? limits::kFirstRead : in_.size());
-    auto got = co_await net::read_some(*transport_, in_.room());
-    if (!got) co_return got.error().at(Side::downstream);
-    if (*got == 0) co_return Error(Code::end_of_stream, Side::downstream, "closed before a request");
-    in_.commit(*got);
+    const net::IoResult result = transport_->try_read(in_.room());
+    if (result.status == net::IoStatus::failed) return result.error.at(Side::downstream);
+    if (result.status == net::IoStatus::end) return Error(Code::end_of_stream, Side::downstream, "closed before a request");
+    if (result.status != net::IoStatus::done) {
+      want = result.want();
+      return std::nullopt;
+    }
+    in_.commit(result.bytes);
   }
 }
 

@@ -33,9 +33,14 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
 
   void on_input() noexcept override;
   Task<Result<void>> discard_unread();
-  Task<Result<void>> wait_for_request();
+  void begin_idle() noexcept;
+  void begin_head() noexcept;
   Task<Result<std::size_t>> receive_head();
-  Task<Next> read_stream();
+  Task<Result<std::size_t>> await_head(net::Want want);
+  /// The size of a head that is here, or what is wrong with it; empty: more must come, and `want` is what to wait for.
+  std::optional<Result<std::size_t>> take_head(net::Want& want);
+  Next no_request(Code code) noexcept;
+  Next no_head(const Error& error);
   Next admit_stream(std::size_t head_size);
   Next refuse_stream(Error error);
   bool request_waits() noexcept;

@@ -24,7 +24,7 @@ ServerStream::ServerStream(ServerConnection& connection)
 
 ServerStream::~ServerStream() { connection_.stream_ended(*this); }
 
-void ServerStream::accept(RequestHead head, std::size_t head_bytes) {
+void ServerStream::accept(RequestHead&& head, std::size_t head_bytes) {
   head_bytes_ = head_bytes;
   version_ = head.version;
   head_request_ = head.method == Method::head;
@@ -85,9 +85,10 @@ Task<Result<Piece>> ServerStream::read_body() {
 
 // Never waits: what the kernel does not take now goes out in front of the final head.
 Task<Result<void>> ServerStream::send_interim(const ResponseHead& head) {
-  if (message_.begun() || version_ == Version::http10) co_return {};
+  using Sent = Task<Result<void>>;
+  if (message_.begun() || version_ == Version::http10) return Sent::settled(Result<void>());
   if (head.status == 100) {
-    if (!expects_continue_) co_return {};
+    if (!expects_continue_) return Sent::settled(Result<void>());
     expects_continue_ = false;
   }
   ResponseOptions options;
@@ -95,9 +96,9 @@ Task<Result<void>> ServerStream::send_interim(const ResponseHead& head) {
   write_response(head, options, connection_.out_);
   const iovec staged = net::piece_of(connection_.out_.held());
   const net::IoResult result = connection_.transport_->try_write({&staged, 1});
-  if (result.status == net::IoStatus::failed) co_return result.error.at(Side::downstream);
+  if (result.status == net::IoStatus::failed) return Sent::settled(result.error.at(Side::downstream));
   if (result.status == net::IoStatus::done) connection_.out_.consume(result.bytes);
-  co_return {};
+  return Sent::settled(Result<void>());
 }
 
 bool ServerStream::can_keep_alive() const noexcept {

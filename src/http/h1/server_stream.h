@@ -17,7 +17,7 @@ class ServerStream final : public http::ServerStream {
   ~ServerStream() override;
 
   /// The head that was parsed; makes the body.
-  void accept(RequestHead head, std::size_t head_bytes);
+  void accept(RequestHead&& head, std::size_t head_bytes);
   /// The request cannot be served; `line` is what came of the request line.
   void refuse(Error error, Bytes line);
 

@@ -8,6 +8,7 @@ namespace revproxyd::http::h1 {
 
 Result<std::span<iovec>> Writer::write_now(std::span<iovec> pieces) noexcept {
   pieces = net::drop_front(pieces, 0);
+  while (!pieces.empty() && pieces.back().iov_len == 0) pieces = pieces.first(pieces.size() - 1);
   if (pieces.empty()) return pieces;
   const net::IoResult result = transport_.try_write(pieces);
   if (result.status == net::IoStatus::failed) return result.error.at(side_);

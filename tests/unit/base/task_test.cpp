@@ -185,5 +185,39 @@ TEST(Fair, GivesWayWhenTheTurnIsUsedUp) {
   EXPECT_NE(trace.find("ba"), std::string::npos) << "neither ran to its end alone: " << trace;
 }
 
+Task<void> add_settled(long steps, long& out) {
+  for (long i = 0; i < steps; ++i) {
+    auto one = co_await Task<int>::settled(1);
+    out += one;
+  }
+}
+
+TEST(Task, ASettledTaskGivesItsValueWithoutSuspending) {
+  TaskGroup group;
+  long sum = 0;
+  group.spawn(add_settled(1000, sum));
+  EXPECT_EQ(sum, 1000);
+}
+
+TEST(Task, ASettledTaskRunsUnderAnyScopeAndMoves) {
+  CancelScope scope;
+  scope.cancel(Code::shutdown);
+  TaskGroup group;
+  int out = 0;
+  group.spawn([](CancelScope& under, int& to) -> Task<void> {
+    auto owned = Task<std::unique_ptr<int>>::settled(std::make_unique<int>(7));
+    auto moved = std::move(owned).under(under);
+    auto value = co_await std::move(moved);
+    to = *value;
+  }(scope, out));
+  EXPECT_EQ(out, 7);
+}
+
+TEST(TaskGroup, ASettledTaskHasEndedWhenItIsSpawned) {
+  TaskGroup group;
+  group.spawn(Task<void>::settled());
+  EXPECT_EQ(group.size(), 0u);
+}
+
 }  // namespace
 }  // namespace revproxyd

@@ -94,6 +94,42 @@ TEST(Readiness, ADeadlineThatIsTakenBackDoesNotFire) {
   EXPECT_EQ(reader.outcome, Code::none);
 }
 
+TEST(Readiness, ADeadlineThatMovesOutEndsTheWaitAtItsNewTime) {
+  Waiting reader(Want::read);
+  const TimePoint begin = Clock::now();
+  reader.readiness.read_deadline(20ms, Code::header_timeout);
+  reader.readiness.read_deadline(0ms, Code::none);
+  reader.readiness.read_deadline(80ms, Code::keepalive_timeout);
+  EXPECT_TRUE(reader.ends());
+  EXPECT_GE(Clock::now() - begin, 80ms);
+  EXPECT_EQ(reader.outcome, Code::keepalive_timeout);
+}
+
+TEST(Readiness, ADeadlineThatMovesInEndsTheWaitAtItsNewTime) {
+  Waiting reader(Want::read);
+  reader.readiness.read_deadline(1min, Code::keepalive_timeout);
+  reader.readiness.read_deadline(20ms, Code::header_timeout);
+  EXPECT_TRUE(reader.ends());
+  EXPECT_EQ(reader.outcome, Code::header_timeout);
+}
+
+TEST(Readiness, AWaitUnderAnotherScopeEndsWithThatScope) {
+  LoopRunner runner;
+  Readiness readiness;
+  CancelScope scope;
+  Code outcome = Code::none;
+  TaskGroup group;
+  group.spawn([](Readiness& on, CancelScope& under, Code& out) -> Task<void> {
+    auto code = co_await on.wait(Want::read, under);
+    out = code;
+  }(readiness, scope, outcome));
+  group.cancel(Code::client_gone);
+  EXPECT_FALSE(runner.run_until([&] { return group.size() == 0; }, 10ms));
+  scope.cancel(Code::shutdown);
+  EXPECT_TRUE(runner.run_until([&] { return group.size() == 0; }));
+  EXPECT_EQ(outcome, Code::shutdown);
+}
+
 TEST(Readiness, AWaitEndsWithTheReasonOfItsScope) {
   Waiting writer(Want::read);
   writer.group.cancel(Code::client_gone);

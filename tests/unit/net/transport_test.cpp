@@ -267,21 +267,6 @@ TEST(Transport, CancellingTheScopeEndsReaderAndWriterOfOneSocket) {
   EXPECT_EQ(written, Code::client_gone);
 }
 
-Task<Code> wait_input(Transport& transport) {
-  auto ready = co_await wait_readable(transport);
-  co_return ready ? Code::none : ready.error().code();
-}
-
-TEST(Transport, WaitingForInputTakesNothing) {
-  LoopRunner runner;
-  auto pair = socket_pair();
-  const auto near = transport_over(pair.near);
-  send_text(pair.far.get(), "kept");
-  EXPECT_EQ(runner.run(wait_input(*near)), Code::none);
-  pair.far.reset();
-  EXPECT_EQ(runner.run(read_all(*near, 64)), "kept");
-}
-
 Task<void> count_bytes(Transport& transport, long& total) {
   std::vector<char> buffer(64 * 1024);
   MutableBytes into(buffer);

@@ -78,6 +78,7 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
     auto sending = send_response(*stream, response, exchange);
     auto scoped_sending = std::move(sending).under(exchange.scope());
     auto sent = co_await std::move(scoped_sending);
+    if (!sent) stream->reset(sent.error().code());
     co_await exchange.finish();
     outcome = sent ? response.error.code() : sent.error().code();
     ended = true;
