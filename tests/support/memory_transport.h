@@ -39,6 +39,8 @@ class MemoryPeer {
     input_.append(bytes);
     notify(true, false, false);
   }
+  /// Bytes that the transport has taken already and holds, as TLS does with records: no edge tells of them, pending() does.
+  void hold(std::string_view bytes) { held_.append(bytes); }
   /// Behind what was sent input never ends and is always there.
   void send_endlessly() {
     endless_ = true;
@@ -99,6 +101,7 @@ class MemoryPeer {
   }
 
   net::Readiness* readiness_ = nullptr;
+  std::string held_;
   std::string input_;
   std::string output_;
   std::optional<Error> read_error_;
@@ -133,6 +136,7 @@ class MemoryTransport final : public net::Transport {
   net::IoResult try_read(MutableBytes into) noexcept override {
     assert(!into.empty());
     note_buffer(into.data());
+    if (!peer_.held_.empty()) return give_held(into);
     if (!readiness_.readable && !readiness_.hangup) return net::IoResult::wants(net::Want::read);
     const std::size_t asked = std::min(into.size(), peer_.per_call_);
     const std::size_t held = std::min(asked, peer_.input_.size());
@@ -171,7 +175,7 @@ class MemoryTransport final : public net::Transport {
     return net::IoResult::moved(0);
   }
   void abort_on_close() noexcept override { peer_.aborted_ = true; }
-  bool pending() const noexcept override { return false; }
+  bool pending() const noexcept override { return !peer_.held_.empty(); }
   net::Readiness& readiness() noexcept override { return readiness_; }
   int fd() const noexcept override { return -1; }
 
@@ -179,6 +183,13 @@ class MemoryTransport final : public net::Transport {
   // Enough to see which memory is in use; a long run would only repeat it.
   void note_buffer(const void* memory) {
     if (peer_.buffers_.size() < 64) peer_.buffers_.insert(memory);
+  }
+
+  net::IoResult give_held(MutableBytes into) noexcept {
+    const std::size_t got = std::min(into.size(), peer_.held_.size());
+    std::memcpy(into.data(), peer_.held_.data(), got);
+    peer_.held_.erase(0, got);
+    return net::IoResult::moved(got);
   }
 
   net::IoResult read_nothing() noexcept {

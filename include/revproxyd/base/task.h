@@ -79,7 +79,10 @@ struct Promise<void> : PromiseBase {
 template <typename T>
 struct Settled {
   std::optional<T> value;
-  T take() { return std::move(*value); }
+  T take() {
+    assert(value.has_value());  // else the task was moved from, or taken already
+    return std::move(*value);
+  }
 };
 template <>
 struct Settled<void> {

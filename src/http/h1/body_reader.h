@@ -40,6 +40,8 @@ class BodyReader final : public Body {
   bool done() const noexcept { return done_; }
   /// Bytes still to come when that is known.
   std::optional<std::uint64_t> left() const noexcept;
+  /// Bytes that have been received and not handed out.
+  std::size_t waiting() const noexcept { return input_.size() - viewed_; }
   /// Body bytes handed out so far.
   std::uint64_t received() const noexcept { return received_; }
 

@@ -2,6 +2,7 @@
 
 #include "http/h1/serializer.h"
 #include "revproxyd/base/limits.h"
+#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/http/status.h"
 
 namespace revproxyd::http::h1 {
@@ -110,6 +111,9 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
     if (result.status == net::IoStatus::done) {
       response_started_ = true;
       in.commit(result.bytes);
+      // A head may be as large as the operator allows.
+      auto fair = co_await Fair{};
+      if (fair != Code::none) co_return Error(fair, Side::upstream, "wait for the response ended");
       continue;
     }
     auto code = co_await connection_.transport_->readiness().wait(result.want());

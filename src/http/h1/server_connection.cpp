@@ -1,5 +1,7 @@
 #include "http/h1/server_connection.h"
 
+#include <sys/ioctl.h>
+
 #include "http/h1/server_stream.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
@@ -7,6 +9,9 @@
 namespace revproxyd::http::h1 {
 
 namespace {
+
+// Records that a TLS transport may have taken from the socket and not given out: one that is being read, one behind it.
+constexpr std::size_t kTlsHolds = 2 * 17 * 1024;
 
 // Failures to read a head that still deserve an answer.
 bool wants_answer(Code code) noexcept {
@@ -62,8 +67,9 @@ Task<Next> ServerConnection::next_stream() {
   // Whoever pipelines has the next request at hand without a wait: the turn ends here.
   auto turn = co_await Fair{};
   if (turn != Code::none) co_return Next::failure(Error(turn));
+  if (in_.empty()) begin_idle();
+  // What a TLS transport holds already is announced by no event.
   if (in_.empty() && !transport_->pending()) {
-    begin_idle();
     auto code = co_await transport_->readiness().wait(net::Want::read, idle_scope_);
     if (code != Code::none) co_return no_request(code);
   }
@@ -99,7 +105,7 @@ void ServerConnection::begin_idle() noexcept {
   const bool first = served_ == 0;
   const Duration patience = draining_ ? limits::kDrainTime : first ? settings_.header : settings_.keepalive;
   readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
-  if (readiness.readable || readiness.hangup) return;
+  if (readiness.readable || readiness.hangup || transport_->pending()) return;
   in_.release();
   ahead_.release();
   out_.release();
@@ -197,6 +203,7 @@ void ServerConnection::watch_client() noexcept {
 // While the backend works: pipelined requests are kept up to a limit, and the end of the stream ends the exchange.
 void ServerConnection::on_input() noexcept {
   if (stream_ == nullptr) return;
+  if (stream_->awaits_body()) return leave_if_cut_short();
   auto& readiness = transport_->readiness();
   while (in_.size() + ahead_.size() < settings_.header_bytes) {
     ahead_.reserve(limits::kFirstRead);
@@ -209,6 +216,16 @@ void ServerConnection::on_input() noexcept {
     return;
   }
   if (readiness.hangup) client_left();
+}
+
+// Nobody reads the body while the backend takes none of it. An end that came before as much as was announced cannot be an upload that is whole.
+void ServerConnection::leave_if_cut_short() noexcept {
+  if (!transport_->readiness().hangup) return;
+  const auto left = stream_->reader_->left();
+  int queued = 0;
+  if (!left || ::ioctl(transport_->fd(), FIONREAD, &queued) != 0) return;
+  const std::size_t held = transport_->tls() != nullptr ? kTlsHolds : 0;
+  if (*left > stream_->reader_->waiting() + static_cast<std::size_t>(queued) + held) client_left();
 }
 
 void ServerConnection::client_left() noexcept {

@@ -45,6 +45,7 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   Next refuse_stream(Error error);
   bool request_waits() noexcept;
   void watch_client() noexcept;
+  void leave_if_cut_short() noexcept;
   void client_left() noexcept;
   void stream_ended(ServerStream& stream) noexcept;
   bool last_exchange() const noexcept { return draining_ || (settings_.requests != 0 && served_ >= settings_.requests); }

@@ -38,7 +38,7 @@ void ServerStream::accept(RequestHead&& head, std::size_t head_bytes) {
     reader_->keep_trailers_in(&arena_);
   }
   head_.emplace(std::move(head));
-  if (!has_body || reader_->done()) connection_.watch_client();
+  connection_.watch_client();
 }
 
 void ServerStream::refuse(Error error, Bytes line) {
@@ -79,7 +79,7 @@ Task<Result<Piece>> ServerStream::read_body() {
   auto piece = co_await reader_->read();
   // Where the next request begins is not known any more; a reader that was only told to stop may go on later.
   if (!piece && piece.error().code() != Code::cancelled) keep_alive_ = false;
-  if (piece && reader_->done() && !upgrade_) connection_.watch_client();
+  if (piece && !upgrade_) connection_.watch_client();
   co_return std::move(piece);
 }
 

@@ -36,6 +36,9 @@ class ServerStream final : public http::ServerStream {
   bool head_sent() const noexcept override { return message_.begun(); }
   StreamBytes bytes() const noexcept override;
 
+  /// Some of the request's body has not been read.
+  bool awaits_body() const noexcept { return reader_ != nullptr && !upgrade_ && !reader_->done(); }
+
  private:
   friend class ServerConnection;
   friend class RequestBody;

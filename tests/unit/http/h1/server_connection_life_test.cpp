@@ -116,6 +116,26 @@ TEST_F(H1ServerConnectionLife, ASlowHeadIsAStreamThatIsRefusedWithATimeout) {
   EXPECT_EQ(late->refusal()->code(), Code::header_timeout);
 }
 
+TEST_F(H1ServerConnectionLife, AHeadWhoseBeginningTheTransportHeldHasTheHeaderTimeToo) {
+  open({.header = seconds(10)});
+  peer_.hold("GET / HTTP/1.1\r\n");
+  ask();
+  runner_.pass(seconds(9));
+  EXPECT_FALSE(next_);
+  runner_.pass(seconds(1));
+  const auto late = stream();
+  ASSERT_TRUE(late->refusal());
+  EXPECT_EQ(late->refusal()->code(), Code::header_timeout);
+}
+
+TEST_F(H1ServerConnectionLife, ARequestThatTheTransportHoldsIsServedWithoutAnEdge) {
+  open();
+  peer_.hold(kGet);
+  ask();
+  answer(stream(), "1");
+  EXPECT_EQ(peer_.received(), answered("1"));
+}
+
 TEST_F(H1ServerConnectionLife, AConnectionThatNeverSaysAWordIsClosedAfterTheHeaderTime) {
   open({.header = seconds(10), .keepalive = seconds(60)});
   ask();
