@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "filters/field_edits.h"
 #include "filters/path_rewrite.h"
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/config/record.h"
@@ -18,14 +19,25 @@ using config::Record;
 using config::Value;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
+// Fields that the proxy writes itself, or that would change what it does, are not for an operator to edit. Host has a message of its own.
+config::Type<std::string> edited_name() {
+  config::Type<std::string> type = config::field_name();
+  type.read = [read = type.read](Reader& reader, const Node& node, std::string& out) {
+    if (!read(reader, node, out)) return false;
+    if (editable(out) || ascii::iequals(out, "host")) return true;
+    return reader.error(node, "'" + out + "' is not for editing", "the proxy itself decides about this field");
+  };
+  return type;
+}
+
 config::Type<FieldEdits> field_edits() {
   return Record<FieldEdits>()
       .field("set", &FieldEdits::set,
-             config::named(config::field_name(), config::field_value(), "headers"),
+             config::named(edited_name(), config::field_value(), "headers"),
              "Fields that get this value and no other.")
       .field("add", &FieldEdits::add, fields(), "Fields that are added to those that are there.")
       .field("remove", &FieldEdits::remove,
-             config::list(config::field_name(), {"header names", true}), "Fields that go.")
+             config::list(edited_name(), {"header names", true}), "Fields that go.")
       .check([](Reader& reader, const Node& node, FieldEdits& edits) {
         std::set<std::string> seen;
         bool good = true;
@@ -86,7 +98,7 @@ std::string regex_problem(const std::string& regex) {
 }
 
 config::Type<Pairs> fields() {
-  const config::Type<std::string> name = config::field_name();
+  const config::Type<std::string> name = edited_name();
   const auto values = config::list(config::field_value(), {"header values", true});
   const auto map = config::named(name, values, "headers");
   config::Type<Pairs> type;

@@ -7,6 +7,7 @@
 #include "revproxyd/config/scalars.h"
 #include "revproxyd/filters/settings_types.h"
 #include "revproxyd/net/settings_types.h"
+#include "revproxyd/proxy/router.h"
 #include "revproxyd/proxy/settings_types.h"
 #include "revproxyd/tls/settings_types.h"
 
@@ -91,7 +92,9 @@ config::Type<PathPattern> path_pattern() {
       out = {PathKind::any, {}};
     else
       out = {PathKind::prefix, std::string(literal)};
-    return true;
+    // What is left to refuse is what no request gets past the parser with: an escaped NUL, dot segments over the root.
+    CanonicalPath canonical = canonical_path(out);
+    return canonical.problem.empty() || bad_path(reader, node, std::move(canonical.problem));
   };
   type.write = [](const PathPattern& path) {
     switch (path.kind) {
