@@ -6,6 +6,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "app/sockets.h"
+
 namespace revproxyd::app {
 
 namespace {
@@ -46,6 +48,7 @@ class Builder {
 
   void add_listener(const proxy::ListenerSettings& listener) {
     BuiltListener one;
+    one.identity = listener_identity(listener);
     one.settings = std::make_shared<const proxy::ListenerSettings>(listener);
     if (listener.tls) {
       watch(listener.tls->client_auth.ca);

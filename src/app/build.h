@@ -17,6 +17,7 @@ namespace revproxyd::app {
 
 /// A listener of a configuration with what it needs to accept.
 struct BuiltListener {
+  std::string identity;  // see listener_identity()
   std::shared_ptr<const proxy::ListenerSettings> settings;
   std::shared_ptr<const tls::ServerContext> tls;  // null for plain text
 };

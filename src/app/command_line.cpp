@@ -137,7 +137,7 @@ class Parser {
         out_.action == Action::schema)
       return;
     if (control && out_.verb.empty())
-      return refuse("'ctl' needs a verb", "ctl reload or ctl drain");
+      return refuse("'ctl' needs a verb", "ctl reload, ctl drain or ctl stats");
     if (control && inline_given) return refuse("'--listen' and '--to' are not for ctl");
     if (!control && !out_.socket.empty()) return refuse("'--socket' is for ctl only");
     if (control) return;

@@ -69,7 +69,7 @@ Task<void> ControlServer::serve(net::Accepted accepted) {
   if (!transport) co_return;
   auto verb = co_await read_line(**transport);
   if (!verb) co_return;
-  const Verdict verdict = execute_(*verb);
+  auto verdict = co_await execute_(*verb);
   std::string answer = (verdict.ok ? "ok\n" : "error\n") + verdict.text;
   if (!answer.ends_with('\n')) answer += '\n';
   iovec piece = net::piece_of(answer);

@@ -16,10 +16,10 @@ struct Verdict {
   std::string text;  // shown to the operator
 };
 
-/// Serves the socket on the current loop. `execute` runs a verb to its end.
+/// Serves the socket on the current loop. `execute` runs a verb to its end; it owns the verb.
 class ControlServer {
  public:
-  using Execute = std::function<Verdict(const std::string& verb)>;
+  using Execute = std::function<Task<Verdict>(std::string verb)>;
   static Result<std::unique_ptr<ControlServer>> open(const std::string& path, Execute execute);
   ~ControlServer();
 

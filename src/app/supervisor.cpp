@@ -20,6 +20,7 @@ namespace revproxyd::app {
 namespace {
 
 constexpr Duration kSecond{1000};
+constexpr int kBacklog = 4096;
 // How long the start waits for names; a server whose name is still unknown then is just not ready yet.
 constexpr Duration kResolveWait{2000};
 constexpr std::size_t kWatchEverySeconds = 2;
@@ -128,7 +129,7 @@ void Supervisor::make_workers() {
 }
 
 bool Supervisor::start_control() {
-  auto control = ControlServer::open(settings_.admin.socket, [this](const std::string& verb) { return execute(verb); });
+  auto control = ControlServer::open(settings_.admin.socket, [this](std::string verb) { return execute(std::move(verb)); });
   if (control) {
     control_ = std::move(*control);
     return true;
@@ -189,16 +190,23 @@ bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress
   return true;
 }
 
+// Only now, when nothing can refuse the configuration any more: whoever connects is served.
+void Supervisor::start_listening(const net::Descriptor& socket, const std::string& name) {
+  if (auto listening = net::listen_on(socket.get(), kBacklog); !listening) {
+    log::Line(log::Level::error) << "listener " << name << ": " << text_of(listening.error());
+  }
+}
+
 void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
   std::map<std::string, Bound> bound;
   for (const auto& upstream : built_->upstreams) upstream.shared->apply();
   for (const auto& listener : built_->listeners) {
-    const std::string address = listener_identity(*listener.settings);
-    const auto found = fresh.find(address);
-    bound[address] = found == fresh.end() ? bound_[address] : Bound{found->second.where, found->second.port};
-    if (found != fresh.end()) {
-      log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on " << bound[address].where;
-    }
+    const auto found = fresh.find(listener.identity);
+    Bound& now = bound[listener.identity];
+    now = found == fresh.end() ? bound_[listener.identity] : Bound{found->second.where, found->second.port};
+    if (found == fresh.end()) continue;
+    for (const auto& socket : found->second.sockets) start_listening(*socket, listener.settings->name);
+    log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on " << now.where;
   }
   bound_ = std::move(bound);
   pending_ += workers_.size();
@@ -208,9 +216,9 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
     installation.streams = settings_.shutdown.streams;
     installation.access_log = access_log_;
     for (const auto& listener : built_->listeners) {
-      const auto found = fresh.find(listener_identity(*listener.settings));
+      const auto found = fresh.find(listener.identity);
       installation.listeners.push_back(
-          {listener.settings, listener.tls, found == fresh.end() ? nullptr : found->second.sockets[i]});
+          {listener.identity, listener.settings, listener.tls, found == fresh.end() ? nullptr : found->second.sockets[i]});
     }
     workers_[i]->install(std::move(installation), [this] { loop_.post([this] { --pending_; }); });
   }
@@ -228,15 +236,26 @@ void Supervisor::on_signal(int number) {
   }
 }
 
-Verdict Supervisor::execute(const std::string& verb) {
-  if (verb == "reload") return reload();
+Task<Verdict> Supervisor::execute(std::string verb) {
+  using Told = Task<Verdict>;
+  if (verb == "reload") return reload_and_wait();
   if (verb == "drain") {
     begin_stop();
-    return {true, "draining"};
+    return Told::settled(Verdict{true, "draining"});
   }
-  if (verb == "stats") return {true, stats()};
-  if (verb == "upgrade") return {false, "upgrade: not supported by this version"};
-  return {false, "unknown verb '" + verb + "'; there are reload, drain and stats"};
+  if (verb == "stats") return Told::settled(Verdict{true, stats()});
+  if (verb == "upgrade") return Told::settled(Verdict{false, "upgrade: not supported by this version"});
+  return Told::settled(Verdict{false, "unknown verb '" + verb + "'; there are reload, drain and stats"});
+}
+
+// Whoever asked may rely on it: the answer comes when every worker has put the configuration in force.
+Task<Verdict> Supervisor::reload_and_wait() {
+  auto verdict = reload();
+  while (pending_ != 0) {
+    auto slept = co_await Sleep(Duration(1));
+    if (slept != Code::none) break;
+  }
+  co_return verdict;
 }
 
 Verdict Supervisor::reload() {

@@ -38,27 +38,19 @@ class Supervisor {
   int run(const Settings& settings);
 
  private:
-  class Tick final : public Timer {
-   public:
-    Tick(Supervisor& supervisor, void (Supervisor::*call)()) noexcept : supervisor_(supervisor), call_(call) {}
-
-   private:
-    void fire() noexcept override { (supervisor_.*call_)(); }
-    Supervisor& supervisor_;
-    void (Supervisor::*call_)();
-  };
-
   bool start(const Settings& settings);
   void make_workers();
   bool start_control();
   void wait_resolved();
   void on_signal(int number);
-  Verdict execute(const std::string& verb);
+  Task<Verdict> execute(std::string verb);
+  Task<Verdict> reload_and_wait();
   Verdict reload();
   Verdict apply(Settings settings, const std::string& what);
   Verdict refuse(const std::string& what);
   bool bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem);
   bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log, std::string& problem);
+  static void start_listening(const net::Descriptor& socket, const std::string& name);
   void install(std::map<std::string, BoundAddress> fresh);
   void reopen_logs();
   void begin_stop();
@@ -86,8 +78,8 @@ class Supervisor {
   UpstreamWatch upstreams_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<net::Signals> signals_;
-  Tick second_;
-  Tick drain_;
+  MemberTimer<Supervisor> second_;
+  MemberTimer<Supervisor> drain_;
   std::uint64_t generation_ = 0;
   std::size_t pending_ = 0;  // installations that workers have not put in force yet
   std::size_t draining_ = 0;  // workers that still serve after begin_stop()

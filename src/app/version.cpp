@@ -15,6 +15,7 @@ std::string version_text() {
   text += "asio: " + net::loop_library_version() + "\n";
   text += std::string("nghttp2: ") + nghttp2_version(0)->version_str + "\n";
   text += "c-ares: " + std::string(net::resolver_library_version()) + "\n";
+  text += "yaml-cpp: " REVPROXYD_YAML_CPP "\n";
   text += "spdlog: " + std::string(log::library_version()) + "\n";
   return text;
 }

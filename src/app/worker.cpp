@@ -66,7 +66,7 @@ void Worker::run() {
   runtime_.counts = &counts_;
   runtime_.shedding = &process_.shedding;
   runtime_.connections = &connections_list_;
-  log_tick_ = std::make_unique<Tick>(*this, &Worker::flush_log);
+  log_tick_ = std::make_unique<MemberTimer<Worker>>(*this, &Worker::flush_log);
   loop_->run();
   while (clients_->size() + housekeeping_->size() != 0 || !listeners_.empty() || !closing_.empty()) {
     for (auto& [address, active] : listeners_) close_listener(*active);
@@ -106,8 +106,7 @@ void Worker::apply(Installation installation) {
   std::map<std::string, std::unique_ptr<Active>> old;
   old.swap(listeners_);
   for (const ListenerInstall& wanted : installation.listeners) {
-    const std::string address = listener_identity(*wanted.settings);
-    if (auto known = old.find(address); known != old.end() && wanted.socket == nullptr) {
+    if (auto known = old.find(wanted.identity); known != old.end() && wanted.socket == nullptr) {
       known->second->settings = wanted.settings;
       known->second->tls = wanted.tls;
       listeners_.insert(old.extract(known));
@@ -134,7 +133,7 @@ void Worker::open(const ListenerInstall& wanted) {
   }
   active->listener = std::move(*listener);
   active->accepting.spawn(accept_loop(*active));
-  listeners_[listener_identity(*wanted.settings)] = std::move(active);
+  listeners_[wanted.identity] = std::move(active);
 }
 
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }

@@ -23,6 +23,7 @@ namespace revproxyd::app {
 
 /// What a worker listens on; `socket` is given for an address that is new to it.
 struct ListenerInstall {
+  std::string identity;  // see listener_identity()
   std::shared_ptr<const proxy::ListenerSettings> settings;
   std::shared_ptr<const tls::ServerContext> tls;
   std::shared_ptr<net::Descriptor> socket;  // shared only because functions that are posted are copied
@@ -81,16 +82,6 @@ class Worker {
   Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
   void flush_log();
 
-  class Tick final : public Timer {
-   public:
-    Tick(Worker& worker, void (Worker::*call)()) noexcept : worker_(worker), call_(call) {}
-
-   private:
-    void fire() noexcept override { (worker_.*call_)(); }
-    Worker& worker_;
-    void (Worker::*call_)();
-  };
-
   std::size_t index_;
   ProcessState& process_;
   std::uint64_t seed_;
@@ -102,12 +93,12 @@ class Worker {
   proxy::ConnectionList connections_list_;
   std::shared_ptr<LogWriter> log_writer_;
   std::unique_ptr<LogBatch> log_batch_;
-  std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity, see listener_identity()
+  std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity
   std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
   std::unique_ptr<TaskGroup> clients_;
   std::unique_ptr<TaskGroup> housekeeping_;
   std::size_t turned_away_ = 0;  // refused connections that linger
-  std::unique_ptr<Tick> log_tick_;
+  std::unique_ptr<MemberTimer<Worker>> log_tick_;
   std::atomic<bool> ready_{false};
   std::thread thread_;
 };

@@ -209,6 +209,16 @@ TEST(Reload, CtlWaitsForTheVerdict) {
   EXPECT_EQ(fetch(daemon.port()).body, "new");
 }
 
+TEST(Reload, WhatCtlSaidIsInForceForTheNextConnection) {
+  Daemon daemon(responding("0") + "workers: 2\n");
+  for (int i = 1; i <= 20; ++i) {
+    const std::string body = std::to_string(i);
+    daemon.write_config(responding(body) + "workers: 2\n");
+    ASSERT_EQ(daemon.ctl("reload").status, 0);
+    for (int connection = 0; connection < 4; ++connection) ASSERT_EQ(fetch(daemon.port()).body, body);
+  }
+}
+
 TEST(Reload, CtlFailsWithoutADaemon) {
   const TempDir directory;
   EXPECT_NE(run_revproxyd({"ctl", "reload", "--socket", directory.file("none.sock")}).status, 0);

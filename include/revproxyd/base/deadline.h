@@ -92,6 +92,18 @@ class Deadline final : public Timer {
   Code reason_ = Code::cancelled;
 };
 
+/// Calls a member of its owner, which outlives it.
+template <typename Owner>
+class MemberTimer final : public Timer {
+ public:
+  MemberTimer(Owner& owner, void (Owner::*call)()) noexcept : owner_(owner), call_(call) {}
+
+ private:
+  void fire() noexcept override { (owner_.*call_)(); }
+  Owner& owner_;
+  void (Owner::*call_)();
+};
+
 /// `co_await Sleep(10ms);` Code::none when the time has passed, else the reason of the scope.
 class Sleep final : public Timer, public Waiter {
  public:
