@@ -37,7 +37,6 @@ std::string_view name(Code code) noexcept {
     case Code::body_too_large: return "body_too_large";
     case Code::host_mismatch: return "host_mismatch";
     case Code::encoded_slash: return "encoded_slash";
-    case Code::upgrade_refused: return "upgrade_refused";
     case Code::proxy_header_invalid: return "proxy_header_invalid";
     case Code::malformed_response: return "malformed_response";
     case Code::response_header_too_large: return "response_header_too_large";

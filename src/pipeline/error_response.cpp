@@ -24,7 +24,6 @@ Row row_of(const Error& error) noexcept {
     case Code::malformed_request:
     case Code::encoded_slash:
     case Code::proxy_header_invalid: return {400, "http_request_error"};
-    case Code::upgrade_refused: return {400, "http_request_error"};
     case Code::no_route: return {404, "http_request_denied"};
     case Code::method_refused: return {405, "http_request_denied"};
     case Code::header_timeout:

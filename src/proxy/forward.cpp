@@ -1,5 +1,6 @@
 #include "proxy/forward.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "proxy/attempt.h"
 #include "revproxyd/pipeline/error_response.h"
 #include "proxy/held_body.h"
+#include "proxy/max_forwards.h"
 #include "proxy/upstream_request.h"
 #include "revproxyd/base/random_source.h"
 #include "revproxyd/base/deadline.h"
@@ -207,7 +209,7 @@ bool Forwarding::listed(std::uint16_t status) const noexcept {
 bool Forwarding::may_retry() noexcept {
   const RetrySettings& retry = settings_.retry;
   const Error& error = failure_.error;
-  if (tries_ >= retry.attempts || exchange_.scope().cancelled()) return false;
+  if (tries_ >= std::min(retry.attempts, RetrySettings::kMostAttempts) || exchange_.scope().cancelled()) return false;
   if (held_ != nullptr && !held_->can_rewind()) return false;
   const http::Method method = exchange_.head().method;
   if (failure_.status != 0) {
@@ -240,6 +242,7 @@ std::size_t Forward::choose_upstream() const noexcept {
 }
 
 Task<http::Response> Forward::handle(pipeline::Exchange& exchange) const {
+  if (!spend_forward(exchange)) co_return answer_as_last(exchange);
   upstream::Cluster& cluster = exchange.snapshot().cluster(choose_upstream());
   Forwarding forwarding(exchange, route_, cluster);
   cluster.retry_budget().record_request(loop_now());

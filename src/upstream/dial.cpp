@@ -1,6 +1,10 @@
 #include "upstream/dial.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "revproxyd/base/buffer.h"
+#include "revproxyd/base/deadline.h"
 #include "revproxyd/net/connect.h"
 #include "revproxyd/net/proxy_protocol.h"
 #include "revproxyd/tls/handshake.h"
@@ -25,24 +29,31 @@ Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, co
   co_return written;
 }
 
+// What is left of one limit for all steps; zero stays none.
+Duration left_of(Duration limit, TimePoint begun) noexcept {
+  if (limit.count() <= 0) return limit;
+  return std::max(limit - std::chrono::duration_cast<Duration>(loop_now() - begun), Duration(1));
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, const UpstreamSettings& settings, const tls::ClientContext* tls,
                                                    const Origin& origin, Duration limit) {
   const auto addresses = endpoint.addresses();
   if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
+  const TimePoint begun = loop_now();
   const std::span<const net::Address> list(*addresses);
   auto connected = co_await net::connect(list, limit);
   if (!connected) co_return connected.error();
   if (settings.proxy_protocol != ProxyProtocol::none) {
-    auto announced = co_await announce(**connected, settings.proxy_protocol, origin, limit);
+    auto announced = co_await announce(**connected, settings.proxy_protocol, origin, left_of(limit, begun));
     if (!announced) co_return announced.error();
   }
   if (endpoint.url().scheme != net::Scheme::https || tls == nullptr) co_return std::move(*connected);
   const std::string& configured = settings.tls.server_name;
   const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
   auto plain = std::move(*connected);
-  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, limit, Code::connect_timeout);
+  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, left_of(limit, begun), Code::connect_timeout);
   co_return std::move(secured);
 }
 

@@ -12,7 +12,7 @@
 
 namespace revproxyd::upstream {
 
-/// `tls` is used for an https URL. Connecting and the handshake take at most `limit` each. Errors: resolve_failed, refused, unreachable,
+/// `tls` is used for an https URL. All of it takes at most `limit`, none when zero. Errors: resolve_failed, refused, unreachable,
 /// connect_timeout, tls_failed, certificate_rejected, reset.
 Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, const UpstreamSettings& settings, const tls::ClientContext* tls,
                                                    const Origin& origin, Duration limit);

@@ -164,6 +164,21 @@ TEST(Http1Messages, ForwardsOptionsOfTheServerAsAsterisk) {
   EXPECT_EQ(client.response().body, "OPTIONS *");
 }
 
+TEST(Http1Messages, CountsMaxForwardsOfOptionsDownAndAnswersTheLast) {
+  // RFC 9110 section 7.6.2.
+  const Proxy proxy([](OriginExchange& exchange) { exchange.respond(std::string(exchange.request().field("Max-Forwards"))); });
+  RawClient client = proxy.connect();
+  client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 10\r\n\r\n");
+  EXPECT_EQ(client.response().body, "9");
+  client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+  const auto last = client.response();
+  EXPECT_EQ(last.status, 200);
+  EXPECT_EQ(last.field("Content-Length"), "0");
+  EXPECT_EQ(proxy.origin.requests().size(), 1u);
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+  EXPECT_EQ(client.response().body, "0");
+}
+
 TEST(Http1Messages, ReplacesHostByTheAuthorityOfAnAbsoluteTarget) {
   // RFC 9112 section 3.2.2.
   const Proxy proxy;

@@ -44,7 +44,6 @@ enum class Code : std::uint8_t {
   body_too_large,
   host_mismatch,
   encoded_slash,
-  upgrade_refused,
   proxy_header_invalid,
   // The upstream message.
   malformed_response,
