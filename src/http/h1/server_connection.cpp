@@ -76,7 +76,8 @@ Task<Next> ServerConnection::next_stream() {
   begin_head();
   auto size = co_await receive_head();
   transport_->readiness().read_deadline(Duration::zero(), Code::none);
-  co_return size ? admit_stream(*size) : no_head(size.error());
+  if (!size) co_return no_head(size.error());
+  co_return admit_stream(*size);
 }
 
 // The rest of a request that was answered before it had ended.
