@@ -9,7 +9,7 @@ BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-
 TEST_PACKAGES="libgtest-dev curl openssl python3 python3-websockets"
 
 # On top of both, for .ci/run.
-CHECK_PACKAGES="clang-14 lld-14 llvm-14 libclang-rt-14-dev"
+CHECK_PACKAGES="clang-14 clang-format-14 lld-14 llvm-14 libclang-rt-14-dev"
 
 # install_packages NAME...: installs those that are missing; asks nothing, says little, and does not touch apt when all are there.
 install_packages() {

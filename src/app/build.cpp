@@ -14,7 +14,8 @@ namespace {
 
 class Builder {
  public:
-  Builder(const Settings& settings, const Built* previous, const std::shared_ptr<tls::TicketKeys>& tickets)
+  Builder(const Settings& settings, const Built* previous,
+          const std::shared_ptr<tls::TicketKeys>& tickets)
       : settings_(settings), previous_(previous), tickets_(tickets) {}
 
   Built run(std::uint64_t generation) {
@@ -34,8 +35,9 @@ class Builder {
   void certificates() {
     const auto now = std::chrono::system_clock::now();
     const bool again = previous_ != nullptr && previous_->certificates != nullptr;
-    auto loaded = again ? tls::CertificateStore::reload(settings_.certificates, *previous_->certificates, now)
-                        : tls::CertificateStore::load(settings_.certificates, now);
+    auto loaded =
+        again ? tls::CertificateStore::reload(settings_.certificates, *previous_->certificates, now)
+              : tls::CertificateStore::load(settings_.certificates, now);
     append(built_.errors, loaded.errors);
     append(built_.warnings, loaded.kept);
     append(built_.warnings, loaded.warnings);
@@ -71,12 +73,15 @@ class Builder {
     const std::string signature = signature_of(files);
     const proxy::PlanUpstream* known = find_previous(upstream.name);
     built_.upstream_files[upstream.name] = signature;
-    if (known != nullptr && known->shared->settings() == upstream && previous_->upstream_files.at(upstream.name) == signature) {
+    if (known != nullptr && known->shared->settings() == upstream &&
+        previous_->upstream_files.at(upstream.name) == signature) {
       built_.upstreams.push_back(*known);
       return;
     }
     proxy::PlanUpstream one;
-    const bool secure = std::ranges::any_of(upstream.servers, [](const auto& server) { return server.url.scheme == net::Scheme::https; });
+    const bool secure = std::ranges::any_of(upstream.servers, [](const auto& server) {
+      return server.url.scheme == net::Scheme::https;
+    });
     if (secure) {
       tls::ClientContext::Options options;
       options.settings = tls;
@@ -85,7 +90,8 @@ class Builder {
       if (!context) built_.errors.push_back("upstream " + upstream.name + ": " + context.error);
       one.tls = context.context;
     }
-    one.shared = std::make_shared<upstream::Shared>(upstream, known == nullptr ? nullptr : known->shared.get());
+    one.shared = std::make_shared<upstream::Shared>(
+        upstream, known == nullptr ? nullptr : known->shared.get());
     built_.upstreams.push_back(std::move(one));
   }
 
@@ -106,16 +112,20 @@ class Builder {
     plan.forwarded = settings_.forwarded;
     plan.access_log = settings_.access_log.enabled;
     plan.access_json = settings_.access_log.format == AccessFormat::json;
-    plan.mask = proxy::AccessMask(settings_.access_log.mask_query, settings_.access_log.mask_headers);
+    plan.mask =
+        proxy::AccessMask(settings_.access_log.mask_query, settings_.access_log.mask_headers);
     plan.generation = generation;
     return plan;
   }
 
   void watch(const std::string& file) {
-    if (!file.empty() && std::ranges::find(built_.watched, file) == built_.watched.end()) built_.watched.push_back(file);
+    if (!file.empty() && std::ranges::find(built_.watched, file) == built_.watched.end())
+      built_.watched.push_back(file);
   }
 
-  static void append(std::vector<std::string>& to, const std::vector<std::string>& from) { to.insert(to.end(), from.begin(), from.end()); }
+  static void append(std::vector<std::string>& to, const std::vector<std::string>& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  }
 
   const Settings& settings_;
   const Built* previous_;
@@ -125,7 +135,8 @@ class Builder {
 
 }  // namespace
 
-Built build(const Settings& settings, const Built* previous, const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation) {
+Built build(const Settings& settings, const Built* previous,
+            const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation) {
   return Builder(settings, previous, tickets).run(generation);
 }
 
@@ -134,8 +145,8 @@ std::string signature_of(const std::vector<std::string>& files) {
   for (const auto& file : files) {
     struct stat status {};
     if (!file.empty() && ::stat(file.c_str(), &status) == 0) {
-      text += std::to_string(status.st_ino) + "." + std::to_string(status.st_size) + "." + std::to_string(status.st_mtim.tv_sec) + "." +
-              std::to_string(status.st_mtim.tv_nsec);
+      text += std::to_string(status.st_ino) + "." + std::to_string(status.st_size) + "." +
+              std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
     }
     text += ';';
   }

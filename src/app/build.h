@@ -1,5 +1,6 @@
 #pragma once
-// From settings to what serves: everything that can fail is tried here, before anything that runs is touched.
+// From settings to what serves: everything that can fail is tried here, before anything that runs
+// is touched.
 
 #include <map>
 #include <memory>
@@ -29,14 +30,16 @@ struct Built {
   std::vector<proxy::PlanUpstream> upstreams;
   std::map<std::string, std::string> upstream_files;  // by upstream: what its TLS files were like
   std::shared_ptr<const tls::CertificateStore> certificates;
-  std::vector<std::string> errors;    // not empty: nothing else is of use
+  std::vector<std::string> errors;  // not empty: nothing else is of use
   std::vector<std::string> warnings;
-  std::vector<std::string> watched;   // certificate, key and CA files
+  std::vector<std::string> watched;  // certificate, key and CA files
 };
 
-/// Compiles `settings`. From `previous` (may be null) it takes over the shared part of upstreams whose settings and files stayed, endpoints
-/// by identity, and certificates whose files are bad now.
-Built build(const Settings& settings, const Built* previous, const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation);
+/// Compiles `settings`. From `previous` (may be null) it takes over the shared part of upstreams
+/// whose settings and files stayed, endpoints by identity, and certificates whose files are bad
+/// now.
+Built build(const Settings& settings, const Built* previous,
+            const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation);
 
 /// A text that changes when one of the files does; missing files count.
 std::string signature_of(const std::vector<std::string>& files);

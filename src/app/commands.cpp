@@ -13,7 +13,9 @@ namespace revproxyd::app {
 
 namespace {
 
-void print(std::FILE* where, const std::string& text) { std::fwrite(text.data(), 1, text.size(), where); }
+void print(std::FILE* where, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), where);
+}
 
 LoadResult load(const CommandLine& command) {
   if (!command.config.empty()) return load_file(command.config);
@@ -73,7 +75,8 @@ int control(const CommandLine& command) {
 }
 
 int refuse(const CommandLine& command) {
-  print(stderr, "revproxyd: " + command.problem + "\n" + (command.hint.empty() ? "" : command.hint + "\n"));
+  print(stderr,
+        "revproxyd: " + command.problem + "\n" + (command.hint.empty() ? "" : command.hint + "\n"));
   return kExitBadConfiguration;
 }
 

@@ -31,14 +31,16 @@ Task<Result<std::string>> read_line(net::Transport& transport) {
     if (*got == 0) co_return Error(Code::end_of_stream, "no verb");
     line.append(room.data(), *got);
     const std::size_t end = line.find('\n');
-    if (end != std::string::npos) co_return std::string(ascii::trim(std::string_view(line).substr(0, end)));
+    if (end != std::string::npos)
+      co_return std::string(ascii::trim(std::string_view(line).substr(0, end)));
     if (line.size() >= kLongestVerb) co_return Error(Code::malformed_request, "verb too long");
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path, Execute execute) {
+Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path,
+                                                           Execute execute) {
   net::BindAddress where;
   where.text = "unix:" + path;
   where.path = path;
@@ -46,12 +48,14 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& pa
   if (!socket) return socket.error();
   auto listener = net::Listener::open(std::move(*socket));
   if (!listener) return listener.error();
-  std::unique_ptr<ControlServer> server(new ControlServer(path, std::move(*listener), std::move(execute)));
+  std::unique_ptr<ControlServer> server(
+      new ControlServer(path, std::move(*listener), std::move(execute)));
   server->tasks_.spawn(server->accept_loop());
   return server;
 }
 
-ControlServer::ControlServer(std::string path, std::unique_ptr<net::Listener> listener, Execute execute)
+ControlServer::ControlServer(std::string path, std::unique_ptr<net::Listener> listener,
+                             Execute execute)
     : path_(std::move(path)), listener_(std::move(listener)), execute_(std::move(execute)) {}
 
 ControlServer::~ControlServer() { ::unlink(path_.c_str()); }
@@ -82,7 +86,8 @@ int ask_daemon(const std::string& path, const std::string& verb) {
   const auto address = net::Address::unix_path(path);
   const net::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!address || ::connect(socket.get(), address->data(), address->size()) != 0) {
-    std::fprintf(stderr, "revproxyd: cannot reach the daemon at %s: %s\n", path.c_str(), std::strerror(errno));
+    std::fprintf(stderr, "revproxyd: cannot reach the daemon at %s: %s\n", path.c_str(),
+                 std::strerror(errno));
     return kExitStartFailed;
   }
   const std::string line = verb + "\n";

@@ -16,7 +16,8 @@ Gate::Key Gate::key_of(const net::Address& client) noexcept {
   return key;
 }
 
-Code Gate::enter(const net::Address& client, std::uint64_t limit, std::uint64_t per_client) noexcept {
+Code Gate::enter(const net::Address& client, std::uint64_t limit,
+                 std::uint64_t per_client) noexcept {
   const std::uint64_t now = connections_.fetch_add(1, std::memory_order_relaxed) + 1;
   if (limit != 0 && now > limit) {
     connections_.fetch_sub(1, std::memory_order_relaxed);

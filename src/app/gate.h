@@ -12,14 +12,17 @@
 
 namespace revproxyd::app {
 
-/// Shared by the workers. Asked once a connection; the table of clients is striped and only used while a per-client limit is set.
+/// Shared by the workers. Asked once a connection; the table of clients is striped and only used
+/// while a per-client limit is set.
 class Gate {
  public:
   /// Counts a connection in. Code::none, or the limit that it would exceed (zero is no limit).
   Code enter(const net::Address& client, std::uint64_t limit, std::uint64_t per_client) noexcept;
   /// Undoes enter(); `per_client` as given there.
   void leave(const net::Address& client, std::uint64_t per_client) noexcept;
-  std::uint64_t connections() const noexcept { return connections_.load(std::memory_order_relaxed); }
+  std::uint64_t connections() const noexcept {
+    return connections_.load(std::memory_order_relaxed);
+  }
 
  private:
   using Key = std::array<std::uint8_t, 16>;

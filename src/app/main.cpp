@@ -14,7 +14,8 @@
 int main(int argc, char** argv) {
   // A peer that has gone is an error of a write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
-  // A thread's heap grows by mprotect(): in large steps, so that taking up connections does not mean a call for each.
+  // A thread's heap grows by mprotect(): in large steps, so that taking up connections does not
+  // mean a call for each.
   ::mallopt(M_TOP_PAD, 512 * 1024);
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   try {

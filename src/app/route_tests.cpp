@@ -37,8 +37,11 @@ struct Met {
   std::optional<std::uint16_t> status;
 };
 
-const proxy::ListenerSettings* listener_for(const proxy::PlanSettings& settings, net::Scheme scheme) {
-  const auto fits = [scheme](const auto& one) { return one.tls.has_value() == (scheme == net::Scheme::https); };
+const proxy::ListenerSettings* listener_for(const proxy::PlanSettings& settings,
+                                            net::Scheme scheme) {
+  const auto fits = [scheme](const auto& one) {
+    return one.tls.has_value() == (scheme == net::Scheme::https);
+  };
   const auto found = std::ranges::find_if(settings.listeners, fits);
   return found == settings.listeners.end() ? nullptr : &*found;
 }
@@ -70,7 +73,8 @@ Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
   const proxy::ListenerSettings* listener = listener_for(plan.settings(), asked.scheme);
   if (listener != nullptr && listener->redirect_https) return {"", 308};
   const auto client = net::Address::ip("127.0.0.1", 0);
-  const proxy::MatchInput input{*head, *client, asked.scheme, listener == nullptr ? std::string_view() : listener->name};
+  const proxy::MatchInput input{*head, *client, asked.scheme,
+                                listener == nullptr ? std::string_view() : listener->name};
   const auto match = plan.router().match(input);
   if (!match) return {"", 404};
   const proxy::RouteSettings& route = *plan.route(*match).settings;
@@ -83,7 +87,8 @@ Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
 
 }  // namespace
 
-std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& plan) {
+std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests,
+                                         const proxy::Plan& plan) {
   std::vector<std::string> failures;
   for (const RouteTest& test : tests) {
     const std::string what = test.place + ": test '" + test.method + " " + test.url + "': ";
@@ -94,7 +99,8 @@ std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests, co
     }
     const Met met = meet(test, *asked, plan);
     if (test.route && *test.route != met.route) {
-      failures.push_back(what + "expected route " + *test.route + ", got " + (met.route.empty() ? "none" : met.route));
+      failures.push_back(what + "expected route " + *test.route + ", got " +
+                         (met.route.empty() ? "none" : met.route));
     }
     if (test.status && met.status != test.status) {
       const std::string got = met.status ? std::to_string(*met.status) : "the upstream's";

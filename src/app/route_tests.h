@@ -10,6 +10,7 @@
 namespace revproxyd::app {
 
 /// One line for each test that fails, with its place in the file.
-std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& plan);
+std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests,
+                                         const proxy::Plan& plan);
 
 }  // namespace revproxyd::app

@@ -1,5 +1,6 @@
 #pragma once
-// The listening sockets of the process: one a worker and address, open for as long as the address is configured.
+// The listening sockets of the process: one a worker and address, open for as long as the address
+// is configured.
 
 #include <map>
 #include <memory>
@@ -20,10 +21,12 @@ struct BoundAddress {
   std::uint16_t port = 0;
 };
 
-/// What makes a listener the same over reloads: its address as written; with a port that the kernel chooses, its name too.
+/// What makes a listener the same over reloads: its address as written; with a port that the kernel
+/// chooses, its name too.
 std::string listener_identity(const proxy::ListenerSettings& listener);
 
-/// Binds `address` for `workers` workers; nobody can connect before net::listen_on(). Port 0 gives all of them the same port.
+/// Binds `address` for `workers` workers; nobody can connect before net::listen_on(). Port 0 gives
+/// all of them the same port.
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers);
 
 }  // namespace revproxyd::app

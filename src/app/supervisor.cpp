@@ -1,6 +1,8 @@
 #include "app/supervisor.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -12,16 +14,14 @@
 #include "revproxyd/base/log.h"
 #include "revproxyd/tls/random.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 namespace revproxyd::app {
 
 namespace {
 
 constexpr Duration kSecond{1000};
 constexpr int kBacklog = 4096;
-// How long the start waits for names; a server whose name is still unknown then is just not ready yet.
+// How long the start waits for names; a server whose name is still unknown then is just not ready
+// yet.
 constexpr Duration kResolveWait{2000};
 constexpr std::size_t kWatchEverySeconds = 2;
 // After the drain time the rest is cut, and given this long to notice.
@@ -79,8 +79,9 @@ int Supervisor::run(const Settings& settings) {
     finish_stop();
     return kExitStartFailed;
   }
-  signals_ = std::make_unique<net::Signals>(loop_, std::initializer_list<int>{SIGHUP, SIGTERM, SIGINT, SIGUSR1},
-                                            [this](int number) { on_signal(number); });
+  signals_ = std::make_unique<net::Signals>(
+      loop_, std::initializer_list<int>{SIGHUP, SIGTERM, SIGINT, SIGUSR1},
+      [this](int number) { on_signal(number); });
   second_.arm(kSecond);
   log::info("ready");
   notify_service_manager("READY=1");
@@ -129,7 +130,8 @@ void Supervisor::make_workers() {
 }
 
 bool Supervisor::start_control() {
-  auto control = ControlServer::open(settings_.admin.socket, [this](std::string verb) { return execute(std::move(verb)); });
+  auto control = ControlServer::open(settings_.admin.socket,
+                                     [this](std::string verb) { return execute(std::move(verb)); });
   if (control) {
     control_ = std::move(*control);
     return true;
@@ -145,9 +147,11 @@ void Supervisor::wait_resolved() {
   while (!upstreams_.all_resolved() && Clock::now() < end) std::this_thread::sleep_for(Duration(2));
 }
 
-bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log, std::string& problem) {
+bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
+                           std::string& problem) {
   const auto& wanted = settings.access_log;
-  const bool same = access_log != nullptr && wanted.enabled && wanted.path == settings_.access_log.path;
+  const bool same =
+      access_log != nullptr && wanted.enabled && wanted.path == settings_.access_log.path;
   std::shared_ptr<LogWriter> writer = same ? access_log : nullptr;
   if (wanted.enabled && !same) {
     LogWriterOptions options;
@@ -172,7 +176,8 @@ bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>&
 }
 
 // Ports that the kernel chose are written into the settings, for redirects name them.
-bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem) {
+bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh,
+                          std::string& problem) {
   for (auto& listener : settings.listeners) {
     const std::string identity = listener_identity(listener);
     if (const auto known = bound_.find(identity); known != bound_.end()) {
@@ -181,7 +186,8 @@ bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress
     }
     auto bound = bind_address(listener.address, workers_.size());
     if (!bound) {
-      problem = "listener " + listener.name + ": " + listener.address.text + ": " + text_of(bound.error());
+      problem = "listener " + listener.name + ": " + listener.address.text + ": " +
+                text_of(bound.error());
       return false;
     }
     if (listener.address.port == 0) listener.address.port = bound->port;
@@ -203,10 +209,13 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
   for (const auto& listener : built_->listeners) {
     const auto found = fresh.find(listener.identity);
     Bound& now = bound[listener.identity];
-    now = found == fresh.end() ? bound_[listener.identity] : Bound{found->second.where, found->second.port};
+    now = found == fresh.end() ? bound_[listener.identity]
+                               : Bound{found->second.where, found->second.port};
     if (found == fresh.end()) continue;
-    for (const auto& socket : found->second.sockets) start_listening(*socket, listener.settings->name);
-    log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on " << now.where;
+    for (const auto& socket : found->second.sockets)
+      start_listening(*socket, listener.settings->name);
+    log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
+                                << now.where;
   }
   bound_ = std::move(bound);
   pending_ += workers_.size();
@@ -217,8 +226,8 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
     installation.access_log = access_log_;
     for (const auto& listener : built_->listeners) {
       const auto found = fresh.find(listener.identity);
-      installation.listeners.push_back(
-          {listener.identity, listener.settings, listener.tls, found == fresh.end() ? nullptr : found->second.sockets[i]});
+      installation.listeners.push_back({listener.identity, listener.settings, listener.tls,
+                                        found == fresh.end() ? nullptr : found->second.sockets[i]});
     }
     workers_[i]->install(std::move(installation), [this] { loop_.post([this] { --pending_; }); });
   }
@@ -244,11 +253,14 @@ Task<Verdict> Supervisor::execute(std::string verb) {
     return Told::settled(Verdict{true, "draining"});
   }
   if (verb == "stats") return Told::settled(Verdict{true, stats()});
-  if (verb == "upgrade") return Told::settled(Verdict{false, "upgrade: not supported by this version"});
-  return Told::settled(Verdict{false, "unknown verb '" + verb + "'; there are reload, drain and stats"});
+  if (verb == "upgrade")
+    return Told::settled(Verdict{false, "upgrade: not supported by this version"});
+  return Told::settled(
+      Verdict{false, "unknown verb '" + verb + "'; there are reload, drain and stats"});
 }
 
-// Whoever asked may rely on it: the answer comes when every worker has put the configuration in force.
+// Whoever asked may rely on it: the answer comes when every worker has put the configuration in
+// force.
 Task<Verdict> Supervisor::reload_and_wait() {
   auto verdict = reload();
   while (pending_ != 0) {
@@ -306,7 +318,8 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   counts_.reloads_ok.add();
   counts_.last_reload_failed.set(0);
   counts_.last_reload_time_s.set(static_cast<std::uint64_t>(std::time(nullptr)));
-  const std::string text = what + " " + std::to_string(generation_) + ": ok, " + std::to_string(settings.routes.size()) + " routes";
+  const std::string text = what + " " + std::to_string(generation_) + ": ok, " +
+                           std::to_string(settings.routes.size()) + " routes";
   log::info(text);
   notify_service_manager("READY=1");
   return {true, text};
@@ -321,7 +334,8 @@ Verdict Supervisor::refuse(const std::string& what) {
 }
 
 void Supervisor::reopen_logs() {
-  if (auto reopened = log::reopen(); !reopened) log::Line(log::Level::error) << "log: " << text_of(reopened.error());
+  if (auto reopened = log::reopen(); !reopened)
+    log::Line(log::Level::error) << "log: " << text_of(reopened.error());
   if (access_log_ == nullptr) return;
   if (auto reopened = access_log_->reopen(); !reopened) {
     log::Line(log::Level::error) << "access_log: " << text_of(reopened.error());
@@ -361,7 +375,9 @@ void Supervisor::finish_stop() {
   upstreams_.stop();
   if (control_ != nullptr) control_->stop();
   const TimePoint end = Clock::now() + kCutTime;
-  while ((!upstreams_.stopped() || (control_ != nullptr && !control_->stopped())) && Clock::now() < end) loop_.run_for(Duration(10));
+  while ((!upstreams_.stopped() || (control_ != nullptr && !control_->stopped())) &&
+         Clock::now() < end)
+    loop_.run_for(Duration(10));
   control_.reset();
   if (access_log_ != nullptr) access_log_->flush_and_stop(kSecond);
   access_log_.reset();
@@ -376,7 +392,8 @@ void Supervisor::every_second() {
   const bool over = limit != 0 && resident_bytes() > limit;
   if (over != process_.shedding.load(std::memory_order_relaxed)) {
     process_.shedding.store(over, std::memory_order_relaxed);
-    log::warn(over ? "limits.memory is exceeded: new requests are refused" : "memory is below limits.memory again");
+    log::warn(over ? "limits.memory is exceeded: new requests are refused"
+                   : "memory is below limits.memory again");
   }
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   if (access_log_ != nullptr) counts_.access_log_dropped.set(access_log_->dropped_lines());
@@ -384,7 +401,8 @@ void Supervisor::every_second() {
   if (seconds_ % kWatchEverySeconds == 0 && !stopping_) watch_files();
 }
 
-// Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for a reload.
+// Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for
+// a reload.
 void Supervisor::watch_files() {
   const std::string now = signature_of(built_->watched);
   if (now == watched_) {

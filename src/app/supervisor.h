@@ -48,8 +48,10 @@ class Supervisor {
   Verdict reload();
   Verdict apply(Settings settings, const std::string& what);
   Verdict refuse(const std::string& what);
-  bool bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh, std::string& problem);
-  bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log, std::string& problem);
+  bool bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh,
+                std::string& problem);
+  bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
+                 std::string& problem);
   static void start_listening(const net::Descriptor& socket, const std::string& name);
   void install(std::map<std::string, BoundAddress> fresh);
   void reopen_logs();
@@ -67,7 +69,8 @@ class Supervisor {
   std::shared_ptr<tls::TicketKeys> tickets_;
   Settings settings_;
   std::unique_ptr<Built> built_;
-  std::deque<std::shared_ptr<const proxy::Plan>> retired_;  // so that the last reference is dropped here
+  std::deque<std::shared_ptr<const proxy::Plan>>
+      retired_;  // so that the last reference is dropped here
   struct Bound {
     std::string where;
     std::uint16_t port = 0;
@@ -81,10 +84,10 @@ class Supervisor {
   MemberTimer<Supervisor> second_;
   MemberTimer<Supervisor> drain_;
   std::uint64_t generation_ = 0;
-  std::size_t pending_ = 0;  // installations that workers have not put in force yet
+  std::size_t pending_ = 0;   // installations that workers have not put in force yet
   std::size_t draining_ = 0;  // workers that still serve after begin_stop()
   std::size_t seconds_ = 0;
-  std::string watched_;  // signature of the watched files
+  std::string watched_;   // signature of the watched files
   std::string settling_;  // a new one that must be seen twice: a file may be half written
   bool stopping_ = false;
 };

@@ -18,7 +18,8 @@ void take_answer(upstream::Endpoint& endpoint, const Result<net::AddressList>& a
     return;
   }
   endpoint.note_resolve_failure();
-  log::Line(log::Level::warn) << "upstream " << endpoint.upstream() << ": server " << endpoint.url().text << ": " << answer.error();
+  log::Line(log::Level::warn) << "upstream " << endpoint.upstream() << ": server "
+                              << endpoint.url().text << ": " << answer.error();
 }
 
 }  // namespace
@@ -69,13 +70,14 @@ void UpstreamWatch::resolve_server(const std::shared_ptr<upstream::Endpoint>& en
   const net::ServerUrl& url = endpoint->url();
   if (!url.path.empty()) {
     if (const auto address = net::Address::unix_path(url.path)) {
-      endpoint->set_addresses(std::make_shared<const upstream::AddressList>(upstream::AddressList{*address}));
+      endpoint->set_addresses(
+          std::make_shared<const upstream::AddressList>(upstream::AddressList{*address}));
     }
     return;
   }
-  name.subscription = resolver_.subscribe(url.host, url.port, [endpoint](const Result<net::AddressList>& answer) {
-    take_answer(*endpoint, answer);
-  });
+  name.subscription = resolver_.subscribe(
+      url.host, url.port,
+      [endpoint](const Result<net::AddressList>& answer) { take_answer(*endpoint, answer); });
 }
 
 bool UpstreamWatch::all_resolved() const {
@@ -84,7 +86,9 @@ bool UpstreamWatch::all_resolved() const {
   });
 }
 
-void UpstreamWatch::retire(std::unique_ptr<upstream::HealthChecks> checks) { retiring_.spawn(stop_checks(std::move(checks))); }
+void UpstreamWatch::retire(std::unique_ptr<upstream::HealthChecks> checks) {
+  retiring_.spawn(stop_checks(std::move(checks)));
+}
 
 void UpstreamWatch::stop() {
   for (auto& [name, checked] : checks_) retire(std::move(checked.checks));

@@ -1,5 +1,6 @@
 #pragma once
-// Keeps what is known of servers up to date, on the supervisor's thread: their addresses and their health.
+// Keeps what is known of servers up to date, on the supervisor's thread: their addresses and their
+// health.
 
 #include <map>
 #include <memory>
@@ -20,9 +21,11 @@ class UpstreamWatch {
   UpstreamWatch(const UpstreamWatch&) = delete;
   UpstreamWatch& operator=(const UpstreamWatch&) = delete;
 
-  /// Resolves the servers of `upstreams` and no others. What was resolved before goes on undisturbed.
+  /// Resolves the servers of `upstreams` and no others. What was resolved before goes on
+  /// undisturbed.
   void resolve(const std::vector<proxy::PlanUpstream>& upstreams);
-  /// Checks the health of the same. Apart, because at the start the servers may be listeners of this process.
+  /// Checks the health of the same. Apart, because at the start the servers may be listeners of
+  /// this process.
   void check(const std::vector<proxy::PlanUpstream>& upstreams);
   /// Every name has been answered, rightly or not.
   bool all_resolved() const;

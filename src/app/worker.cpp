@@ -24,8 +24,10 @@ constexpr Duration kRefusalTime{500};
 constexpr std::size_t kRest = 4096;
 
 constexpr std::string_view kBusy =
-    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
-    "Proxy-Status: revproxyd; error=connection_limit_reached\r\nContent-Length: 24\r\n\r\n503 Service Unavailable\n";
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: "
+    "text/plain\r\n"
+    "Proxy-Status: revproxyd; error=connection_limit_reached\r\nContent-Length: 24\r\n\r\n503 "
+    "Service Unavailable\n";
 
 // Zero is no limit of the operator's; memory has one all the same.
 std::size_t limit_or(std::uint64_t configured, std::size_t bound) noexcept {
@@ -68,7 +70,8 @@ void Worker::run() {
   runtime_.connections = &connections_list_;
   log_tick_ = std::make_unique<MemberTimer<Worker>>(*this, &Worker::flush_log);
   loop_->run();
-  while (clients_->size() + housekeeping_->size() != 0 || !listeners_.empty() || !closing_.empty()) {
+  while (clients_->size() + housekeeping_->size() != 0 || !listeners_.empty() ||
+         !closing_.empty()) {
     for (auto& [address, active] : listeners_) close_listener(*active);
     for (auto& [address, active] : listeners_) closing_.push_back(std::move(active));
     listeners_.clear();
@@ -102,7 +105,8 @@ void Worker::apply(Installation installation) {
   }
   if (log_batch_ != nullptr && !log_tick_->armed()) log_tick_->arm(kLogFlush);
   const proxy::SnapshotPtr previous = runtime_.snapshot;
-  runtime_.snapshot = std::make_shared<const proxy::Snapshot>(installation.plan, previous.get(), seed_);
+  runtime_.snapshot =
+      std::make_shared<const proxy::Snapshot>(installation.plan, previous.get(), seed_);
   std::map<std::string, std::unique_ptr<Active>> old;
   old.swap(listeners_);
   for (const ListenerInstall& wanted : installation.listeners) {
@@ -128,7 +132,8 @@ void Worker::open(const ListenerInstall& wanted) {
   active->tls = wanted.tls;
   auto listener = net::Listener::open(std::move(*wanted.socket));
   if (!listener) {
-    log::Line(log::Level::error) << "listener " << wanted.settings->name << ": " << listener.error();
+    log::Line(log::Level::error) << "listener " << wanted.settings->name << ": "
+                                 << listener.error();
     return;
   }
   active->listener = std::move(*listener);
@@ -138,7 +143,8 @@ void Worker::open(const ListenerInstall& wanted) {
 
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }
 
-// A listener goes when its loop has ended; what the kernel had queued for it is served first, because closing would reset it.
+// A listener goes when its loop has ended; what the kernel had queued for it is served first,
+// because closing would reset it.
 void Worker::sweep_closed() {
   std::erase_if(closing_, [this](const std::unique_ptr<Active>& active) {
     if (active->accepting.size() != 0) return false;
@@ -149,7 +155,8 @@ void Worker::sweep_closed() {
 
 void Worker::accept_rest(Active& active) {
   if (clients_->scope().cancelled()) return;
-  for (auto& accepted : active.listener->take_pending(kRest)) start_client(std::move(accepted), active);
+  for (auto& accepted : active.listener->take_pending(kRest))
+    start_client(std::move(accepted), active);
 }
 
 Task<void> Worker::accept_loop(Active& active) {
@@ -157,7 +164,8 @@ Task<void> Worker::accept_loop(Active& active) {
     auto accepted = co_await active.listener->accept();
     if (!accepted) {
       if (!active.accepting.scope().cancelled()) {
-        log::Line(log::Level::error) << "listener " << active.settings->name << ": " << accepted.error();
+        log::Line(log::Level::error)
+            << "listener " << active.settings->name << ": " << accepted.error();
       }
       break;
     }
@@ -171,7 +179,8 @@ void Worker::start_client(net::Accepted accepted, const Active& active) {
   clients_->spawn(serve_client(std::move(accepted), active.settings, active.tls));
 }
 
-Task<void> Worker::serve_client(net::Accepted accepted, std::shared_ptr<const proxy::ListenerSettings> settings,
+Task<void> Worker::serve_client(net::Accepted accepted,
+                                std::shared_ptr<const proxy::ListenerSettings> settings,
                                 std::shared_ptr<const tls::ServerContext> tls) {
   const net::Address peer = accepted.peer;
   const proxy::Limits& limits = settings->limits;
@@ -195,7 +204,8 @@ Task<void> Worker::serve_client(net::Accepted accepted, std::shared_ptr<const pr
   process_.gate.leave(peer, per_client);
 }
 
-Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& client, const tls::ServerContext* tls) {
+Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& client,
+                                  const tls::ServerContext* tls) {
   const proxy::ListenerSettings& settings = *client.settings;
   auto made = net::make_socket_transport(accepted.socket.release());
   if (!made) co_return;
@@ -210,7 +220,8 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
     auto secured = co_await tls::accept(std::move(plain), *tls, settings.timeouts.handshake);
     if (!secured) {
       counts_.connections_refused[static_cast<std::size_t>(secured.error().code())].add();
-      log::Line(log::Level::debug) << "listener " << settings.name << ": " << client.peer.host() << ": " << secured.error();
+      log::Line(log::Level::debug)
+          << "listener " << settings.name << ": " << client.peer.host() << ": " << secured.error();
       co_return;
     }
     transport = std::move(*secured);
@@ -237,8 +248,9 @@ Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::C
   transport.readiness().read_deadline(Duration::zero(), Code::none);
   if (!header) {
     counts_.connections_refused[static_cast<std::size_t>(Code::proxy_header_invalid)].add();
-    log::Line(log::Level::warn, "proxy_header_invalid") << "listener " << client.settings->name << ": " << client.peer.host()
-                                                        << ": PROXY header required: " << header.error();
+    log::Line(log::Level::warn, "proxy_header_invalid")
+        << "listener " << client.settings->name << ": " << client.peer.host()
+        << ": PROXY header required: " << header.error();
     co_return header.error();
   }
   if (header->relayed) {
@@ -248,10 +260,12 @@ Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::C
   co_return {};
 }
 
-// Over a limit: plain clients are told so, others just find the connection closed, for a handshake is what an attacker would like to cause.
+// Over a limit: plain clients are told so, others just find the connection closed, for a handshake
+// is what an attacker would like to cause.
 Task<void> Worker::turn_away(net::Accepted accepted, Code why, bool plain) {
   counts_.connections_refused[static_cast<std::size_t>(why)].add();
-  log::Line(log::Level::warn, name(why)) << "connection from " << accepted.peer.host() << " refused: " << name(why);
+  log::Line(log::Level::warn, name(why))
+      << "connection from " << accepted.peer.host() << " refused: " << name(why);
   if (!plain || turned_away_ >= kLingering) co_return;
   auto transport = net::make_socket_transport(accepted.socket.release());
   if (!transport) co_return;

@@ -26,7 +26,8 @@ struct ListenerInstall {
   std::string identity;  // see listener_identity()
   std::shared_ptr<const proxy::ListenerSettings> settings;
   std::shared_ptr<const tls::ServerContext> tls;
-  std::shared_ptr<net::Descriptor> socket;  // shared only because functions that are posted are copied
+  std::shared_ptr<net::Descriptor>
+      socket;  // shared only because functions that are posted are copied
 };
 
 /// A configuration on its way to a worker.
@@ -54,7 +55,8 @@ class Worker {
   // Called from the supervisor's thread; what they do happens on the worker.
   /// Calls `done` on the worker when the configuration is in force there.
   void install(Installation installation, std::function<void()> done);
-  /// No new connections; those that are there finish what is under way. `done` runs on the worker when none is left.
+  /// No new connections; those that are there finish what is under way. `done` runs on the worker
+  /// when none is left.
   void drain(std::function<void()> done);
   /// Ends what is left at once.
   void cut();
@@ -75,9 +77,11 @@ class Worker {
   Task<void> accept_loop(Active& active);
   Task<void> wait_drained(std::function<void()> done);
   void start_client(net::Accepted accepted, const Active& active);
-  Task<void> serve_client(net::Accepted accepted, std::shared_ptr<const proxy::ListenerSettings> settings,
+  Task<void> serve_client(net::Accepted accepted,
+                          std::shared_ptr<const proxy::ListenerSettings> settings,
                           std::shared_ptr<const tls::ServerContext> tls);
-  Task<void> serve_admitted(net::Accepted accepted, proxy::Connection& client, const tls::ServerContext* tls);
+  Task<void> serve_admitted(net::Accepted accepted, proxy::Connection& client,
+                            const tls::ServerContext* tls);
   Task<Result<void>> read_proxy_header(net::Transport& transport, proxy::Connection& client);
   Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
   void flush_log();

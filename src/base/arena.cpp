@@ -51,7 +51,8 @@ std::string_view Arena::copy(std::string_view source) {
   return {out, source.size()};
 }
 
-std::string_view Arena::join(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {
+std::string_view Arena::join(std::string_view a, std::string_view b, std::string_view c,
+                             std::string_view d) {
   const std::size_t size = a.size() + b.size() + c.size() + d.size();
   char* out = text(size);
   char* at = out;

@@ -31,7 +31,8 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 void Buffer::reserve(std::size_t size) {
   if (capacity_ - written_ >= size) return;
   const std::size_t held = written_ - read_;
-  // Moving is only cheap while little is held; otherwise a stream of small reads would move the same bytes again and again.
+  // Moving is only cheap while little is held; otherwise a stream of small reads would move the
+  // same bytes again and again.
   if (capacity_ - held >= size && held <= capacity_ / 2) {
     if (held != 0) std::memmove(data_, data_ + read_, held);
   } else {

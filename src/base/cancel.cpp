@@ -68,7 +68,8 @@ void CancelScope::cancel(Code reason) noexcept {
   if (cancelled()) return;
   reason_ = reason;
   while (waiters_ != nullptr) waiters_->wake(reason);
-  for (CancelScope* child = children_; child != nullptr; child = child->next_) child->cancel(reason);
+  for (CancelScope* child = children_; child != nullptr; child = child->next_)
+    child->cancel(reason);
 }
 
 }  // namespace revproxyd

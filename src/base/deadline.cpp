@@ -7,8 +7,9 @@
 
 namespace revproxyd {
 
-// Level L holds timers that are due within 64^(L+1) ticks, in the slot of bits [6L, 6L+6) of their tick. When the lower bits of the current
-// tick come round to zero, the slot of the next level that begins there is dealt out again.
+// Level L holds timers that are due within 64^(L+1) ticks, in the slot of bits [6L, 6L+6) of their
+// tick. When the lower bits of the current tick come round to zero, the slot of the next level that
+// begins there is dealt out again.
 
 TimerWheel& TimerWheel::current() noexcept {
   thread_local TimerWheel wheel;
@@ -22,7 +23,8 @@ void Timer::arm(Duration after) noexcept {
   TimerWheel& wheel = TimerWheel::current();
   const auto due = wheel.now_ + std::max(after, Duration::zero()) - wheel.start_;
   // Rounded up, and one more because the current tick is under way: a timer is never early.
-  tick_ = static_cast<std::uint64_t>((due + TimerWheel::kTick - std::chrono::nanoseconds(1)) / TimerWheel::kTick);
+  tick_ = static_cast<std::uint64_t>((due + TimerWheel::kTick - std::chrono::nanoseconds(1)) /
+                                     TimerWheel::kTick);
   tick_ = std::max(tick_, wheel.tick_ + 1);
   wheel.place(*this);
 }
@@ -56,7 +58,8 @@ void TimerWheel::take_out(Timer& timer) noexcept {
   }
   if (timer.next_ != nullptr) timer.next_->previous_ = timer.previous_;
   // run_slot() and cascade() hold lists of their own, which are in no level.
-  const auto offset = reinterpret_cast<std::uintptr_t>(timer.slot_) - reinterpret_cast<std::uintptr_t>(&slots_);
+  const auto offset =
+      reinterpret_cast<std::uintptr_t>(timer.slot_) - reinterpret_cast<std::uintptr_t>(&slots_);
   if (*timer.slot_ == nullptr && offset < sizeof(slots_)) {
     const std::size_t at = offset / sizeof(Timer*);
     occupied_[at / kSlots] &= ~(std::uint64_t{1} << (at % kSlots));
@@ -71,8 +74,11 @@ std::uint64_t TimerWheel::next_tick() const noexcept {
     if (occupied_[level] == 0) continue;
     const std::size_t shift = kBits * level;
     const std::uint64_t position = tick_ >> shift;
-    // The slot under the hand is always the one a full turn away: what was due there has been dealt out.
-    const int ahead = std::countr_zero(std::rotr(occupied_[level], static_cast<int>((position + 1) & (kSlots - 1)))) + 1;
+    // The slot under the hand is always the one a full turn away: what was due there has been dealt
+    // out.
+    const int ahead = std::countr_zero(std::rotr(occupied_[level],
+                                                 static_cast<int>((position + 1) & (kSlots - 1)))) +
+                      1;
     best = std::min(best, (position + static_cast<std::uint64_t>(ahead)) << shift);
   }
   return best;

@@ -1,14 +1,14 @@
 #include "revproxyd/base/log.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <system_error>
 #include <utility>
-
-#include <poll.h>
-#include <unistd.h>
 
 #include <spdlog/common.h>
 #include <spdlog/logger.h>
@@ -23,9 +23,11 @@ namespace revproxyd::log {
 namespace {
 
 constexpr std::size_t kPendingBytes = 1024 * 1024;
-// What the old destination gets when a reload names another one, or when the process ends without stop().
+// What the old destination gets when a reload names another one, or when the process ends without
+// stop().
 constexpr Duration kPartingTime{1000};
-// Without a writer, a reader of standard error that is behind is waited for so long before a line is dropped.
+// Without a writer, a reader of standard error that is behind is waited for so long before a line
+// is dropped.
 constexpr int kDirectWait_ms = 100;
 
 std::atomic<Level> threshold{Level::info};
@@ -41,7 +43,8 @@ class Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
     if (writer_ != nullptr) {
-      ignore(writer_->submit(std::string(line.data(), line.size())), "the writer counts what it drops");
+      ignore(writer_->submit(std::string(line.data(), line.size())),
+             "the writer counts what it drops");
       return;
     }
     pollfd entry{STDERR_FILENO, POLLOUT, 0};
@@ -88,7 +91,8 @@ std::string without_controls(std::string_view text) {
   return out;
 }
 
-/// The one log of the process. Its mutex is held while a line is formatted and queued, never while one is written by a writer.
+/// The one log of the process. Its mutex is held while a line is formatted and queued, never while
+/// one is written by a writer.
 class Log {
  public:
   Log() : sink_(std::make_shared<Sink>()), logger_("revproxyd", sink_) {
@@ -259,7 +263,8 @@ void lines(Level level, std::string_view text) noexcept {
 std::string escaped(std::string_view text, std::size_t limit) {
   std::string out;
   for (char c : text.substr(0, limit)) {
-    const bool plain = !is_control(c) && static_cast<unsigned char>(c) < 0x80 && c != '"' && c != '\\';
+    const bool plain =
+        !is_control(c) && static_cast<unsigned char>(c) < 0x80 && c != '"' && c != '\\';
     if (plain) {
       out += c;
     } else {
@@ -278,7 +283,9 @@ Line& Line::operator<<(const Error& error) {
 }
 
 std::string_view library_version() noexcept {
-  static const std::string text = std::to_string(SPDLOG_VER_MAJOR) + "." + std::to_string(SPDLOG_VER_MINOR) + "." + std::to_string(SPDLOG_VER_PATCH);
+  static const std::string text = std::to_string(SPDLOG_VER_MAJOR) + "." +
+                                  std::to_string(SPDLOG_VER_MINOR) + "." +
+                                  std::to_string(SPDLOG_VER_PATCH);
   return text;
 }
 

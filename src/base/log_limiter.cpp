@@ -4,7 +4,8 @@
 
 namespace revproxyd::log {
 
-bool Limiter::admit(Level level, std::string_view text, std::string_view key, TimePoint now, const Report& report) {
+bool Limiter::admit(Level level, std::string_view text, std::string_view key, TimePoint now,
+                    const Report& report) {
   sweep(now, report);
   if (level == Level::debug) return true;
   const std::size_t hash = std::hash<std::string_view>{}(key.empty() ? text : key);

@@ -13,7 +13,8 @@
 
 namespace revproxyd::log {
 
-/// Counts by key in a table of fixed size. Two keys that share a place take turns: the newcomer evicts, nothing is miscounted.
+/// Counts by key in a table of fixed size. Two keys that share a place take turns: the newcomer
+/// evicts, nothing is miscounted.
 class Limiter {
  public:
   static constexpr std::uint32_t kPerKey = 10;
@@ -25,7 +26,8 @@ class Limiter {
   using Report = std::function<void(Level, std::uint64_t count, std::string_view sample)>;
 
   /// Whether the line may pass. Reports first what was held back in windows that are over.
-  bool admit(Level level, std::string_view text, std::string_view key, TimePoint now, const Report& report);
+  bool admit(Level level, std::string_view text, std::string_view key, TimePoint now,
+             const Report& report);
   /// Reports and forgets everything that was held back.
   void finish(const Report& report);
 

@@ -1,14 +1,14 @@
 #include "base/log_output.h"
 
-#include <cerrno>
-#include <climits>
-#include <utility>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <utility>
 
 namespace revproxyd {
 
@@ -20,10 +20,12 @@ constexpr mode_t kFileMode = 0640;
 Result<LogOutput> LogOutput::open(const std::string& path) {
   if (path == "-") return open_inherited(STDOUT_FILENO);
   if (path == "stderr") return open_inherited(STDERR_FILENO);
-  // Not blocking: a FIFO or a terminal under this name must not stop the start or, later, the writer.
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, kFileMode);
+  // Not blocking: a FIFO or a terminal under this name must not stop the start or, later, the
+  // writer.
+  const int fd = ::open(
+      path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, kFileMode);
   if (fd < 0) return Error(Code::system, "cannot open the log file", errno);
-  struct stat status{};
+  struct stat status {};
   if (::fstat(fd, &status) != 0) {
     const int error = errno;
     ::close(fd);
@@ -32,10 +34,11 @@ Result<LogOutput> LogOutput::open(const std::string& path) {
   return LogOutput(fd, S_ISREG(status.st_mode) ? Kind::file : Kind::stream);
 }
 
-// O_NONBLOCK belongs to the open file that we share with our parent and its other children, so it is never set on what
-// was inherited. A pipe or terminal is opened once more by its name in /proc, which gives an open file of our own.
+// O_NONBLOCK belongs to the open file that we share with our parent and its other children, so it
+// is never set on what was inherited. A pipe or terminal is opened once more by its name in /proc,
+// which gives an open file of our own.
 Result<LogOutput> LogOutput::open_inherited(int fd) {
-  struct stat status{};
+  struct stat status {};
   if (::fstat(fd, &status) != 0) return Error(Code::system, "the standard stream is closed", errno);
   if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
     const std::string name = "/proc/self/fd/" + std::to_string(fd);
@@ -48,7 +51,8 @@ Result<LogOutput> LogOutput::open_inherited(int fd) {
   return LogOutput(copy, S_ISREG(status.st_mode) ? Kind::file : Kind::blocking_stream);
 }
 
-LogOutput::LogOutput(LogOutput&& other) noexcept : fd_(std::exchange(other.fd_, -1)), kind_(other.kind_) {}
+LogOutput::LogOutput(LogOutput&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), kind_(other.kind_) {}
 
 LogOutput& LogOutput::operator=(LogOutput&& other) noexcept {
   if (this == &other) return *this;
@@ -69,8 +73,9 @@ ssize_t LogOutput::write(Bytes bytes) noexcept {
     if (::poll(&entry, 1, 0) == 0) return -EAGAIN;
   }
   for (;;) {
-    const ssize_t size = kind_ == Kind::socket ? ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                                               : ::write(fd_, bytes.data(), bytes.size());
+    const ssize_t size = kind_ == Kind::socket
+                             ? ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                             : ::write(fd_, bytes.data(), bytes.size());
     if (size >= 0) return size;
     if (errno != EINTR) return -errno;
   }

@@ -1,5 +1,9 @@
 #include "revproxyd/base/log_writer.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -11,10 +15,6 @@
 #include <system_error>
 #include <utility>
 #include <vector>
-
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/log_output.h"
 
@@ -37,9 +37,11 @@ std::uint64_t count_lines(Bytes lines) noexcept {
 
 }  // namespace
 
-// Shared by the callers (all under `mutex`, the counters apart) and the writing thread, which alone touches the last block.
+// Shared by the callers (all under `mutex`, the counters apart) and the writing thread, which alone
+// touches the last block.
 struct LogWriter::State {
-  State(LogWriterOptions o, LogOutput out, int wake) : options(std::move(o)), wake_fd(wake), output(std::move(out)) {}
+  State(LogWriterOptions o, LogOutput out, int wake)
+      : options(std::move(o)), wake_fd(wake), output(std::move(out)) {}
   ~State() { ::close(wake_fd); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -98,8 +100,8 @@ LogWriter::LogWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
 
 LogWriter::~LogWriter() {
   flush_and_stop(Duration{0});
-  // Still inside a system call, on a dead network disk perhaps. Waiting would hang the end of the process: the state is left
-  // to the thread, for good.
+  // Still inside a system call, on a dead network disk perhaps. Waiting would hang the end of the
+  // process: the state is left to the thread, for good.
   if (thread_.joinable()) {
     thread_.detach();
     ignore(state_.release(), "the detached thread uses it until the process ends");
@@ -126,9 +128,13 @@ bool LogWriter::submit(std::string batch) {
   return taken;
 }
 
-std::uint64_t LogWriter::dropped_lines() const noexcept { return state_->dropped.load(std::memory_order_relaxed); }
+std::uint64_t LogWriter::dropped_lines() const noexcept {
+  return state_->dropped.load(std::memory_order_relaxed);
+}
 
-std::size_t LogWriter::pending_bytes() const noexcept { return state_->pending_size.load(std::memory_order_relaxed); }
+std::size_t LogWriter::pending_bytes() const noexcept {
+  return state_->pending_size.load(std::memory_order_relaxed);
+}
 
 Result<void> LogWriter::reopen() {
   auto output = LogOutput::open(state_->options.path);
@@ -151,14 +157,16 @@ void LogWriter::flush_and_stop(Duration limit) {
   std::unique_lock lock(state_->mutex);
   state_->stop_by = Clock::now() + limit;
   state_->wake();
-  const bool ended = state_->progress.wait_for(lock, limit + kStopGrace, [this] { return state_->ended; });
+  const bool ended =
+      state_->progress.wait_for(lock, limit + kStopGrace, [this] { return state_->ended; });
   lock.unlock();
   if (ended) thread_.join();
 }
 
 void LogWriter::State::wake() const noexcept {
   const std::uint64_t one = 1;
-  ignore(::write(wake_fd, &one, sizeof one), "the event can only be full, and then the thread wakes anyway");
+  ignore(::write(wake_fd, &one, sizeof one),
+         "the event can only be full, and then the thread wakes anyway");
 }
 
 void LogWriter::State::run() {
@@ -263,7 +271,8 @@ bool LogWriter::State::wait_writable() {
   std::array<pollfd, 2> entries{pollfd{output.fd(), POLLOUT, 0}, pollfd{wake_fd, POLLIN, 0}};
   ::poll(entries.data(), entries.size(), timeout);
   std::uint64_t count = 0;
-  if (entries[1].revents != 0) ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
+  if (entries[1].revents != 0)
+    ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
   return true;
 }
 
@@ -272,7 +281,8 @@ bool LogWriter::State::expired() {
   return stop_by && Clock::now() >= *stop_by;
 }
 
-// Gives up `rest`, except the rest of a line that is partly written: that one is finished as soon as writing works again.
+// Gives up `rest`, except the rest of a line that is partly written: that one is finished as soon
+// as writing works again.
 void LogWriter::State::lose(Bytes rest, bool torn, int error) {
   std::uint64_t lines = count_lines(rest);
   if (torn) {
@@ -292,16 +302,18 @@ void LogWriter::State::announce_loss() {
   last_report = now;
   announced = lost;
   trouble_announced = true;
-  const std::string why =
-      last_error != 0 ? std::generic_category().message(last_error) : std::string("lines come faster than they are taken");
-  options.report("log " + options.path + ": " + why + "; lines lost so far: " + std::to_string(lost));
+  const std::string why = last_error != 0 ? std::generic_category().message(last_error)
+                                          : std::string("lines come faster than they are taken");
+  options.report("log " + options.path + ": " + why +
+                 "; lines lost so far: " + std::to_string(lost));
 }
 
 void LogWriter::State::announce_recovery() {
   last_error = 0;
   if (!std::exchange(trouble_announced, false)) return announce_loss();
   announced = dropped.load(std::memory_order_relaxed);
-  options.report("log " + options.path + ": writing again; lines lost so far: " + std::to_string(announced));
+  options.report("log " + options.path +
+                 ": writing again; lines lost so far: " + std::to_string(announced));
 }
 
 void LogBatch::append(Bytes line) {

@@ -7,8 +7,8 @@ namespace revproxyd::metrics {
 
 namespace {
 
-// The numbers outside the arrays, with their names. A member of Counts that is missing here is missing in sums and output,
-// so the size is checked.
+// The numbers outside the arrays, with their names. A member of Counts that is missing here is
+// missing in sums and output, so the size is checked.
 template <typename Set, typename Visit>
 void each_number(Set& set, Visit&& visit) {
   visit("connections_accepted", set.connections_accepted);
@@ -46,7 +46,8 @@ void begin_object(std::string& out, std::string_view key) {
   out += "\":{";
 }
 
-void by_code(std::string& out, std::string_view key, const std::array<std::uint64_t, kCodeCount>& counts) {
+void by_code(std::string& out, std::string_view key,
+             const std::array<std::uint64_t, kCodeCount>& counts) {
   begin_object(out, key);
   for (std::size_t i = 0; i < kCodeCount; ++i) {
     if (counts[i] != 0) member(out, name(static_cast<Code>(i)), counts[i]);
@@ -61,7 +62,8 @@ Totals sum(std::span<const WorkerCounts* const> workers) noexcept {
   std::array<std::uint64_t, kNumbers> numbers{};
   for (const WorkerCounts* worker : workers) {
     std::size_t i = 0;
-    each_number(*worker, [&](std::string_view, const Counter& counter) { numbers[i++] += counter.value(); });
+    each_number(*worker,
+                [&](std::string_view, const Counter& counter) { numbers[i++] += counter.value(); });
     add(totals.connections_refused, worker->connections_refused);
     add(totals.responses, worker->responses);
     add(totals.reasons, worker->reasons);

@@ -11,14 +11,10 @@ const Node* Node::find(std::string_view key) const noexcept {
 
 std::string_view name(Kind kind) noexcept {
   switch (kind) {
-    case Kind::null:
-      return "nothing";
-    case Kind::scalar:
-      return "a single value";
-    case Kind::list:
-      return "a list";
-    case Kind::map:
-      return "a map";
+    case Kind::null: return "nothing";
+    case Kind::scalar: return "a single value";
+    case Kind::list: return "a list";
+    case Kind::map: return "a map";
   }
   return "nothing";
 }

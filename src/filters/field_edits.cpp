@@ -21,10 +21,8 @@ bool editable(std::string_view name) noexcept {
     case http::FieldName::te:
     case http::FieldName::trailer:
     case http::FieldName::transfer_encoding:
-    case http::FieldName::upgrade:
-      return false;
-    default:
-      return true;
+    case http::FieldName::upgrade: return false;
+    default: return true;
   }
 }
 

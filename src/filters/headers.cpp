@@ -1,4 +1,5 @@
-// headers: edits fields of the request on its way in and of every response, the proxy's own included, on its way out.
+// headers: edits fields of the request on its way in and of every response, the proxy's own
+// included, on its way out.
 
 #include "filters/entries.h"
 #include "filters/field_edits.h"
@@ -11,7 +12,8 @@ class Headers final : public pipeline::Filter {
  public:
   explicit Headers(const HeadersSettings& settings) noexcept : settings_(settings) {}
 
-  Task<http::Response> handle(pipeline::Exchange& exchange, const pipeline::Handler& next) const override {
+  Task<http::Response> handle(pipeline::Exchange& exchange,
+                              const pipeline::Handler& next) const override {
     apply(settings_.request, exchange.head().fields);
     // Without work on the way back the chain needs no frame for this filter.
     if (settings_.response.empty()) return next.handle(exchange);
@@ -19,7 +21,8 @@ class Headers final : public pipeline::Filter {
   }
 
  private:
-  Task<http::Response> edit_response(pipeline::Exchange& exchange, const pipeline::Handler& next) const {
+  Task<http::Response> edit_response(pipeline::Exchange& exchange,
+                                     const pipeline::Handler& next) const {
     auto response = co_await next.handle(exchange);
     // 101 is a word between proxies about this connection, not content.
     if (response.head.status != 101) apply(settings_.response, response.head.fields);

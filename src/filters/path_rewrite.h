@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "revproxyd/filters/regex.h"
 #include "revproxyd/base/arena.h"
 #include "revproxyd/base/result.h"
+#include "revproxyd/filters/regex.h"
 #include "revproxyd/filters/settings.h"
 
 namespace revproxyd::filters {

@@ -19,13 +19,15 @@ using config::Record;
 using config::Value;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-// Fields that the proxy writes itself, or that would change what it does, are not for an operator to edit. Host has a message of its own.
+// Fields that the proxy writes itself, or that would change what it does, are not for an operator
+// to edit. Host has a message of its own.
 config::Type<std::string> edited_name() {
   config::Type<std::string> type = config::field_name();
   type.read = [read = type.read](Reader& reader, const Node& node, std::string& out) {
     if (!read(reader, node, out)) return false;
     if (editable(out) || ascii::iequals(out, "host")) return true;
-    return reader.error(node, "'" + out + "' is not for editing", "the proxy itself decides about this field");
+    return reader.error(node, "'" + out + "' is not for editing",
+                        "the proxy itself decides about this field");
   };
   return type;
 }
@@ -36,8 +38,8 @@ config::Type<FieldEdits> field_edits() {
              config::named(edited_name(), config::field_value(), "headers"),
              "Fields that get this value and no other.")
       .field("add", &FieldEdits::add, fields(), "Fields that are added to those that are there.")
-      .field("remove", &FieldEdits::remove,
-             config::list(edited_name(), {"header names", true}), "Fields that go.")
+      .field("remove", &FieldEdits::remove, config::list(edited_name(), {"header names", true}),
+             "Fields that go.")
       .check([](Reader& reader, const Node& node, FieldEdits& edits) {
         std::set<std::string> seen;
         bool good = true;

@@ -8,7 +8,8 @@
 
 namespace revproxyd::http {
 
-/// The preferred form (IMF-fixdate) of now, written at most once a second per thread; the view lives until the next call.
+/// The preferred form (IMF-fixdate) of now, written at most once a second per thread; the view
+/// lives until the next call.
 std::string_view date_now() noexcept;
 
 /// Formats `when` into the 29 bytes at `out`.

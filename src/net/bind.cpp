@@ -26,7 +26,9 @@ bool set(int fd, int level, int option, int value) noexcept {
   return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-Result<void> listen_if(int fd, int backlog) noexcept { return backlog == kBindOnly ? Result<void>() : listen_on(fd, backlog); }
+Result<void> listen_if(int fd, int backlog) noexcept {
+  return backlog == kBindOnly ? Result<void>() : listen_on(fd, backlog);
+}
 
 struct IpOptions {
   bool reuse_port = false;
@@ -38,8 +40,10 @@ Result<Descriptor> bind_ip(const Address& address, IpOptions options, int backlo
   if (!socket) return failed("cannot make a socket");
   const int fd = socket.get();
   if (!set(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return failed("cannot set SO_REUSEADDR");
-  if (options.reuse_port && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return failed("cannot set SO_REUSEPORT");
-  if (address.family() == AF_INET6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0)) {
+  if (options.reuse_port && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1))
+    return failed("cannot set SO_REUSEPORT");
+  if (address.family() == AF_INET6 &&
+      !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only ? 1 : 0)) {
     return failed("cannot set IPV6_V6ONLY");
   }
   if (::bind(fd, address.data(), address.size()) != 0) return failed("cannot bind");
@@ -56,14 +60,19 @@ Result<Descriptor> bind_all_interfaces(std::uint16_t port, bool reuse_port, int 
   return bind_ip(*Address::ip("0.0.0.0", port), {reuse_port, true}, backlog);
 }
 
-/// Removes the file of a socket whose listener is gone. Fails when someone listens, and for any file that is no socket.
+/// Removes the file of a socket whose listener is gone. Fails when someone listens, and for any
+/// file that is no socket.
 Result<void> clear_stale(const Address& address, const char* path) {
   struct stat status {};
-  if (::lstat(path, &status) != 0) return errno == ENOENT ? Result<void>() : Result<void>(failed("cannot look at the socket's path"));
-  if (!S_ISSOCK(status.st_mode)) return Error(Code::system, "the path exists and is not a socket", EEXIST);
+  if (::lstat(path, &status) != 0)
+    return errno == ENOENT ? Result<void>()
+                           : Result<void>(failed("cannot look at the socket's path"));
+  if (!S_ISSOCK(status.st_mode))
+    return Error(Code::system, "the path exists and is not a socket", EEXIST);
   const Descriptor probe = open_stream(AF_UNIX);
   if (!probe) return failed("cannot make a socket");
-  // Only a refusal proves that nobody listens: a full queue (EAGAIN) or a file we may not use (EACCES) does not.
+  // Only a refusal proves that nobody listens: a full queue (EAGAIN) or a file we may not use
+  // (EACCES) does not.
   if (::connect(probe.get(), address.data(), address.size()) == 0 || errno == EAGAIN) {
     return Error(Code::system, "another process listens on the socket", EADDRINUSE);
   }
@@ -79,7 +88,8 @@ Result<Descriptor> bind_unix(const std::string& path, int backlog) {
   if (auto cleared = clear_stale(*address, path.c_str()); !cleared) return cleared.error();
   Descriptor socket = open_stream(AF_UNIX);
   if (!socket) return failed("cannot make a socket");
-  // The mode of the descriptor caps the file's, so that it is never wider than meant; the umask may narrow it, which chmod undoes.
+  // The mode of the descriptor caps the file's, so that it is never wider than meant; the umask may
+  // narrow it, which chmod undoes.
   if (::fchmod(socket.get(), kUnixMode) != 0) return failed("cannot set the socket's mode");
   if (::bind(socket.get(), address->data(), address->size()) != 0) return failed("cannot bind");
   if (::chmod(path.c_str(), kUnixMode) != 0) return failed("cannot set the socket's mode");
@@ -98,7 +108,8 @@ Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int 
   if (!where.path.empty()) return bind_unix(where.path, backlog);
   if (where.host.empty()) return bind_all_interfaces(where.port, reuse_port, backlog);
   const bool v6 = where.host.find(':') != std::string::npos;
-  const std::optional<Address> address = Address::ip(v6 ? "[" + where.host + "]" : where.host, where.port);
+  const std::optional<Address> address =
+      Address::ip(v6 ? "[" + where.host + "]" : where.host, where.port);
   if (!address) return Error(Code::system, "the host is not a numeric address", EINVAL);
   return bind_ip(*address, {reuse_port, true}, backlog);
 }

@@ -29,25 +29,24 @@ Error failure_of(int reason) noexcept {
     case ENOENT:  // the file of a UNIX socket: nobody listens there
       return Error(Code::refused, "connect", reason);
     case ECONNRESET:
-    case EPIPE:
-      return Error(Code::reset, "connect", reason);
-    case ETIMEDOUT:
-      return Error(Code::connect_timeout, "connect", reason);
+    case EPIPE: return Error(Code::reset, "connect", reason);
+    case ETIMEDOUT: return Error(Code::connect_timeout, "connect", reason);
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
     case EADDRNOTAVAIL:
     case EACCES:
-    case EPERM:
-      return Error(Code::system, "connect", reason);
-    default:
-      return Error(Code::unreachable, "connect", reason);
+    case EPERM: return Error(Code::system, "connect", reason);
+    default: return Error(Code::unreachable, "connect", reason);
   }
 }
 
-/// A TCP socket that calls a free port of its own range may be given that very port and meet itself: there is no server.
-bool met_itself(int fd, const Address& server) noexcept { return server.is_ip() && local_address(fd) == server; }
+/// A TCP socket that calls a free port of its own range may be given that very port and meet
+/// itself: there is no server.
+bool met_itself(int fd, const Address& server) noexcept {
+  return server.is_ip() && local_address(fd) == server;
+}
 
 Descriptor open_socket(const Address& server) noexcept {
   Descriptor socket(::socket(server.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -92,7 +91,8 @@ Task<Connected> connect_one(const Address& server) {
 /// By preference, but the families take turns, beginning with the first one's (RFC 8305 section 4).
 class Order {
  public:
-  explicit Order(std::span<const Address> addresses) noexcept : addresses_(addresses), family_(addresses.front().family()) {}
+  explicit Order(std::span<const Address> addresses) noexcept
+      : addresses_(addresses), family_(addresses.front().family()) {}
 
   /// Null when all have been given.
   const Address* next() noexcept {
@@ -188,7 +188,8 @@ Task<Connected> connect_first(std::span<const Address> addresses) {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Transport>>> connect(std::span<const Address> addresses, Duration limit) {
+Task<Result<std::unique_ptr<Transport>>> connect(std::span<const Address> addresses,
+                                                 Duration limit) {
   if (addresses.empty()) co_return Error(Code::unreachable, "no address to connect to");
   CancelScope* parent = co_await current_scope();
   CancelScope scope(parent);

@@ -1,11 +1,13 @@
 #include "net/dns_query.h"
-#include "revproxyd/net/resolver.h"
 
-#include <ares.h>
 #include <sys/time.h>
 
 #include <algorithm>
 #include <array>
+
+#include <ares.h>
+
+#include "revproxyd/net/resolver.h"
 
 namespace revproxyd::net {
 
@@ -22,8 +24,11 @@ DnsQuery::DnsQuery(const std::string& host, const Resolver::Options& options) {
   ares_options settings{};
   settings.timeout = static_cast<int>(options.query_timeout.count());
   settings.tries = options.rounds;
-  int status = library_works() ? ::ares_init_options(&channel_, &settings, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) : ARES_ENOTINITIALIZED;
-  if (status == ARES_SUCCESS && !options.servers.empty()) status = ::ares_set_servers_ports_csv(channel_, options.servers.c_str());
+  int status = library_works()
+                   ? ::ares_init_options(&channel_, &settings, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES)
+                   : ARES_ENOTINITIALIZED;
+  if (status == ARES_SUCCESS && !options.servers.empty())
+    status = ::ares_set_servers_ports_csv(channel_, options.servers.c_str());
   if (status != ARES_SUCCESS) {
     on_answer(this, status, 0, nullptr);
     return;
@@ -41,14 +46,16 @@ void DnsQuery::on_answer(void* self, int status, int /*timeouts*/, ares_addrinfo
   auto& query = *static_cast<DnsQuery*>(self);
   query.done_ = true;
   if (status == ARES_SUCCESS && found != nullptr) query.take(*found);
-  if (query.answer_.addresses.empty()) query.answer_.problem = ::ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+  if (query.answer_.addresses.empty())
+    query.answer_.problem = ::ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
   if (found != nullptr) ::ares_freeaddrinfo(found);
 }
 
 void DnsQuery::take(const ares_addrinfo& found) {
   std::vector<Address>& out = answer_.addresses;
   int ttl = found.nodes != nullptr ? found.nodes->ai_ttl : 0;
-  for (const ares_addrinfo_cname* alias = found.cnames; alias != nullptr; alias = alias->next) ttl = std::min(ttl, alias->ttl);
+  for (const ares_addrinfo_cname* alias = found.cnames; alias != nullptr; alias = alias->next)
+    ttl = std::min(ttl, alias->ttl);
   for (const ares_addrinfo_node* node = found.nodes; node != nullptr; node = node->ai_next) {
     ttl = std::min(ttl, node->ai_ttl);
     Address address(node->ai_addr, node->ai_addrlen);
@@ -64,12 +71,14 @@ void DnsQuery::watch(std::vector<pollfd>& sockets) {
   count_ = 0;
   if (channel_ == nullptr) return;
   std::array<ares_socket_t, ARES_GETSOCK_MAXNUM> open{};
-  const auto bits = static_cast<unsigned>(::ares_getsock(channel_, open.data(), static_cast<int>(open.size())));
+  const auto bits =
+      static_cast<unsigned>(::ares_getsock(channel_, open.data(), static_cast<int>(open.size())));
   for (unsigned i = 0; i < open.size(); ++i) {
     const bool readable = (bits >> i & 1u) != 0;
     const bool writable = (bits >> (i + ARES_GETSOCK_MAXNUM) & 1u) != 0;
     if (!readable && !writable) continue;
-    sockets.push_back({open[i], static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0});
+    sockets.push_back(
+        {open[i], static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0});
     ++count_;
   }
 }
@@ -90,8 +99,10 @@ void DnsQuery::process(const std::vector<pollfd>& sockets) {
     const pollfd& socket = sockets[i];
     if (socket.revents == 0) continue;
     const bool readable = (socket.revents & (POLLIN | POLLERR | POLLHUP)) != 0;
-    const bool writable = (socket.revents & (POLLOUT | POLLERR)) != 0 && (socket.events & POLLOUT) != 0;
-    ::ares_process_fd(channel_, readable ? socket.fd : ARES_SOCKET_BAD, writable ? socket.fd : ARES_SOCKET_BAD);
+    const bool writable =
+        (socket.revents & (POLLOUT | POLLERR)) != 0 && (socket.events & POLLOUT) != 0;
+    ::ares_process_fd(channel_, readable ? socket.fd : ARES_SOCKET_BAD,
+                      writable ? socket.fd : ARES_SOCKET_BAD);
     told = true;
   }
   if (!told && !done_) ::ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);

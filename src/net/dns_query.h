@@ -21,7 +21,8 @@ struct DnsAnswer {
   const char* problem = "";
 };
 
-/// Has a channel to itself: it so sees the present resolv.conf and sends from a port of its own, which is harder to forge an answer for.
+/// Has a channel to itself: it so sees the present resolv.conf and sends from a port of its own,
+/// which is harder to forge an answer for.
 class DnsQuery {
  public:
   DnsQuery(const std::string& host, const Resolver::Options& options);
@@ -36,7 +37,8 @@ class DnsQuery {
   void watch(std::vector<pollfd>& sockets);
   /// When process() is due at the latest; at most `longest`.
   Duration patience(Duration longest) const;
-  /// Handles the sockets it appended last, with the events that poll() found, and what has timed out.
+  /// Handles the sockets it appended last, with the events that poll() found, and what has timed
+  /// out.
   void process(const std::vector<pollfd>& sockets);
 
  private:

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 
-#include "revproxyd/net/loop.h"
 #include "net/poller.h"
+#include "revproxyd/net/loop.h"
 
 namespace revproxyd::net {
 
@@ -14,16 +14,15 @@ namespace {
 
 enum class Failure : std::uint8_t { none_waiting, passing, exhausted, fatal };
 
-// Linux reports what befell a queued connection through accept(), so these say nothing of the listening socket (accept(2), "Error handling").
+// Linux reports what befell a queued connection through accept(), so these say nothing of the
+// listening socket (accept(2), "Error handling").
 Failure kind_of(int code) noexcept {
   switch (code) {
-    case EAGAIN:
-      return Failure::none_waiting;
+    case EAGAIN: return Failure::none_waiting;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
-    case ENOMEM:
-      return Failure::exhausted;
+    case ENOMEM: return Failure::exhausted;
     case EINTR:
     case ECONNABORTED:
     case EPERM:
@@ -35,10 +34,8 @@ Failure kind_of(int code) noexcept {
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
-    case ETIMEDOUT:
-      return Failure::passing;
-    default:
-      return Failure::fatal;
+    case ETIMEDOUT: return Failure::passing;
+    default: return Failure::fatal;
   }
 }
 
@@ -57,7 +54,8 @@ Taken take(int fd) noexcept {
   if (!taken.socket) return taken;
   taken.peer = Address(address, size);
   const int on = 1;
-  if (taken.peer.is_ip()) ::setsockopt(taken.socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (taken.peer.is_ip())
+    ::setsockopt(taken.socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return taken;
 }
 
@@ -78,7 +76,8 @@ Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket) {
   return listener;
 }
 
-Listener::Listener(Descriptor socket, Poller& poller) noexcept : socket_(std::move(socket)), poller_(poller) {}
+Listener::Listener(Descriptor socket, Poller& poller) noexcept
+    : socket_(std::move(socket)), poller_(poller) {}
 
 Listener::~Listener() { ignore(release(), "closing it is all that is left"); }
 
@@ -98,13 +97,11 @@ Task<Result<Accepted>> Listener::accept() {
       case Failure::none_waiting:
         readiness_.readable = false;
         // A listening socket that hung up would be ready for ever.
-        if (readiness_.hangup) co_return Error(Code::system, "listening socket was shut down", reason);
+        if (readiness_.hangup)
+          co_return Error(Code::system, "listening socket was shut down", reason);
         break;
-      case Failure::passing:
-        ++aborted_;
-        break;
-      case Failure::fatal:
-        co_return Error(Code::system, "accept", reason);
+      case Failure::passing: ++aborted_; break;
+      case Failure::fatal: co_return Error(Code::system, "accept", reason);
       case Failure::exhausted: {
         ++exhausted_;
         auto slept = co_await Sleep(kExhaustedPause);

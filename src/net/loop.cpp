@@ -2,18 +2,19 @@
 
 #include <unistd.h>
 
+#include <cassert>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/version.hpp>
-#include <cassert>
 
+#include "net/poller.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
-#include "net/poller.h"
 
 namespace revproxyd::net {
 
@@ -28,7 +29,10 @@ constexpr int kBatchesPerTurn = 32;
 // Only this thread touches I/O objects of the context; post() from elsewhere stays safe.
 struct Loop::Asio {
   explicit Asio(int poller_fd)
-      : context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), guard(context.get_executor()), poller(context, poller_fd), timer(context) {}
+      : context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
+        guard(context.get_executor()),
+        poller(context, poller_fd),
+        timer(context) {}
   // The descriptor belongs to the Poller.
   ~Asio() { poller.release(); }
   asio::io_context context;
@@ -89,12 +93,14 @@ void Loop::run_for(Duration limit) {
 void Loop::arm_poller() {
   if (asio_->watching) return;
   asio_->watching = true;
-  asio_->poller.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) asio_->watching = false;
-  });
+  asio_->poller.async_wait(asio::posix::descriptor_base::wait_read,
+                           [this](const boost::system::error_code& error) {
+                             if (!error) asio_->watching = false;
+                           });
 }
 
-// Takes batches while the kernel has any: under load the way back through Asio is paid once for many batches. True when anything was to be done.
+// Takes batches while the kernel has any: under load the way back through Asio is paid once for
+// many batches. True when anything was to be done.
 bool Loop::turn() {
   auto& ready = ReadyQueue::current();
   auto& wheel = TimerWheel::current();
@@ -125,7 +131,8 @@ void Loop::arm_timer() {
 }
 
 std::string loop_library_version() {
-  return "Boost " + std::to_string(BOOST_VERSION / 100000) + "." + std::to_string(BOOST_VERSION / 100 % 1000) + "." + std::to_string(BOOST_VERSION % 100);
+  return "Boost " + std::to_string(BOOST_VERSION / 100000) + "." +
+         std::to_string(BOOST_VERSION / 100 % 1000) + "." + std::to_string(BOOST_VERSION % 100);
 }
 
 }  // namespace revproxyd::net

@@ -24,7 +24,8 @@ Result<void> Poller::add(int fd, Readiness& readiness) noexcept {
 }
 
 void Poller::remove(int fd, Readiness& readiness) noexcept {
-  // A coroutine resumed by an earlier event of this batch may close a socket that a later one still names.
+  // A coroutine resumed by an earlier event of this batch may close a socket that a later one still
+  // names.
   for (std::size_t i = next_; i < count_; ++i) {
     if (events_[i].data.ptr == &readiness) events_[i].data.ptr = nullptr;
   }
@@ -39,7 +40,8 @@ std::size_t Poller::poll() noexcept {
     if (event.data.ptr == nullptr) continue;
     const std::uint32_t bits = event.events;
     static_cast<Readiness*>(event.data.ptr)
-        ->notify((bits & EPOLLIN) != 0, (bits & EPOLLOUT) != 0, (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+        ->notify((bits & EPOLLIN) != 0, (bits & EPOLLOUT) != 0,
+                 (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
   }
   const std::size_t told = count_;
   next_ = count_ = 0;

@@ -26,7 +26,9 @@ enum Family : std::uint8_t { unspecified = 0x00, tcp4 = 0x11, tcp6 = 0x21, unix_
 
 ProxyParse malformed(const char* problem) noexcept { return {ProxyStatus::malformed, {}, problem}; }
 
-std::uint8_t byte_at(Bytes bytes, std::size_t index) noexcept { return static_cast<std::uint8_t>(bytes[index]); }
+std::uint8_t byte_at(Bytes bytes, std::size_t index) noexcept {
+  return static_cast<std::uint8_t>(bytes[index]);
+}
 
 std::uint16_t u16_at(Bytes bytes, std::size_t index) noexcept {
   return static_cast<std::uint16_t>(byte_at(bytes, index) << 8 | byte_at(bytes, index + 1));
@@ -70,7 +72,8 @@ ProxyParse parse_line(Bytes line, std::size_t size) {
   line.remove_prefix(kLineStart.size());
   const Bytes protocol = take_word(line);
   if (protocol == "UNKNOWN") return out;  // what follows it says nothing (2.1)
-  if (protocol != "TCP4" && protocol != "TCP6") return malformed("unknown protocol in the PROXY line");
+  if (protocol != "TCP4" && protocol != "TCP6")
+    return malformed("unknown protocol in the PROXY line");
   // Four words and nothing behind them: a fifth would stand in the last one, which is then no port.
   const Bytes source = take_word(line);
   const Bytes destination = take_word(line);
@@ -90,7 +93,8 @@ ProxyParse parse_v1(Bytes bytes) {
   const Bytes line = bytes.substr(0, kProxyLineLimit);
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
   const auto end = std::find_if(line.begin(), line.end(), control);
-  if (end == line.end()) return line.size() == kProxyLineLimit ? malformed("the PROXY line is too long") : ProxyParse();
+  if (end == line.end())
+    return line.size() == kProxyLineLimit ? malformed("the PROXY line is too long") : ProxyParse();
   if (*end != '\r') return malformed("control character in the PROXY line");
   const auto length = static_cast<std::size_t>(end - line.begin());
   if (length + 1 == kProxyLineLimit) return malformed("the PROXY line is too long");
@@ -141,23 +145,21 @@ bool extensions_fit(Bytes rest) noexcept {
 
 std::size_t addresses_size(std::uint8_t family) noexcept {
   switch (family) {
-    case tcp4:
-      return 2 * 4 + 4;
-    case tcp6:
-      return 2 * 16 + 4;
-    case unix_stream:
-      return 2 * kUnixPath;
-    default:
-      return 0;
+    case tcp4: return 2 * 4 + 4;
+    case tcp6: return 2 * 16 + 4;
+    case unix_stream: return 2 * kUnixPath;
+    default: return 0;
   }
 }
 
 ProxyParse parse_block(std::uint8_t family, Bytes block, ProxyParse out) noexcept {
   const std::size_t size = addresses_size(family);
-  // Datagrams and what is unspecified have addresses that mean nothing here, and so no place where extensions begin.
+  // Datagrams and what is unspecified have addresses that mean nothing here, and so no place where
+  // extensions begin.
   if (size == 0) return out;
   if (block.size() < size) return malformed("the PROXY header is too short for its addresses");
-  if (!extensions_fit(block.substr(size))) return malformed("an extension of the PROXY header does not fit");
+  if (!extensions_fit(block.substr(size)))
+    return malformed("an extension of the PROXY header does not fit");
   out.header.relayed = true;
   if (family == tcp4) {
     ip_addresses<sockaddr_in>(block, 4, out.header);
@@ -178,7 +180,8 @@ ProxyParse parse_v2(Bytes bytes) noexcept {
   }
   if (bytes.size() > 13) {
     const std::uint8_t family = byte_at(bytes, 13);
-    if (family >> 4 > 3 || (family & 0x0F) > 2) return malformed("unknown address family in the PROXY header");
+    if (family >> 4 > 3 || (family & 0x0F) > 2)
+      return malformed("unknown address family in the PROXY header");
   }
   if (bytes.size() < kFixedPart) return {};
   ProxyParse out;
@@ -187,7 +190,8 @@ ProxyParse parse_v2(Bytes bytes) noexcept {
   if (bytes.size() < out.header.size) return {};
   out.status = ProxyStatus::complete;
   if ((byte_at(bytes, 12) & 0x0F) == local) return out;
-  return parse_block(byte_at(bytes, 13), bytes.substr(kFixedPart, out.header.size - kFixedPart), out);
+  return parse_block(byte_at(bytes, 13), bytes.substr(kFixedPart, out.header.size - kFixedPart),
+                     out);
 }
 
 // --- writing
@@ -209,7 +213,9 @@ void append_ip(const Address& address, bool v4, Buffer& out) {
   out.append(v4 ? all.substr(12) : all);
 }
 
-std::string line_text(const Address& address, bool v4) { return is_v4(address) && !v4 ? "::ffff:" + address.host() : address.host(); }
+std::string line_text(const Address& address, bool v4) {
+  return is_v4(address) && !v4 ? "::ffff:" + address.host() : address.host();
+}
 
 /// What lies at the start of the stream; nothing is taken.
 struct Look {
@@ -223,7 +229,8 @@ Look look_at(int fd) noexcept {
   Look look;
   look.got = ::recv(fd, bytes.data(), bytes.size(), MSG_PEEK);
   look.reason = look.got < 0 ? errno : 0;
-  if (look.got > 0) look.parsed = parse_proxy_header(Bytes(bytes.data(), static_cast<std::size_t>(look.got)));
+  if (look.got > 0)
+    look.parsed = parse_proxy_header(Bytes(bytes.data(), static_cast<std::size_t>(look.got)));
   return look;
 }
 
@@ -236,7 +243,8 @@ bool take_off(int fd, std::size_t size) noexcept {
 
 ProxyParse parse_proxy_header(Bytes bytes) noexcept {
   if (bytes.empty()) return {};
-  if (agree(bytes, kSignature)) return bytes.size() < kSignature.size() ? ProxyParse() : parse_v2(bytes);
+  if (agree(bytes, kSignature))
+    return bytes.size() < kSignature.size() ? ProxyParse() : parse_v2(bytes);
   if (agree(bytes, kLineStart)) return parse_v1(bytes);
   return malformed("the connection does not begin with a PROXY header");
 }
@@ -249,14 +257,18 @@ Task<Result<ProxyHeader>> read_proxy_header(Transport& transport) {
     // Known before the look: then the look shows all that will ever come.
     const bool ended = readiness.hangup;
     const Look look = look_at(transport.fd());
-    if (look.got == 0) co_return Error(Code::end_of_stream, "the peer left before its PROXY header");
+    if (look.got == 0)
+      co_return Error(Code::end_of_stream, "the peer left before its PROXY header");
     if (look.got < 0 && look.reason != EAGAIN) co_return Error(Code::reset, "recv", look.reason);
-    if (look.parsed.status == ProxyStatus::malformed) co_return Error(Code::proxy_header_invalid, look.parsed.problem);
+    if (look.parsed.status == ProxyStatus::malformed)
+      co_return Error(Code::proxy_header_invalid, look.parsed.problem);
     if (look.parsed.status == ProxyStatus::complete) {
-      if (!take_off(transport.fd(), look.parsed.header.size)) co_return Error(Code::reset, "recv", errno);
+      if (!take_off(transport.fd(), look.parsed.header.size))
+        co_return Error(Code::reset, "recv", errno);
       co_return look.parsed.header;
     }
-    if (ended && look.got > 0) co_return Error(Code::proxy_header_invalid, "the peer left within its PROXY header");
+    if (ended && look.got > 0)
+      co_return Error(Code::proxy_header_invalid, "the peer left within its PROXY header");
     readiness.readable = false;
     if (look.got < 0) readiness.hangup = false;
   }

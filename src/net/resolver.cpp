@@ -1,11 +1,11 @@
 #include "revproxyd/net/resolver.h"
 
-#include <csignal>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -20,7 +20,8 @@
 
 namespace revproxyd::net {
 
-// The gate is held while the callback runs, so that end() waits for it; recursive, because a callback may end its own subscription.
+// The gate is held while the callback runs, so that end() waits for it; recursive, because a
+// callback may end its own subscription.
 struct Resolver::Subscription::State {
   State(std::string name, std::uint16_t number, Callback function)
       : host(std::move(name)), port(number), callback(std::move(function)) {}
@@ -78,7 +79,9 @@ bool is_localhost(std::string_view host) {
 
 /// What needs no query.
 std::optional<std::vector<Address>> known_addresses(const std::string& host) {
-  if (const auto literal = Address::ip(host.find(':') == std::string::npos || host.starts_with('[') ? host : "[" + host + "]", 0)) {
+  if (const auto literal = Address::ip(
+          host.find(':') == std::string::npos || host.starts_with('[') ? host : "[" + host + "]",
+          0)) {
     return std::vector<Address>{*literal};
   }
   if (!is_localhost(host)) return std::nullopt;
@@ -97,7 +100,10 @@ class Resolver::Thread {
  public:
   using State = Subscription::State;
 
-  explicit Thread(Options options) : options_(std::move(options)), wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), random_(std::random_device{}()) {
+  explicit Thread(Options options)
+      : options_(std::move(options)),
+        wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+        random_(std::random_device{}()) {
     if (!wake_) throw std::system_error(errno, std::system_category(), "eventfd");
   }
 
@@ -133,7 +139,9 @@ class Resolver::Thread {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
-  void wake() const noexcept { ignore(::eventfd_write(wake_.get(), 1), "a full counter is awake as well"); }
+  void wake() const noexcept {
+    ignore(::eventfd_write(wake_.get(), 1), "a full counter is awake as well");
+  }
 
   void run() {
     while (take_added()) {
@@ -166,14 +174,16 @@ class Resolver::Thread {
     return true;
   }
 
-  /// Starts queries, those that have waited longest first, and forgets names that nobody asks for any more.
+  /// Starts queries, those that have waited longest first, and forgets names that nobody asks for
+  /// any more.
   void start_due() {
     const TimePoint now = Clock::now();
     std::vector<std::pair<TimePoint, const std::string*>> due;
     for (auto entry = names_.begin(); entry != names_.end();) {
       Name<State>& name = entry->second;
       const bool ready = name.query == nullptr && name.due <= now;
-      if (ready) std::erase_if(name.subscribers, [](const auto& state) { return !state->active(); });
+      if (ready)
+        std::erase_if(name.subscribers, [](const auto& state) { return !state->active(); });
       if (ready && name.subscribers.empty()) {
         entry = names_.erase(entry);
         continue;
@@ -196,9 +206,11 @@ class Resolver::Thread {
     for (auto& [host, name] : names_) {
       if (name.query != nullptr) {
         name.query->watch(sockets_);
-        patience = name.query->done() ? Duration::zero() : std::min(patience, name.query->patience(patience));
+        patience = name.query->done() ? Duration::zero()
+                                      : std::min(patience, name.query->patience(patience));
       } else if (queries_ < kQueries) {
-        patience = std::min(patience, std::chrono::ceil<Duration>(std::max(name.due - now, TimePoint::duration::zero())));
+        patience = std::min(patience, std::chrono::ceil<Duration>(
+                                          std::max(name.due - now, TimePoint::duration::zero())));
       }
     }
     ::poll(sockets_.data(), sockets_.size(), static_cast<int>(patience.count()));
@@ -223,13 +235,16 @@ class Resolver::Thread {
   }
 
   void answered(Name<State>& name, const DnsAnswer& answer) {
-    const Duration ttl = answer.ttl.count() > 0 ? std::clamp(answer.ttl, options_.shortest_ttl, options_.longest_ttl) : options_.without_ttl;
+    const Duration ttl = answer.ttl.count() > 0
+                             ? std::clamp(answer.ttl, options_.shortest_ttl, options_.longest_ttl)
+                             : options_.without_ttl;
     name.due = Clock::now() + ttl;
     name.failures = 0;
     name.problem = nullptr;
     if (same_set(name.addresses, answer.addresses)) return;
     name.addresses = answer.addresses;
-    for (const auto& state : name.subscribers) state->deliver(list_for(name.addresses, state->port));
+    for (const auto& state : name.subscribers)
+      state->deliver(list_for(name.addresses, state->port));
   }
 
   void failed(Name<State>& name, const char* problem) {
@@ -240,9 +255,11 @@ class Resolver::Thread {
   }
 
   Duration retry_delay(int failures) {
-    const double doubled = std::ldexp(static_cast<double>(options_.first_retry.count()), std::min(failures, 30));
+    const double doubled =
+        std::ldexp(static_cast<double>(options_.first_retry.count()), std::min(failures, 30));
     const double capped = std::min(doubled, static_cast<double>(options_.longest_retry.count()));
-    return Duration(static_cast<Duration::rep>(capped * std::uniform_real_distribution<double>(0.8, 1.2)(random_)));
+    return Duration(static_cast<Duration::rep>(
+        capped * std::uniform_real_distribution<double>(0.8, 1.2)(random_)));
   }
 
   const Options options_;
@@ -259,7 +276,8 @@ class Resolver::Thread {
 };
 
 Resolver::Subscription::Subscription() noexcept = default;
-Resolver::Subscription::Subscription(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
+Resolver::Subscription::Subscription(std::shared_ptr<State> state) noexcept
+    : state_(std::move(state)) {}
 Resolver::Subscription::Subscription(Subscription&&) noexcept = default;
 Resolver::Subscription& Resolver::Subscription::operator=(Subscription&& other) noexcept {
   if (this != &other) {
@@ -279,7 +297,8 @@ Resolver::Resolver() : Resolver(Options()) {}
 Resolver::Resolver(Options options) : thread_(std::make_unique<Thread>(std::move(options))) {}
 Resolver::~Resolver() = default;
 
-Resolver::Subscription Resolver::subscribe(const std::string& host, std::uint16_t port, Callback callback) {
+Resolver::Subscription Resolver::subscribe(const std::string& host, std::uint16_t port,
+                                           Callback callback) {
   if (const auto known = known_addresses(host)) {
     callback(list_for(*known, port));
     return Subscription();

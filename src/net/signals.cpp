@@ -6,7 +6,8 @@
 namespace revproxyd::net {
 
 struct Signals::State {
-  State(Loop& loop, std::function<void(int)> call) : set(loop.context()), handler(std::move(call)) {}
+  State(Loop& loop, std::function<void(int)> call)
+      : set(loop.context()), handler(std::move(call)) {}
   void wait() {
     set.async_wait([this](const boost::system::error_code& error, int number) {
       if (error) return;

@@ -17,18 +17,18 @@ Error failure(const char* text) noexcept {
   switch (const int code = errno; code) {
     case ECONNRESET:
     case EPIPE:
-    case ETIMEDOUT:  // the kernel gave up on a peer that no longer acknowledges, or learned that it cannot be reached
+    case ETIMEDOUT:  // the kernel gave up on a peer that no longer acknowledges, or learned that it
+                     // cannot be reached
     case EHOSTUNREACH:
-    case ENETUNREACH:
-      return Error(Code::reset, text, code);
-    default:
-      return Error(Code::system, text, code);
+    case ENETUNREACH: return Error(Code::reset, text, code);
+    default: return Error(Code::system, text, code);
   }
 }
 
 // One piece needs no list for the kernel to copy.
 ssize_t send(int fd, std::span<const iovec> pieces) noexcept {
-  if (pieces.size() == 1) return ::send(fd, pieces.front().iov_base, pieces.front().iov_len, MSG_NOSIGNAL);
+  if (pieces.size() == 1)
+    return ::send(fd, pieces.front().iov_base, pieces.front().iov_len, MSG_NOSIGNAL);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());  // NOLINT: the kernel does not write to it
   message.msg_iovlen = pieces.size() > IOV_MAX ? IOV_MAX : pieces.size();
@@ -58,7 +58,8 @@ IoResult SocketTransport::try_read(MutableBytes into) noexcept {
   if (got == 0) return IoResult::ended();
   if (errno == EAGAIN || errno == EINTR) {
     readiness_.readable = errno == EINTR;
-    // An end that cannot be read was none (an error that a write has taken, say); kept, it would wake readers for ever. A true one is a new edge.
+    // An end that cannot be read was none (an error that a write has taken, say); kept, it would
+    // wake readers for ever. A true one is a new edge.
     if (errno == EAGAIN) readiness_.hangup = false;
     return IoResult::wants(Want::read);
   }
@@ -84,7 +85,9 @@ IoResult SocketTransport::try_shutdown() noexcept {
   return IoResult::moved(0);
 }
 
-Result<std::unique_ptr<Transport>> make_socket_transport(int fd) { return make_socket_transport(fd, true); }
+Result<std::unique_ptr<Transport>> make_socket_transport(int fd) {
+  return make_socket_transport(fd, true);
+}
 
 Result<std::unique_ptr<Transport>> make_socket_transport(int fd, bool connected) {
   Poller& poller = Loop::current().poller();

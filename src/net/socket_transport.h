@@ -8,8 +8,10 @@ namespace revproxyd::net {
 
 class SocketTransport final : public Transport {
  public:
-  /// `connected`: false while the kernel still connects; room for output is then announced by an event.
-  SocketTransport(int fd, Poller& poller, bool connected = true) noexcept : poller_(poller), fd_(fd) {
+  /// `connected`: false while the kernel still connects; room for output is then announced by an
+  /// event.
+  SocketTransport(int fd, Poller& poller, bool connected = true) noexcept
+      : poller_(poller), fd_(fd) {
     readiness_.writable = connected;
   }
   ~SocketTransport() override;

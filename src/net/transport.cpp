@@ -6,7 +6,9 @@ namespace {
 
 Error stopped(Code code) noexcept { return Error(code, "wait ended"); }
 
-Want want_of(const IoResult& result) noexcept { return result.status == IoStatus::want_write ? Want::write : Want::read; }
+Want want_of(const IoResult& result) noexcept {
+  return result.status == IoStatus::want_write ? Want::write : Want::read;
+}
 
 }  // namespace
 

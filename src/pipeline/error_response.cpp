@@ -1,11 +1,10 @@
 #include "revproxyd/pipeline/error_response.h"
 
-
 #include <string>
 
-#include "revproxyd/pipeline/text_body.h"
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/http/status.h"
+#include "revproxyd/pipeline/text_body.h"
 
 namespace revproxyd::pipeline {
 
@@ -62,7 +61,9 @@ Row row_of(const Error& error) noexcept {
     case Code::first_byte_timeout: return {504, "http_response_timeout"};
     case Code::idle_timeout:
     case Code::tunnel_timeout: return {504, "connection_read_timeout"};
-    case Code::system: return error.side() == Side::upstream ? Row{502, "connection_terminated"} : Row{500, "proxy_internal_error"};
+    case Code::system:
+      return error.side() == Side::upstream ? Row{502, "connection_terminated"}
+                                            : Row{500, "proxy_internal_error"};
     case Code::none:
     case Code::redirect:
     case Code::respond:
@@ -80,7 +81,6 @@ bool prefers_json(const http::Fields& fields) noexcept {
   return text == std::string_view::npos || json < text;
 }
 
-
 // An id that came from a trusted peer may hold quotes.
 std::string json_text(std::string_view text) {
   std::string out;
@@ -96,8 +96,9 @@ std::string_view body_text(Exchange& exchange, std::uint16_t status, Code why, b
   const std::string_view id = exchange.id();
   std::string text;
   if (json) {
-    text = "{\"status\":" + std::to_string(status) + ",\"error\":\"" + std::string(phrase) + "\",\"why\":\"" +
-           std::string(name(why)) + "\",\"request_id\":\"" + json_text(id) + "\"}\n";
+    text = "{\"status\":" + std::to_string(status) + ",\"error\":\"" + std::string(phrase) +
+           "\",\"why\":\"" + std::string(name(why)) + "\",\"request_id\":\"" + json_text(id) +
+           "\"}\n";
   } else {
     text = std::to_string(status) + " " + std::string(phrase) + "\nwhy: " + std::string(name(why)) +
            "\nrequest id: " + std::string(id) + "\n";
@@ -121,7 +122,8 @@ http::Response error_response(Exchange& exchange, const Error& error) {
   head.fields.add(FieldName::cache_control, "no-store");
   if (!row.proxy_status.empty()) {
     head.fields.add(FieldName::proxy_status,
-                    arena.join("revproxyd; error=", row.proxy_status, "; details=", arena.join("\"", name(error.code()), "\"")));
+                    arena.join("revproxyd; error=", row.proxy_status,
+                               "; details=", arena.join("\"", name(error.code()), "\"")));
   }
   head.fields.add(FieldName::x_request_id, exchange.id());
   if (row.status == 405) head.fields.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -133,7 +135,9 @@ http::Response error_response(Exchange& exchange, const Error& error) {
   return response;
 }
 
-Task<http::Response> refuse(Exchange& exchange, Error error) { co_return error_response(exchange, error); }
+Task<http::Response> refuse(Exchange& exchange, Error error) {
+  co_return error_response(exchange, error);
+}
 
 Task<http::Response> Refuse::handle(Exchange& exchange) const {
   co_return error_response(exchange, exchange.refusal());

@@ -14,13 +14,15 @@ namespace {
 constexpr std::size_t kLongestId = 128;
 
 bool acceptable_id(std::string_view id) noexcept {
-  return !id.empty() && id.size() <= kLongestId && std::ranges::all_of(id, [](char c) { return c > ' ' && c <= '~'; });
+  return !id.empty() && id.size() <= kLongestId &&
+         std::ranges::all_of(id, [](char c) { return c > ' ' && c <= '~'; });
 }
 
 constexpr std::array<std::array<char, 2>, 256> make_hex_pairs() noexcept {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::array<std::array<char, 2>, 256> pairs{};
-  for (std::size_t byte = 0; byte < pairs.size(); ++byte) pairs[byte] = {kHex[byte >> 4], kHex[byte & 15]};
+  for (std::size_t byte = 0; byte < pairs.size(); ++byte)
+    pairs[byte] = {kHex[byte >> 4], kHex[byte & 15]};
   return pairs;
 }
 constexpr auto kHexPairs = make_hex_pairs();
@@ -29,13 +31,15 @@ std::string_view random_id(Arena& arena) {
   std::array<std::uint8_t, 16> random;
   tls::fill_random(random);
   char* out = arena.text(random.size() * 2);
-  for (std::size_t i = 0; i < random.size(); ++i) std::memcpy(out + 2 * i, kHexPairs[random[i]].data(), 2);
+  for (std::size_t i = 0; i < random.size(); ++i)
+    std::memcpy(out + 2 * i, kHexPairs[random[i]].data(), 2);
   return {out, random.size() * 2};
 }
 
 }  // namespace
 
-Exchange::Exchange(http::ServerStream& stream, const Client& client, const proxy::Snapshot& snapshot)
+Exchange::Exchange(http::ServerStream& stream, const Client& client,
+                   const proxy::Snapshot& snapshot)
     : Exchange(stream.take_request(), stream.arena(), stream.scope(), client, snapshot) {
   stream_ = &stream;
   if (stream.refusal()) refusal_ = *stream.refusal();

@@ -21,10 +21,12 @@ constexpr std::array<bool, 256> kPlain = make_plain();
 constexpr std::uint64_t kOnes = 0x0101010101010101;
 constexpr std::uint64_t kHighs = 0x8080808080808080;
 
-constexpr std::uint64_t has_zero(std::uint64_t word) noexcept { return (word - kOnes) & ~word & kHighs; }
+constexpr std::uint64_t has_zero(std::uint64_t word) noexcept {
+  return (word - kOnes) & ~word & kHighs;
+}
 
-// Whether none of eight bytes needs escaping. May say no to a word that is plain (a borrow runs into the next byte), never
-// yes to one that is not.
+// Whether none of eight bytes needs escaping. May say no to a word that is plain (a borrow runs
+// into the next byte), never yes to one that is not.
 constexpr bool all_plain(std::uint64_t word) noexcept {
   const std::uint64_t below_space = (word - kOnes * 0x20) & ~word & kHighs;
   const std::uint64_t quote = has_zero(word ^ (kOnes * '"'));
@@ -80,7 +82,9 @@ void put_escaped(Pen& out, std::string_view text, Escape escape) noexcept {
 bool is_separator(char c) noexcept { return c == '&' || c == ';' || c == '?' || c == '#'; }
 
 std::size_t end_of_place(std::string_view url) noexcept {
-  return static_cast<std::size_t>(std::find_if(url.begin(), url.end(), [](char c) { return c == '?' || c == '#'; }) - url.begin());
+  return static_cast<std::size_t>(
+      std::find_if(url.begin(), url.end(), [](char c) { return c == '?' || c == '#'; }) -
+      url.begin());
 }
 
 }  // namespace
@@ -94,7 +98,8 @@ void put_query(Pen& out, std::string_view query, const AccessMask& mask, Escape 
   const bool cut = query.size() > kAccessFieldLimit;
   query = query.substr(0, kAccessFieldLimit);
   while (!query.empty()) {
-    std::size_t end = static_cast<std::size_t>(std::find_if(query.begin(), query.end(), is_separator) - query.begin());
+    std::size_t end = static_cast<std::size_t>(
+        std::find_if(query.begin(), query.end(), is_separator) - query.begin());
     const std::string_view parameter = query.substr(0, end);
     const std::size_t equals = parameter.find('=');
     if (equals != std::string_view::npos && mask.hides_parameter(parameter.substr(0, equals))) {

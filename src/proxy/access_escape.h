@@ -1,5 +1,6 @@
 #pragma once
-// Text of clients as it may stand in a line of the access log, hidden parameters replaced on the way.
+// Text of clients as it may stand in a line of the access log, hidden parameters replaced on the
+// way.
 
 #include <cstddef>
 #include <cstring>
@@ -9,7 +10,8 @@
 
 namespace revproxyd::proxy {
 
-/// Writes forward into room that the caller has reserved: no check and no growth between the parts of a line.
+/// Writes forward into room that the caller has reserved: no check and no growth between the parts
+/// of a line.
 class Pen {
  public:
   explicit Pen(char* at) noexcept : at_(at) {}
@@ -25,10 +27,12 @@ class Pen {
   char* at_;
 };
 
-/// How a byte that cannot stand for itself is written: \u00XX and the short forms of RFC 8259 section 7, or \xHH.
+/// How a byte that cannot stand for itself is written: \u00XX and the short forms of RFC 8259
+/// section 7, or \xHH.
 enum class Escape : unsigned char { json, combined };
 
-/// Room that each function below needs at most for `size` bytes of text: a byte becomes \u00XX, or is the '=' or '@' that brings
+/// Room that each function below needs at most for `size` bytes of text: a byte becomes \u00XX, or
+/// is the '=' or '@' that brings
 /// "***" along, and what is cut ends in "...".
 constexpr std::size_t room_for(std::size_t size) noexcept {
   return (size < kAccessFieldLimit ? size : kAccessFieldLimit) * 6 + 16;
@@ -37,11 +41,13 @@ constexpr std::size_t room_for(std::size_t size) noexcept {
 /// Writes `text`, escaped and at most kAccessFieldLimit bytes of it.
 void put_text(Pen& out, std::string_view text, Escape escape) noexcept;
 
-/// As put_text, with the values of hidden parameters written as "***". A parameter may begin behind '&', ';', '?' or '#', so
-/// that those of a URL inside a value are found too; a hidden value ends at '&' only.
+/// As put_text, with the values of hidden parameters written as "***". A parameter may begin behind
+/// '&', ';', '?' or '#', so that those of a URL inside a value are found too; a hidden value ends
+/// at '&' only.
 void put_query(Pen& out, std::string_view query, const AccessMask& mask, Escape escape) noexcept;
 
-/// As put_query for all behind the first '?' or '#' of a URL reference; user and password in front of the host are hidden.
+/// As put_query for all behind the first '?' or '#' of a URL reference; user and password in front
+/// of the host are hidden.
 void put_url(Pen& out, std::string_view url, const AccessMask& mask, Escape escape) noexcept;
 
 }  // namespace revproxyd::proxy

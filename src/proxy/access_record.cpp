@@ -89,7 +89,8 @@ const Second& second_of(system_clock::time_point time) noexcept {
 void put_timestamp(Pen& out, system_clock::time_point time) {
   const Second& second = second_of(time);
   out.put(Bytes(second.json.data(), second.json.size()));
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count() - second.unix_s * 1000;
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count() -
+                  second.unix_s * 1000;
   out.put('.');
   put_padded(out, static_cast<unsigned>(ms), 3);
   out.put('Z');
@@ -136,8 +137,9 @@ constexpr std::size_t kFixedRoom = 1024;
 
 std::size_t room_for(const AccessRecord& r) noexcept {
   std::size_t room = kFixedRoom;
-  for (std::string_view text : {r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path, r.query,
-                                r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why}) {
+  for (std::string_view text :
+       {r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
+        r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why}) {
     room += proxy::room_for(text.size());
   }
   return room;
@@ -150,7 +152,9 @@ void commit(Buffer& buffer, const Pen& out) noexcept {
 }
 
 // A dash stands for what is missing.
-void put_or_dash(Pen& out, std::string_view text) { put_text(out, text.empty() ? "-" : text, Escape::combined); }
+void put_or_dash(Pen& out, std::string_view text) {
+  put_text(out, text.empty() ? "-" : text, Escape::combined);
+}
 
 int decoded(std::string_view text, std::size_t& at) noexcept {
   const char c = text[at++];

@@ -4,8 +4,8 @@ namespace revproxyd::proxy {
 
 namespace {
 
-// RFC 9110 section 15.5.20: with SNI sent, a certificate that does not cover Host means that the client reuses a connection for a name
-// that was never authenticated on it.
+// RFC 9110 section 15.5.20: with SNI sent, a certificate that does not cover Host means that the
+// client reuses a connection for a name that was never authenticated on it.
 bool host_fits_certificate(const pipeline::Exchange& exchange, std::string_view host) {
   const net::TlsInfo* tls = exchange.client().tls;
   if (tls == nullptr || tls->server_name.empty() || host.empty()) return true;
@@ -24,18 +24,21 @@ Result<void> admit(pipeline::Exchange& exchange, const Runtime& worker) {
     return Error(Code::method_refused, Side::downstream, "CONNECT and TRACE are not served");
   }
   if (!host_fits_certificate(exchange, head.host)) {
-    return Error(Code::host_mismatch, Side::downstream, "the certificate of this connection does not cover Host");
+    return Error(Code::host_mismatch, Side::downstream,
+                 "the certificate of this connection does not cover Host");
   }
   return {};
 }
 
-Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& route, const ListenerSettings& listener) {
+Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& route,
+                            const ListenerSettings& listener) {
   const http::RequestHead& head = exchange.head();
   if (head.encoded_slash && !route.allow_encoded_slash) {
     return Error(Code::encoded_slash, Side::downstream, "encoded slash or backslash in the path");
   }
   const std::uint64_t max_body = route.max_body.value_or(listener.limits.max_body);
-  if (max_body != 0 && head.length.framing == http::Framing::length && head.length.bytes > max_body) {
+  if (max_body != 0 && head.length.framing == http::Framing::length &&
+      head.length.bytes > max_body) {
     return Error(Code::body_too_large, Side::downstream, "Content-Length exceeds max_body");
   }
   exchange.tunnel_timeout = route.tunnel_timeout.value_or(listener.timeouts.tunnel);
@@ -46,7 +49,8 @@ Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& r
   rules.stall = route.body_timeout.value_or(listener.timeouts.body);
   rules.min_rate = min_rate;
   exchange.stream()->set_body_rules(rules);
-  exchange.stream()->set_write_rules(route.write_timeout.value_or(listener.timeouts.write), min_rate);
+  exchange.stream()->set_write_rules(route.write_timeout.value_or(listener.timeouts.write),
+                                     min_rate);
   return {};
 }
 

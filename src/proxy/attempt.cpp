@@ -18,7 +18,9 @@ class UpstreamBody final : public http::Body {
     return std::move(reading).under(attempt_.scope_);
   }
   bool ready() const noexcept override { return attempt_.stream().body().ready(); }
-  const http::Fields* trailers() const noexcept override { return attempt_.stream().body().trailers(); }
+  const http::Fields* trailers() const noexcept override {
+    return attempt_.stream().body().trailers();
+  }
 
  private:
   Attempt& attempt_;
@@ -42,7 +44,8 @@ class TunnelBody final : public http::Body {
   Attempt& attempt_;
 };
 
-Attempt::Attempt(upstream::Lease lease, pipeline::Exchange& exchange, const UpstreamRequest& request)
+Attempt::Attempt(upstream::Lease lease, pipeline::Exchange& exchange,
+                 const UpstreamRequest& request)
     : lease_(std::move(lease)),
       exchange_(exchange),
       request_(request),
@@ -58,7 +61,8 @@ Task<void> Attempt::finish() {
 Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
   stream().stage_head(exchange_.head(), request_.target, request_.host);
   if (request_.body == nullptr || request_.upgrade) {
-    // The clock starts with the write: there is no wait between the two that would not count against the origin.
+    // The clock starts with the write: there is no wait between the two that would not count
+    // against the origin.
     stream().await_response(request_.first_byte);
     auto sent = co_await stream().send_body(http::Piece(Bytes(), true));
     if (!sent) co_return sent.error();
@@ -74,7 +78,8 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
   co_return std::move(head);
 }
 
-// A write error is not the end while a response may still come: origins answer early and close (RFC 9112 section 9.5).
+// A write error is not the end while a response may still come: origins answer early and close (RFC
+// 9112 section 9.5).
 Task<void> Attempt::pump() {
   auto wanted = co_await may_go_on();
   if (!wanted) co_return;
@@ -89,7 +94,8 @@ Task<void> Attempt::pump() {
   scope_.cancel(pumped.error().code());
 }
 
-// The client waits for a word before it sends its body: the origin's, or ours when the origin stays silent. False: it must not be asked any more.
+// The client waits for a word before it sends its body: the origin's, or ours when the origin stays
+// silent. False: it must not be asked any more.
 Task<bool> Attempt::may_go_on() {
   if (request_.upgrade || !exchange_.head().expect_continue) co_return true;
   auto flushed = co_await stream().flush();
@@ -108,7 +114,9 @@ Task<Result<void>> Attempt::pump_pieces() {
       if (!flushed) co_return flushed.error();
     }
     auto piece = co_await body.read();
-    if (!piece) co_return piece.error().at(piece.error().code() == Code::cancelled ? Side::internal : Side::downstream);
+    if (!piece)
+      co_return piece.error().at(piece.error().code() == Code::cancelled ? Side::internal
+                                                                         : Side::downstream);
     if (tunnel_) touch_tunnel();
     const bool last = piece->last;
     const http::Fields* trailers = last ? body.trailers() : nullptr;
@@ -158,6 +166,8 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
   return std::make_unique<UpstreamBody>(*this);
 }
 
-void Attempt::touch_tunnel() noexcept { tunnel_deadline_.set(request_.tunnel, Code::tunnel_timeout); }
+void Attempt::touch_tunnel() noexcept {
+  tunnel_deadline_.set(request_.tunnel, Code::tunnel_timeout);
+}
 
 }  // namespace revproxyd::proxy

@@ -1,5 +1,6 @@
 #pragma once
-// One try to get a request answered by one server: its stream, and the pump that sends the request's body beside the wait for the head.
+// One try to get a request answered by one server: its stream, and the pump that sends the
+// request's body beside the wait for the head.
 
 #include <memory>
 
@@ -27,7 +28,8 @@ class Attempt final : public pipeline::Running {
  public:
   Attempt(upstream::Lease lease, pipeline::Exchange& exchange, const UpstreamRequest& request);
 
-  /// Sends the request, passes interim responses on, and returns the final head. On 101 the tunnel is open.
+  /// Sends the request, passes interim responses on, and returns the final head. On 101 the tunnel
+  /// is open.
   Task<Result<http::ResponseHead>> round_trip() { return exchange_heads().under(scope_); }
   /// The response's body after the head; views this attempt, which the exchange keeps.
   std::unique_ptr<http::Body> take_body(const http::ResponseHead& head);

@@ -87,14 +87,10 @@ ValueCondition::ValueCondition(const ValuePattern& pattern)
 
 bool ValueCondition::takes(std::string_view value) const noexcept {
   switch (kind_) {
-    case ValueKind::text:
-      return value == text_;
-    case ValueKind::regex:
-      return re2::RE2::PartialMatch(value, *regex_);
-    case ValueKind::present:
-      return true;
-    case ValueKind::absent:
-      return false;
+    case ValueKind::text: return value == text_;
+    case ValueKind::regex: return re2::RE2::PartialMatch(value, *regex_);
+    case ValueKind::present: return true;
+    case ValueKind::absent: return false;
   }
   return false;
 }

@@ -7,13 +7,13 @@
 #include <span>
 
 #include "proxy/attempt.h"
-#include "revproxyd/pipeline/error_response.h"
 #include "proxy/held_body.h"
 #include "proxy/max_forwards.h"
 #include "proxy/upstream_request.h"
-#include "revproxyd/base/random_source.h"
 #include "revproxyd/base/deadline.h"
+#include "revproxyd/base/random_source.h"
 #include "revproxyd/http/hop_by_hop.h"
+#include "revproxyd/pipeline/error_response.h"
 #include "revproxyd/proxy/snapshot.h"
 #include "revproxyd/tls/random.h"
 
@@ -34,13 +34,18 @@ std::uint64_t seed_from_system() noexcept {
 // With its port where the client is the peer itself; a hop of X-Forwarded-For has none.
 const net::Address& client_of(const pipeline::Exchange& exchange) noexcept {
   const net::Address& peer = exchange.client().peer;
-  return !exchange.client().trusted || peer.bytes() == exchange.address().bytes() ? peer : exchange.address();
+  return !exchange.client().trusted || peer.bytes() == exchange.address().bytes()
+             ? peer
+             : exchange.address();
 }
 
-Duration since(TimePoint begun) noexcept { return std::chrono::duration_cast<Duration>(loop_now() - begun); }
+Duration since(TimePoint begun) noexcept {
+  return std::chrono::duration_cast<Duration>(loop_now() - begun);
+}
 
 bool retried_by_default(http::Method method) noexcept {
-  return method == http::Method::get || method == http::Method::head || method == http::Method::options;
+  return method == http::Method::get || method == http::Method::head ||
+         method == http::Method::options;
 }
 
 // Handlers are shared by all workers; each draws from its own source.
@@ -52,10 +57,10 @@ RandomSource& random_source() noexcept {
 /// How far a failed try got.
 struct Failure {
   Error error{Code::none};
-  bool sent = false;             // some of the request may have reached the server
+  bool sent = false;  // some of the request may have reached the server
   bool response_began = false;
-  std::uint16_t status = 0;      // of a response whose status is listed for retry
-  bool granted = false;          // another try has been decided
+  std::uint16_t status = 0;  // of a response whose status is listed for retry
+  bool granted = false;      // another try has been decided
 };
 
 /// Everything that one request goes through until it has a response.
@@ -91,7 +96,8 @@ class Forwarding {
   Failure failure_;
 };
 
-Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route, upstream::Cluster& cluster)
+Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route,
+                       upstream::Cluster& cluster)
     : exchange_(exchange), route_(route), cluster_(cluster), settings_(cluster.settings()) {
   exchange_.notes.upstream = settings_.name;
   settle_upgrade(exchange_, route_);
@@ -152,15 +158,16 @@ Attempt& Forwarding::begin(upstream::Lease lease) {
 
 void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   // A client that leaves or fails says nothing about the server.
-  const bool client_failed = exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
+  const bool client_failed =
+      exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
   if (!client_failed) attempt.endpoint().count_failure();
   failure_.error = error;
   failure_.sent = attempt.stream().request_started();
   failure_.response_began = attempt.stream().response_started();
 }
 
-// For a status that is listed for retry. Asked once: a granted retry has been paid for. The request's body must be here whole, for this answer is
-// given up.
+// For a status that is listed for retry. Asked once: a granted retry has been paid for. The
+// request's body must be here whole, for this answer is given up.
 bool Forwarding::give_up(std::uint16_t status) noexcept {
   failure_.error = Error(Code::reset, Side::upstream, "answered with a status that is retried");
   failure_.status = status;
@@ -173,11 +180,13 @@ http::Response Forwarding::accept(Attempt& attempt, http::ResponseHead head) {
   if (held_ != nullptr) held_->let_go();
   exchange_.notes.ttfb = since(exchange_.notes.began);
   exchange_.notes.answered = true;
-  const std::string_view upgrade = head.status == 101 ? head.fields.get(http::FieldName::upgrade) : std::string_view();
+  const std::string_view upgrade =
+      head.status == 101 ? head.fields.get(http::FieldName::upgrade) : std::string_view();
   http::remove_hop_by_hop(head.fields);
   if (!upgrade.empty()) head.fields.set(http::FieldName::upgrade, upgrade);
   // Chunks tell a client the end from a break, and keep its connection.
-  if (head.length.framing == http::Framing::until_close) head.length.framing = http::Framing::chunked;
+  if (head.length.framing == http::Framing::until_close)
+    head.length.framing = http::Framing::chunked;
   auto body = attempt.take_body(head);
   http::Response response(std::move(head));
   response.body = std::move(body);
@@ -188,7 +197,8 @@ UpstreamRequest Forwarding::request_to(const upstream::Endpoint& endpoint) {
   http::Request& original = exchange_.request();
   UpstreamRequest request;
   request.target = upstream_target(exchange_);
-  request.host = upstream_host(exchange_, route_.host_header ? *route_.host_header : settings_.host_header, endpoint);
+  request.host = upstream_host(
+      exchange_, route_.host_header ? *route_.host_header : settings_.host_header, endpoint);
   request.upgrade = !original.head.upgrade.empty();
   request.body = original.body.get();
   request.first_byte = settings_.timeouts.first_byte;
@@ -204,12 +214,14 @@ bool Forwarding::listed(std::uint16_t status) const noexcept {
   return false;
 }
 
-// The one place that decides about another try. What provably was not sent is safe for every method and costs no budget; what may have been
-// processed is repeated only where repeating is harmless.
+// The one place that decides about another try. What provably was not sent is safe for every method
+// and costs no budget; what may have been processed is repeated only where repeating is harmless.
 bool Forwarding::may_retry() noexcept {
   const RetrySettings& retry = settings_.retry;
   const Error& error = failure_.error;
-  if (tries_ >= std::min(retry.attempts, RetrySettings::kMostAttempts) || exchange_.scope().cancelled()) return false;
+  if (tries_ >= std::min(retry.attempts, RetrySettings::kMostAttempts) ||
+      exchange_.scope().cancelled())
+    return false;
   if (held_ != nullptr && !held_->can_rewind()) return false;
   const http::Method method = exchange_.head().method;
   if (failure_.status != 0) {
@@ -217,7 +229,8 @@ bool Forwarding::may_retry() noexcept {
   }
   if (error.side() != Side::upstream) return false;
   if (!failure_.sent) {
-    const bool picked = error.code() != Code::no_server && error.code() != Code::queue_full && error.code() != Code::queue_timeout;
+    const bool picked = error.code() != Code::no_server && error.code() != Code::queue_full &&
+                        error.code() != Code::queue_timeout;
     return picked && retry.connect;
   }
   const bool lost = error.code() == Code::reset || error.code() == Code::end_of_stream;
@@ -227,7 +240,8 @@ bool Forwarding::may_retry() noexcept {
 
 }  // namespace
 
-Forward::Forward(const RouteSettings& route, std::vector<ForwardTarget> targets) : route_(route), targets_(std::move(targets)) {
+Forward::Forward(const RouteSettings& route, std::vector<ForwardTarget> targets)
+    : route_(route), targets_(std::move(targets)) {
   for (const ForwardTarget& target : targets_) total_weight_ += target.weight;
 }
 

@@ -21,19 +21,23 @@ std::optional<net::Address> hop_address(std::string_view text) {
   text = ascii::trim(text);
   if (text.size() >= 2 && text.front() == '[') {
     const std::size_t end = text.find(']');
-    return end == std::string_view::npos ? std::nullopt : net::Address::ip(text.substr(1, end - 1), 0);
+    return end == std::string_view::npos ? std::nullopt
+                                         : net::Address::ip(text.substr(1, end - 1), 0);
   }
-  if (const std::size_t colon = text.find(':'); colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+  if (const std::size_t colon = text.find(':');
+      colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
     text = text.substr(0, colon);
   }
   return net::Address::ip(text, 0);
 }
 
-// Takes hops off the right end of all X-Forwarded-For fields, which together are one list (RFC 9110 section 5.3). It is read from the end, where
-// the proxies that are trusted have written; what a client put in front of them is never reached.
+// Takes hops off the right end of all X-Forwarded-For fields, which together are one list (RFC 9110
+// section 5.3). It is read from the end, where the proxies that are trusted have written; what a
+// client put in front of them is never reached.
 class Hops {
  public:
-  explicit Hops(const http::Fields& fields) noexcept : begin_(fields.begin()), field_(fields.end()) {}
+  explicit Hops(const http::Fields& fields) noexcept
+      : begin_(fields.begin()), field_(fields.end()) {}
   std::optional<std::string_view> next() noexcept {
     while (!more_) {
       if (field_ == begin_) return std::nullopt;
@@ -55,7 +59,8 @@ class Hops {
   bool more_ = false;
 };
 
-net::Address through_proxies(const http::Fields& fields, const net::Address& peer, const std::vector<net::Cidr>& trusted) {
+net::Address through_proxies(const http::Fields& fields, const net::Address& peer,
+                             const std::vector<net::Cidr>& trusted) {
   net::Address client = peer;
   Hops hops(fields);
   for (std::size_t i = 0; i < kMostHops && net::contains(trusted, client); ++i) {
@@ -74,14 +79,18 @@ std::string_view port_text(std::uint16_t port, Arena& arena) {
   return arena.copy({digits.data(), static_cast<std::size_t>(end.ptr - digits.data())});
 }
 
-std::string_view scheme_text(net::Scheme scheme) noexcept { return scheme == net::Scheme::https ? "https" : "http"; }
+std::string_view scheme_text(net::Scheme scheme) noexcept {
+  return scheme == net::Scheme::https ? "https" : "http";
+}
 
 // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
-std::string_view forwarded_element(const pipeline::Exchange& exchange, std::string_view host, Arena& arena) {
+std::string_view forwarded_element(const pipeline::Exchange& exchange, std::string_view host,
+                                   Arena& arena) {
   const std::string peer = exchange.client().peer.host();
   const bool v6 = peer.find(':') != std::string::npos;
   const std::string node = peer.empty() ? "unknown" : v6 ? "\"[" + peer + "]\"" : peer;
-  std::string element = "for=" + node + ";proto=" + std::string(scheme_text(exchange.client().scheme));
+  std::string element =
+      "for=" + node + ";proto=" + std::string(scheme_text(exchange.client().scheme));
   if (ascii::is_token(host)) {
     element += ";host=" + std::string(host);
   } else if (!host.empty()) {
@@ -96,7 +105,8 @@ void append_to_list(http::Fields& fields, FieldName name, std::string_view value
     // Several fields become one list in their order.
     std::size_t index = 0;
     for (const http::Field& field : fields) {
-      if (field.known == name && ++index == left && !field.value.empty()) whole = arena.join(field.value, ", ", whole);
+      if (field.known == name && ++index == left && !field.value.empty())
+        whole = arena.join(field.value, ", ", whole);
     }
   }
   fields.set(name, whole);
@@ -141,12 +151,14 @@ void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {
   Arena& arena = exchange.arena();
   const std::string_view id = exchange.id();
   http::remove_hop_by_hop(fields);
-  // CGI programs read it as the variable HTTP_PROXY, which sends their own requests to whoever set it.
+  // CGI programs read it as the variable HTTP_PROXY, which sends their own requests to whoever set
+  // it.
   fields.remove(FieldName::proxy);
   set_forwarded_for(exchange, fields, arena);
   if (!exchange.client().trusted) fields.remove(FieldName::forwarded);
   if (forwarded || fields.has(FieldName::forwarded)) {
-    append_to_list(fields, FieldName::forwarded, forwarded_element(exchange, head.authority, arena), arena);
+    append_to_list(fields, FieldName::forwarded, forwarded_element(exchange, head.authority, arena),
+                   arena);
   }
   const bool http10 = head.version == http::Version::http10;
   append_to_list(fields, FieldName::via, http10 ? "1.0 revproxyd" : "1.1 revproxyd", arena);

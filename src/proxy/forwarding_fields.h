@@ -8,12 +8,14 @@
 
 namespace revproxyd::proxy {
 
-/// Finds the client's address and scheme. From a trusted peer X-Forwarded-For is read right to left, as far as each hop is trusted itself;
-/// X-Forwarded-Proto is believed. From others the connection says both.
+/// Finds the client's address and scheme. From a trusted peer X-Forwarded-For is read right to
+/// left, as far as each hop is trusted itself; X-Forwarded-Proto is believed. From others the
+/// connection says both.
 void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted);
 
-/// Makes the request's fields those that go upstream: hop-by-hop fields and `Proxy` go, X-Forwarded-*, X-Real-IP, Via and X-Request-Id are
-/// set, Forwarded is written when `forwarded`. Later filters see and may edit the result.
+/// Makes the request's fields those that go upstream: hop-by-hop fields and `Proxy` go,
+/// X-Forwarded-*, X-Real-IP, Via and X-Request-Id are set, Forwarded is written when `forwarded`.
+/// Later filters see and may edit the result.
 void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded);
 
 }  // namespace revproxyd::proxy

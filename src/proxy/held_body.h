@@ -10,7 +10,8 @@
 
 namespace revproxyd::proxy {
 
-/// Keeps what was read of `inner` up to limits::kReplayBody; beyond that, and after let_go(), rewinding is over.
+/// Keeps what was read of `inner` up to limits::kReplayBody; beyond that, and after let_go(),
+/// rewinding is over.
 class HeldBody final : public http::Body {
  public:
   explicit HeldBody(std::unique_ptr<http::Body> inner) noexcept : inner_(std::move(inner)) {}

@@ -92,21 +92,18 @@ config::Type<PathPattern> path_pattern() {
       out = {PathKind::any, {}};
     else
       out = {PathKind::prefix, std::string(literal)};
-    // What is left to refuse is what no request gets past the parser with: an escaped NUL, dot segments over the root.
+    // What is left to refuse is what no request gets past the parser with: an escaped NUL, dot
+    // segments over the root.
     CanonicalPath canonical = canonical_path(out);
     return canonical.problem.empty() || bad_path(reader, node, std::move(canonical.problem));
   };
   type.write = [](const PathPattern& path) {
     switch (path.kind) {
-      case PathKind::any:
-        return Value::of_text("/**");
-      case PathKind::prefix:
-        return Value::of_text(path.text + "/**");
-      case PathKind::regex:
-        return Value::of_text("~" + path.text);
+      case PathKind::any: return Value::of_text("/**");
+      case PathKind::prefix: return Value::of_text(path.text + "/**");
+      case PathKind::regex: return Value::of_text("~" + path.text);
       case PathKind::exact:
-      case PathKind::glob:
-        return Value::of_text(path.text);
+      case PathKind::glob: return Value::of_text(path.text);
     }
     return Value::none();
   };
@@ -153,14 +150,10 @@ config::Type<ValuePattern> value_pattern() {
   };
   type.write = [](const ValuePattern& value) {
     switch (value.kind) {
-      case ValueKind::present:
-        return Value::of_bool(true);
-      case ValueKind::absent:
-        return Value::of_bool(false);
-      case ValueKind::regex:
-        return Value::of_text("~" + value.text);
-      case ValueKind::text:
-        return Value::of_text(value.text);
+      case ValueKind::present: return Value::of_bool(true);
+      case ValueKind::absent: return Value::of_bool(false);
+      case ValueKind::regex: return Value::of_text("~" + value.text);
+      case ValueKind::text: return Value::of_text(value.text);
     }
     return Value::none();
   };

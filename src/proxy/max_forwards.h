@@ -1,5 +1,6 @@
 #pragma once
-// Max-Forwards (RFC 9110 section 7.6.2): how many more proxies an OPTIONS request may pass. TRACE, the other method that it is for, is refused.
+// Max-Forwards (RFC 9110 section 7.6.2): how many more proxies an OPTIONS request may pass. TRACE,
+// the other method that it is for, is refused.
 
 #include "revproxyd/pipeline/exchange.h"
 

@@ -2,10 +2,10 @@
 
 #include <stdexcept>
 
+#include "proxy/forward.h"
 #include "proxy/respond.h"
 #include "revproxyd/filters/registry.h"
 #include "revproxyd/pipeline/error_response.h"
-#include "proxy/forward.h"
 
 namespace revproxyd::proxy {
 
@@ -25,14 +25,16 @@ Plan::Plan(PlanSettings settings, std::vector<PlanUpstream> upstreams)
   filters::ChainSettings global;
   global.headers = &settings_.headers;
   const auto global_filters = filters::make_filters(global);
-  unrouted_ = std::make_unique<pipeline::Chain>(global_filters, std::make_shared<pipeline::Refuse>());
-  https_redirect_ =
-      std::make_unique<pipeline::Chain>(global_filters, std::make_shared<HttpsRedirect>(https_port(settings_.listeners)));
+  unrouted_ =
+      std::make_unique<pipeline::Chain>(global_filters, std::make_shared<pipeline::Refuse>());
+  https_redirect_ = std::make_unique<pipeline::Chain>(
+      global_filters, std::make_shared<HttpsRedirect>(https_port(settings_.listeners)));
   for (const RouteSettings& route : settings_.routes) {
     filters::ChainSettings wanted;
     wanted.rewrite = &route.rewrite;
     wanted.headers = &route.headers;
-    auto chain = std::make_unique<pipeline::Chain>(filters::make_filters(wanted), handler_of(route));
+    auto chain =
+        std::make_unique<pipeline::Chain>(filters::make_filters(wanted), handler_of(route));
     routes_.push_back({&route, std::move(chain)});
   }
 }
@@ -41,7 +43,8 @@ std::shared_ptr<const pipeline::Handler> Plan::handler_of(const RouteSettings& r
   if (route.redirect) return std::make_shared<Redirect>(*route.redirect);
   if (route.respond) return std::make_shared<Respond>(*route.respond);
   std::vector<ForwardTarget> targets;
-  for (const SplitTarget& target : route.targets) targets.push_back({upstream_index(target.upstream), target.weight});
+  for (const SplitTarget& target : route.targets)
+    targets.push_back({upstream_index(target.upstream), target.weight});
   return std::make_shared<Forward>(route, std::move(targets));
 }
 

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "revproxyd/filters/regex.h"
 #include "revproxyd/base/arena.h"
+#include "revproxyd/filters/regex.h"
 #include "revproxyd/http/target.h"
 #include "revproxyd/proxy/router.h"
 
@@ -15,27 +15,20 @@ namespace {
 
 int host_order(HostKind kind) noexcept {
   switch (kind) {
-    case HostKind::exact:
-      return 0;
-    case HostKind::wildcard:
-      return 1;
-    case HostKind::any:
-      break;
+    case HostKind::exact: return 0;
+    case HostKind::wildcard: return 1;
+    case HostKind::any: break;
   }
   return 2;
 }
 
 int path_order(PathKind kind) noexcept {
   switch (kind) {
-    case PathKind::exact:
-      return 0;
+    case PathKind::exact: return 0;
     case PathKind::prefix:
-    case PathKind::glob:
-      return 1;
-    case PathKind::regex:
-      return 2;
-    case PathKind::any:
-      break;
+    case PathKind::glob: return 1;
+    case PathKind::regex: return 2;
+    case PathKind::any: break;
   }
   return 3;
 }

@@ -27,7 +27,8 @@ Code reason_of(const pipeline::Exchange& exchange, const Result<void>& sent) noe
   return exchange.notes.why;
 }
 
-std::uint16_t logged_status(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) noexcept {
+std::uint16_t logged_status(const http::Response& response, const Result<void>& sent,
+                            const http::ServerStream& stream) noexcept {
   if (!sent && !stream.head_sent()) return pipeline::status_of(sent.error());
   return response.head.status;
 }
@@ -35,7 +36,9 @@ std::uint16_t logged_status(const http::Response& response, const Result<void>& 
 void fill_request(AccessRecord& record, pipeline::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
   record.id = exchange.id();
-  record.proto = exchange.refusal().code() != Code::none && head.method_text.empty() ? "" : proto_text(head.version);
+  record.proto = exchange.refusal().code() != Code::none && head.method_text.empty()
+                     ? ""
+                     : proto_text(head.version);
   record.method = head.method_text;
   record.scheme = exchange.scheme() == net::Scheme::https ? "https" : "http";
   record.host = head.host;
@@ -76,7 +79,8 @@ RecordedExchange::~RecordedExchange() {
 
 void end_removed_routes(Runtime& worker, Duration streams) {
   std::unordered_set<std::string_view> names;
-  for (const RouteSettings& route : worker.snapshot->plan().settings().routes) names.insert(route.name);
+  for (const RouteSettings& route : worker.snapshot->plan().settings().routes)
+    names.insert(route.name);
   for (RecordedExchange* one = worker.exchanges; one != nullptr; one = one->next_) {
     const Route* route = one->exchange_.route;
     if (route == nullptr || names.contains(route->settings->name)) {
@@ -87,7 +91,8 @@ void end_removed_routes(Runtime& worker, Duration streams) {
   }
 }
 
-void RecordedExchange::finish(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) const {
+void RecordedExchange::finish(const http::Response& response, const Result<void>& sent,
+                              const http::ServerStream& stream) const {
   const Code why = reason_of(exchange_, sent);
   const http::StreamBytes bytes = stream.bytes();
   auto& counts = *worker_.counts;

@@ -17,7 +17,8 @@ class RecordedExchange {
   RecordedExchange& operator=(const RecordedExchange&) = delete;
 
   /// The exchange is over: `sent` says how the sending of `response` went.
-  void finish(const http::Response& response, const Result<void>& sent, const http::ServerStream& stream) const;
+  void finish(const http::Response& response, const Result<void>& sent,
+              const http::ServerStream& stream) const;
 
  private:
   friend void end_removed_routes(Runtime& worker, Duration streams);

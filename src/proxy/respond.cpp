@@ -18,7 +18,8 @@ http::Response with_text(http::ResponseHead head, std::string_view text) {
   return response;
 }
 
-http::Response redirect_to(pipeline::Exchange& exchange, std::uint16_t status, std::string_view location) {
+http::Response redirect_to(pipeline::Exchange& exchange, std::uint16_t status,
+                           std::string_view location) {
   exchange.notes.why = Code::redirect;
   http::ResponseHead head(exchange.arena());
   head.status = status;
@@ -30,7 +31,8 @@ std::string_view raw_path(const http::RequestHead& head) noexcept {
   return head.target.form == http::TargetForm::asterisk ? std::string_view("/") : head.target.path;
 }
 
-std::string expand(const std::string& to, const pipeline::Exchange& exchange, const http::RequestHead& head) {
+std::string expand(const std::string& to, const pipeline::Exchange& exchange,
+                   const http::RequestHead& head) {
   std::string out;
   for (std::size_t i = 0; i < to.size();) {
     const std::string_view rest = std::string_view(to).substr(i);
@@ -40,7 +42,8 @@ std::string expand(const std::string& to, const pipeline::Exchange& exchange, co
       i += name.size();
       return true;
     };
-    const std::string query = head.target.has_query ? "?" + std::string(head.target.query) : std::string();
+    const std::string query =
+        head.target.has_query ? "?" + std::string(head.target.query) : std::string();
     if (take("{scheme}", exchange.scheme() == net::Scheme::https ? "https" : "http")) continue;
     if (take("{host}", head.host) || take("{path}", raw_path(head))) continue;
     if (take("?{query}", query) || take("{query}", head.target.query)) continue;

@@ -1,5 +1,6 @@
 #pragma once
-// Terminal handlers that answer from the configuration: respond, redirect, and the redirect of a plain listener.
+// Terminal handlers that answer from the configuration: respond, redirect, and the redirect of a
+// plain listener.
 
 #include <string>
 
@@ -28,7 +29,8 @@ class Redirect final : public pipeline::Handler {
   const RedirectSettings& settings_;
 };
 
-/// 308 to the same target on `port` over HTTPS. A request that names no host cannot be redirected and gets 400.
+/// 308 to the same target on `port` over HTTPS. A request that names no host cannot be redirected
+/// and gets 400.
 class HttpsRedirect final : public pipeline::Handler {
  public:
   explicit HttpsRedirect(std::uint16_t port) noexcept : port_(port) {}

@@ -6,10 +6,10 @@
 #include <stdexcept>
 #include <utility>
 
-#include "revproxyd/filters/regex.h"
 #include "proxy/conditions.h"
 #include "proxy/host_table.h"
 #include "proxy/path_trie.h"
+#include "revproxyd/filters/regex.h"
 
 namespace revproxyd::proxy {
 
@@ -101,9 +101,7 @@ void Router::Index::add(const Alternative& alternative, std::uint32_t rank,
   HostSet& set = sets_[number];
   if (set.first_rank == kNone) set.first_rank = rank;
   switch (alternative.path.kind) {
-    case PathKind::any:
-      lists[number].any_path.push_back(rank);
-      return;
+    case PathKind::any: lists[number].any_path.push_back(rank); return;
     case PathKind::regex:
       lists[number].regexes.push_back({rank, filters::compile_regex(alternative.path.text)});
       return;

@@ -29,14 +29,16 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
 
 // Why nothing is to be sent any more, or Code::none.
 Error nobody_waits(const http::Response& response, pipeline::Exchange& exchange) noexcept {
-  if (exchange.scope().cancelled()) return Error(exchange.scope().reason(), Side::downstream, "client left before the answer");
+  if (exchange.scope().cancelled())
+    return Error(exchange.scope().reason(), Side::downstream, "client left before the answer");
   if (response.head.status == pipeline::kClientGoneStatus) return response.error;
   return Error(Code::none);
 }
 
 }  // namespace
 
-Task<Result<void>> send_response(http::ServerStream& stream, http::Response& response, pipeline::Exchange& exchange) {
+Task<Result<void>> send_response(http::ServerStream& stream, http::Response& response,
+                                 pipeline::Exchange& exchange) {
   if (const Error gone = nobody_waits(response, exchange); gone.code() != Code::none) {
     return Task<Result<void>>::settled(gone);
   }

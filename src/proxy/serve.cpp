@@ -1,5 +1,6 @@
-// READ FIRST: the life of a request. A connection yields streams; each stream is one exchange: admitted, routed, handled by its route's
-// chain, answered, recorded. Nothing here knows which version of HTTP is spoken.
+// READ FIRST: the life of a request. A connection yields streams; each stream is one exchange:
+// admitted, routed, handled by its route's chain, answered, recorded. Nothing here knows which
+// version of HTTP is spoken.
 
 #include "revproxyd/proxy/serve.h"
 
@@ -13,7 +14,8 @@ namespace revproxyd::proxy {
 
 namespace {
 
-Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& client, const Runtime& worker) {
+Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& client,
+                            const Runtime& worker) {
   const Plan& plan = exchange.snapshot().plan();
   trust_client(exchange, plan.settings().trusted_proxies);
   if (auto admitted = admit(exchange, worker); !admitted) {
@@ -39,8 +41,8 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
 
 }  // namespace
 
-Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client, SnapshotPtr snapshot,
-                          Runtime& worker) {
+Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client,
+                          SnapshotPtr snapshot, Runtime& worker) {
   pipeline::Exchange exchange(*stream, client, *snapshot);
   RecordedExchange recorded(exchange, worker);
   auto answering = answer(exchange, client, worker);
@@ -54,7 +56,8 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   recorded.finish(response, sent, *stream);
 }
 
-Task<void> serve_connection(http::ServerConnection& connection, const Connection& client, Runtime& worker) {
+Task<void> serve_connection(http::ServerConnection& connection, const Connection& client,
+                            Runtime& worker) {
   CancelScope* scope = co_await current_scope();
   TaskGroup exchanges(scope);
   const ConnectionList::Entry listed(*worker.connections, connection);

@@ -4,11 +4,13 @@
 
 namespace revproxyd::proxy {
 
-Snapshot::Snapshot(std::shared_ptr<const Plan> plan, const Snapshot* previous, std::uint64_t seed) : plan_(std::move(plan)) {
+Snapshot::Snapshot(std::shared_ptr<const Plan> plan, const Snapshot* previous, std::uint64_t seed)
+    : plan_(std::move(plan)) {
   for (const PlanUpstream& wanted : plan_->upstreams()) {
     std::shared_ptr<upstream::Cluster> cluster;
     if (previous != nullptr) {
-      // An upstream whose settings stayed has the same shared part, and its connections are as good as before.
+      // An upstream whose settings stayed has the same shared part, and its connections are as good
+      // as before.
       for (const auto& known : previous->clusters_) {
         if (&known->shared() == wanted.shared.get()) cluster = known;
       }

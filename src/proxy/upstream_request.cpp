@@ -19,7 +19,8 @@ std::string_view cookie_value(const http::Fields& fields, std::string_view name)
       const std::size_t end = std::min(rest.find(';'), rest.size());
       const std::string_view pair = ascii::trim(rest.substr(0, end));
       const std::size_t equals = pair.find('=');
-      if (equals != std::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+      if (equals != std::string_view::npos && pair.substr(0, equals) == name)
+        return pair.substr(equals + 1);
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
   }
@@ -27,7 +28,9 @@ std::string_view cookie_value(const http::Fields& fields, std::string_view name)
 }
 
 bool passes(const RouteSettings& route, std::string_view token) noexcept {
-  return std::ranges::any_of(route.upgrade, [token](const std::string& allowed) { return ascii::iequals(allowed, token); });
+  return std::ranges::any_of(route.upgrade, [token](const std::string& allowed) {
+    return ascii::iequals(allowed, token);
+  });
 }
 
 }  // namespace
@@ -40,15 +43,18 @@ std::string_view upstream_target(pipeline::Exchange& exchange) {
   return exchange.arena().join(head.target.path, "?", head.target.query);
 }
 
-std::string_view upstream_host(pipeline::Exchange& exchange, const upstream::HostHeaderSettings& settings,
+std::string_view upstream_host(pipeline::Exchange& exchange,
+                               const upstream::HostHeaderSettings& settings,
                                const upstream::Endpoint& endpoint) {
   const net::ServerUrl& url = endpoint.url();
   if (settings.mode == upstream::HostHeader::value) return settings.value;
-  if (settings.mode == upstream::HostHeader::keep && !exchange.head().authority.empty()) return exchange.head().authority;
+  if (settings.mode == upstream::HostHeader::keep && !exchange.head().authority.empty())
+    return exchange.head().authority;
   if (url.host.empty()) return "localhost";
   const bool v6 = url.host.find(':') != std::string::npos;
   const bool usual = url.port == (url.scheme == net::Scheme::https ? 443 : 80);
-  const std::string host = (v6 ? "[" + url.host + "]" : url.host) + (usual ? "" : ":" + std::to_string(url.port));
+  const std::string host =
+      (v6 ? "[" + url.host + "]" : url.host) + (usual ? "" : ":" + std::to_string(url.port));
   return exchange.arena().copy(host);
 }
 
@@ -57,7 +63,8 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
   const http::RequestHead& head = exchange.head();
   if (balance.key == upstream::HashKey::client_ip) {
     const auto bytes = exchange.address().bytes();
-    return {upstream::hash_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}), true};
+    return {upstream::hash_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}),
+            true};
   }
   std::string_view text;
   if (balance.key == upstream::HashKey::uri) text = head.raw_target;

@@ -9,16 +9,20 @@
 
 namespace revproxyd::proxy {
 
-/// The request line's target: the client's own bytes unless a filter edited it, in origin form or "*".
+/// The request line's target: the client's own bytes unless a filter edited it, in origin form or
+/// "*".
 std::string_view upstream_target(pipeline::Exchange& exchange);
 
 /// The Host that `endpoint` is sent.
-std::string_view upstream_host(pipeline::Exchange& exchange, const upstream::HostHeaderSettings& settings, const upstream::Endpoint& endpoint);
+std::string_view upstream_host(pipeline::Exchange& exchange,
+                               const upstream::HostHeaderSettings& settings,
+                               const upstream::Endpoint& endpoint);
 
 /// What the `hash` method looks at.
 upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance);
 
-/// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary request otherwise.
+/// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary
+/// request otherwise.
 void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route);
 
 }  // namespace revproxyd::proxy

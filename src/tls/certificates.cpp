@@ -16,13 +16,16 @@ constexpr std::chrono::hours kSoon{7 * 24};
 constexpr int kSoonPart = 5;  // a fifth of its life
 
 std::string in_days(std::chrono::system_clock::duration time) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count() / 24) + " days";
+  return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count() / 24) +
+         " days";
 }
 
 // What is to be said about the validity at `now`; empty when all is well.
 std::string validity(const Credential& credential, SystemTime now) {
-  if (now < credential.not_before()) return "not valid before " + in_days(credential.not_before() - now) + " from now";
-  if (now >= credential.not_after()) return "expired " + in_days(now - credential.not_after()) + " ago";
+  if (now < credential.not_before())
+    return "not valid before " + in_days(credential.not_before() - now) + " from now";
+  if (now >= credential.not_after())
+    return "expired " + in_days(now - credential.not_after()) + " ago";
   const auto left = credential.not_after() - now;
   const auto life = credential.not_after() - credential.not_before();
   if (left < kSoon || left < life / kSoonPart) return "expires in " + in_days(left);
@@ -34,7 +37,9 @@ bool readable_by_everyone(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
 }
 
-std::string key_of(std::string_view name) { return name.starts_with("*.") ? std::string(name.substr(1)) : std::string(name); }
+std::string key_of(std::string_view name) {
+  return name.starts_with("*.") ? std::string(name.substr(1)) : std::string(name);
+}
 
 }  // namespace
 
@@ -63,9 +68,11 @@ struct CertificateStore::Builder {
       if (!loaded.credential) return;
     }
     judge(entry, *loaded.credential);
-    // The operator's word goes: private clients may know what they do. Browsers will refuse it, so it is said.
+    // The operator's word goes: private clients may know what they do. Browsers will refuse it, so
+    // it is said.
     for (const std::string& host : entry.hosts) {
-      if (!loaded.credential->serves(host)) out.warnings.push_back("certificate " + entry.cert + ": does not cover " + host);
+      if (!loaded.credential->serves(host))
+        out.warnings.push_back("certificate " + entry.cert + ": does not cover " + host);
     }
     serve(entry, loaded.credential);
     store->entries_.emplace_back(entry, std::move(loaded.credential));
@@ -87,7 +94,8 @@ struct CertificateStore::Builder {
     const Files files(entry.cert, entry.key);
     if (const auto found = done.find(files); found != done.end()) return found->second;
     const auto before = known.find(files);
-    auto loaded = Credential::load(entry.cert, entry.key, before != known.end() ? before->second : nullptr);
+    auto loaded =
+        Credential::load(entry.cert, entry.key, before != known.end() ? before->second : nullptr);
     return done.emplace(files, std::move(loaded)).first->second;
   }
 
@@ -120,7 +128,8 @@ struct CertificateStore::Builder {
       if (!group) group = std::make_shared<CredentialGroup>();
       if (store->first_ == nullptr) store->first_ = group.get();
       if (!group->add(credential)) {
-        out.warnings.push_back("certificate " + entry.cert + ": never used for " + name + ", which an earlier one with the same kind of key serves");
+        out.warnings.push_back("certificate " + entry.cert + ": never used for " + name +
+                               ", which an earlier one with the same kind of key serves");
       }
     }
   }
@@ -136,13 +145,15 @@ struct CertificateStore::Builder {
   std::unordered_set<const Credential*> judged;
 };
 
-CertificateStore::Loaded CertificateStore::load(const std::vector<Certificate>& entries, SystemTime now) {
+CertificateStore::Loaded CertificateStore::load(const std::vector<Certificate>& entries,
+                                                SystemTime now) {
   Builder builder(nullptr, now);
   for (const Certificate& entry : entries) builder.add(entry);
   return builder.finish();
 }
 
-CertificateStore::Loaded CertificateStore::reload(const std::vector<Certificate>& entries, const CertificateStore& previous,
+CertificateStore::Loaded CertificateStore::reload(const std::vector<Certificate>& entries,
+                                                  const CertificateStore& previous,
                                                   SystemTime now) {
   Builder builder(&previous, now);
   for (const Certificate& entry : entries) builder.add(entry);

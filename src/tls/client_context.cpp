@@ -24,7 +24,8 @@ int on_session(SSL* ssl, SSL_SESSION* session) noexcept {
 
 bool is_ip(const std::string& name) noexcept {
   std::array<unsigned char, sizeof(in6_addr)> bytes;
-  return inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
+  return inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
 }
 
 std::string trust(State& state, const UpstreamTls& settings) {
@@ -33,16 +34,19 @@ std::string trust(State& state, const UpstreamTls& settings) {
   SSL_CTX_set_verify(context, state.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   if (!state.verify) return {};
   if (!settings.ca.empty()) return trust_file(context, settings.ca);
-  if (SSL_CTX_set_default_verify_paths(context) != 1) return "the system's certificate authorities: " + reason_text();
+  if (SSL_CTX_set_default_verify_paths(context) != 1)
+    return "the system's certificate authorities: " + reason_text();
   return {};
 }
 
 std::string present(State& state, const UpstreamTls& settings) {
   if (settings.cert.empty() && settings.key.empty()) return {};
-  if (settings.cert.empty() || settings.key.empty()) return "a client certificate needs both cert and key";
+  if (settings.cert.empty() || settings.key.empty())
+    return "a client certificate needs both cert and key";
   const auto loaded = Credential::load(settings.cert, settings.key);
   if (!loaded.credential) return loaded.error;
-  if (!loaded.credential->use(state.context.get())) return "certificate " + settings.cert + ": " + reason_text();
+  if (!loaded.credential->use(state.context.get()))
+    return "certificate " + settings.cert + ": " + reason_text();
   return {};
 }
 
@@ -53,15 +57,18 @@ Built<ClientContext> ClientContext::create(const Options& options) {
   clear_errors();
   state->context.reset(SSL_CTX_new(TLS_client_method()));
   SSL_CTX* const context = state->context.get();
-  if (context == nullptr || !apply_policy(context, MinVersion::tls12)) return {nullptr, "tls: " + reason_text()};
+  if (context == nullptr || !apply_policy(context, MinVersion::tls12))
+    return {nullptr, "tls: " + reason_text()};
   const auto alpn = alpn_wire(options.alpn);
   if (!alpn) return {nullptr, "a protocol name is empty or too long"};
   const auto* wire = reinterpret_cast<const unsigned char*>(alpn->data());  // NOLINT: text as bytes
-  if (!alpn->empty() && SSL_CTX_set_alpn_protos(context, wire, static_cast<unsigned int>(alpn->size())) != 0) {
+  if (!alpn->empty() &&
+      SSL_CTX_set_alpn_protos(context, wire, static_cast<unsigned int>(alpn->size())) != 0) {
     return {nullptr, "tls: " + reason_text()};
   }
   if (std::string error = trust(*state, options.settings); !error.empty()) return {nullptr, error};
-  if (std::string error = present(*state, options.settings); !error.empty()) return {nullptr, error};
+  if (std::string error = present(*state, options.settings); !error.empty())
+    return {nullptr, error};
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, on_session);
   SSL_CTX_set_app_data(context, state.get());
@@ -76,7 +83,8 @@ namespace {
 
 // The macro for this casts as C does.
 bool send_name(SSL* ssl, const std::string& name) noexcept {
-  return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(name.c_str())) == 1;  // NOLINT
+  return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                  const_cast<char*>(name.c_str())) == 1;  // NOLINT
 }
 
 }  // namespace
@@ -87,8 +95,12 @@ const char* expect_name(SSL* ssl, const std::string& name, bool verify) noexcept
   if (!verify) return nullptr;
   // Without a name any certificate of a trusted authority would do, so that is no verification.
   if (name.empty()) return "no server name to verify";
-  if (ip) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1 ? nullptr : "the address cannot be verified";
-  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  if (ip)
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1
+               ? nullptr
+               : "the address cannot be verified";
+  SSL_set_hostflags(ssl,
+                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return SSL_set1_host(ssl, name.c_str()) == 1 ? nullptr : "the server name cannot be verified";
 }
 

@@ -1,8 +1,6 @@
 #include "tls/credential.h"
 
 #include <arpa/inet.h>
-#include <openssl/crypto.h>
-#include <openssl/pem.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +8,9 @@
 #include <ctime>
 #include <fstream>
 #include <utility>
+
+#include <openssl/crypto.h>
+#include <openssl/pem.h>
 
 #include "revproxyd/base/ascii.h"
 #include "tls/digest.h"
@@ -23,7 +24,9 @@ constexpr int kChainLength = 10;  // besides the leaf
 constexpr int kRsaBits = 2048;    // what security level 2 of OpenSSL asks for
 constexpr int kCurveBits = 224;
 
-BioPtr memory(const std::string& text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+BioPtr memory(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 // An encrypted key cannot be asked for its password: the daemon has no terminal.
 int no_password(char* /*into*/, int /*size*/, int /*writing*/, void* asked) noexcept {
@@ -45,13 +48,15 @@ std::string text_of(const ASN1_STRING* string) {
 std::string ip_text(const ASN1_OCTET_STRING* bytes) {
   char text[INET6_ADDRSTRLEN] = "";
   const int size = ASN1_STRING_length(bytes);
-  if (size == 4 || size == 16) inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), text, sizeof text);
+  if (size == 4 || size == 16)
+    inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), text, sizeof text);
   return text;
 }
 
 std::vector<std::string> names_of(X509* leaf) {
   std::vector<std::string> names;
-  const NamesPtr found(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(leaf, NID_subject_alt_name, nullptr, nullptr)));
+  const NamesPtr found(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(leaf, NID_subject_alt_name, nullptr, nullptr)));
   const int count = found ? sk_GENERAL_NAME_num(found.get()) : 0;
   for (int i = 0; i < count; ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(found.get(), i);
@@ -71,10 +76,8 @@ std::string weakness(EVP_PKEY* key) {
     case EVP_PKEY_EC:
       if (bits >= kCurveBits) return {};
       return "an EC key of " + std::to_string(bits) + " bits is too short";
-    case EVP_PKEY_ED25519:
-      return {};
-    default:
-      return "the key is neither RSA nor EC nor Ed25519";
+    case EVP_PKEY_ED25519: return {};
+    default: return "the key is neither RSA nor EC nor Ed25519";
   }
 }
 
@@ -152,8 +155,11 @@ std::string Credential::read_chain(const std::string& pem) {
     if (sk_X509_push(chain_.get(), next.get()) > 0) static_cast<void>(next.release());
   }
   const unsigned long last = ERR_peek_last_error();
-  const bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
-  if (!at_end) return "certificate " + std::to_string(sk_X509_num(chain_.get()) + 2) + " of the chain: " + reason_text();
+  const bool at_end =
+      ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+  if (!at_end)
+    return "certificate " + std::to_string(sk_X509_num(chain_.get()) + 2) +
+           " of the chain: " + reason_text();
   ERR_clear_error();
   return {};
 }
@@ -172,7 +178,8 @@ std::string Credential::check_chain() const {
   for (int i = 0; i < sk_X509_num(chain_.get()); ++i) {
     X509* issuer = sk_X509_value(chain_.get(), i);
     if (X509_check_issued(issuer, subject) != X509_V_OK) {
-      return "certificate " + std::to_string(i + 2) + " of the chain did not issue certificate " + std::to_string(i + 1);
+      return "certificate " + std::to_string(i + 2) + " of the chain did not issue certificate " +
+             std::to_string(i + 1);
     }
     subject = issuer;
   }
@@ -211,12 +218,16 @@ bool Credential::covers(std::string_view host) const noexcept {
   const std::size_t dot = host.find('.');
   if (dot == 0 || dot == std::string_view::npos) return false;
   const std::string_view parent = host.substr(dot);
-  const auto matches = [parent](const std::string& name) { return name.starts_with('*') && name.compare(1, name.npos, parent) == 0; };
+  const auto matches = [parent](const std::string& name) {
+    return name.starts_with('*') && name.compare(1, name.npos, parent) == 0;
+  };
   return std::any_of(names_.begin(), names_.end(), matches);
 }
 
 bool Credential::serves(std::string_view name) const noexcept {
-  return name.starts_with("*.") ? any_name_ || std::binary_search(names_.begin(), names_.end(), name) : covers(name);
+  return name.starts_with("*.")
+             ? any_name_ || std::binary_search(names_.begin(), names_.end(), name)
+             : covers(name);
 }
 
 bool CredentialGroup::add(std::shared_ptr<const Credential> credential) {

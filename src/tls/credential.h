@@ -1,5 +1,6 @@
 #pragma once
-// A certificate chain with its private key, checked once and then presented by any number of connections on any thread.
+// A certificate chain with its private key, checked once and then presented by any number of
+// connections on any thread.
 
 #include <array>
 #include <cstdint>
@@ -22,8 +23,10 @@ class Credential {
     std::string error;  // when there is none: "certificate b.pem: key does not match"
   };
 
-  /// The PEM chain (leaf first) of `cert` with the PEM key of `key`; both may be in one file. `unchanged` is returned when the bytes are its own.
-  static Loaded load(const std::string& cert, const std::string& key, const std::shared_ptr<const Credential>& unchanged = nullptr);
+  /// The PEM chain (leaf first) of `cert` with the PEM key of `key`; both may be in one file.
+  /// `unchanged` is returned when the bytes are its own.
+  static Loaded load(const std::string& cert, const std::string& key,
+                     const std::shared_ptr<const Credential>& unchanged = nullptr);
 
   /// A certificate of one's own: no chain, covers any name.
   static std::shared_ptr<const Credential> self_signed(X509Ptr leaf, KeyPtr key);
@@ -32,7 +35,8 @@ class Credential {
   bool use(SSL* ssl) const noexcept;
   bool use(SSL_CTX* context) const noexcept;
 
-  /// One of the subjectAltNames covers `host` (lower case): as written, or by a wildcard for the first label (RFC 9525 section 6.3).
+  /// One of the subjectAltNames covers `host` (lower case): as written, or by a wildcard for the
+  /// first label (RFC 9525 section 6.3).
   bool covers(std::string_view host) const noexcept;
   /// `name` itself, which may begin with "*.", is among the subjectAltNames or covered by them.
   bool serves(std::string_view name) const noexcept;

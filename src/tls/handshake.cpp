@@ -29,7 +29,8 @@ Task<Result<void>> run(TlsTransport& transport, Duration limit, Code on_timeout)
   for (;;) {
     const net::IoResult step = transport.try_handshake();
     if (step.status == IoStatus::failed) co_return step.error;
-    if (step.status == IoStatus::end) co_return Error(Code::reset, "the peer closed during the handshake");
+    if (step.status == IoStatus::end)
+      co_return Error(Code::reset, "the peer closed during the handshake");
     if (step.status == IoStatus::done) break;
     const net::Want want = step.status == IoStatus::want_write ? net::Want::write : net::Want::read;
     auto code = co_await readiness.wait(want);
@@ -40,7 +41,8 @@ Task<Result<void>> run(TlsTransport& transport, Duration limit, Code on_timeout)
   co_return {};
 }
 
-// A close with unread input resets the connection, and a reset may overtake the alert that tells the client why.
+// A close with unread input resets the connection, and a reset may overtake the alert that tells
+// the client why.
 Task<void> let_alert_arrive(net::Transport& plain) {
   ignore(plain.try_shutdown(), "the connection is given up either way");
   plain.readiness().read_deadline(limits::kLingerTime, Code::handshake_timeout);
@@ -58,13 +60,15 @@ std::string session_key(const net::Transport& plain, const std::string& name) {
   sockaddr_storage peer{};
   socklen_t size = sizeof peer;
   std::string key = name + '|';
-  if (::getpeername(plain.fd(), reinterpret_cast<sockaddr*>(&peer), &size) == 0) {  // NOLINT: the socket interface
-    key += net::Address(reinterpret_cast<const sockaddr*>(&peer), size).text();     // NOLINT
+  if (::getpeername(plain.fd(), reinterpret_cast<sockaddr*>(&peer), &size) ==
+      0) {  // NOLINT: the socket interface
+    key += net::Address(reinterpret_cast<const sockaddr*>(&peer), size).text();  // NOLINT
   }
   return key;
 }
 
-// OpenSSL announces new sessions, but not that a TLS 1.2 server has renewed the ticket of a resumed one.
+// OpenSSL announces new sessions, but not that a TLS 1.2 server has renewed the ticket of a resumed
+// one.
 void keep_renewed(ClientContext::State& state, TlsTransport& transport) {
   SSL* const ssl = transport.ssl();
   if (SSL_session_reused(ssl) != 1 || SSL_version(ssl) != TLS1_2_VERSION) return;
@@ -73,12 +77,13 @@ void keep_renewed(ClientContext::State& state, TlsTransport& transport) {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain, const ServerContext& context,
-                                                     Duration limit) {
+Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
+                                                     const ServerContext& context, Duration limit) {
   SslPtr ssl(SSL_new(context.state().context.get()));
   if (!ssl) co_return no_memory();
   SSL_set_accept_state(ssl.get());
-  auto transport = std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());
+  auto transport =
+      std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());
   if (!transport->attach()) co_return no_memory();
   auto done = co_await run(*transport, limit, Code::handshake_timeout);
   if (!done) {
@@ -88,18 +93,23 @@ Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transp
   co_return std::unique_ptr<net::Transport>(std::move(transport));
 }
 
-Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain, const ClientContext& context,
-                                                      std::string_view server_name, Duration limit, Code on_timeout) {
+Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain,
+                                                      const ClientContext& context,
+                                                      std::string_view server_name, Duration limit,
+                                                      Code on_timeout) {
   ClientContext::State& state = context.state();
   SslPtr ssl(SSL_new(state.context.get()));
   if (!ssl) co_return no_memory();
   std::string name = ascii::lower(server_name);
   if (name.ends_with('.')) name.pop_back();
-  if (const char* fault = expect_name(ssl.get(), name, state.verify); fault != nullptr) co_return Error(Code::tls_failed, fault);
+  if (const char* fault = expect_name(ssl.get(), name, state.verify); fault != nullptr)
+    co_return Error(Code::tls_failed, fault);
   std::string key = session_key(*plain, name);
-  if (const SessionPtr session = state.sessions.take(key); session) SSL_set_session(ssl.get(), session.get());
+  if (const SessionPtr session = state.sessions.take(key); session)
+    SSL_set_session(ssl.get(), session.get());
   SSL_set_connect_state(ssl.get());
-  auto transport = std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());
+  auto transport =
+      std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());
   if (!transport->attach()) co_return no_memory();
   transport->negotiation().server_name = std::move(name);
   transport->negotiation().session_key = std::move(key);

@@ -22,7 +22,9 @@ std::string subject_names() {
   if (gethostname(host.data(), host.size() - 1) == 0) {
     const std::string name = host.data();
     // Only what is a host name: the text is read by OpenSSL's configuration syntax.
-    const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == name.npos;
+    const bool plain =
+        name.find_first_not_of(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == name.npos;
     if (!name.empty() && plain && name != "localhost") names += ",DNS:" + name;
   }
   return names;
@@ -41,21 +43,26 @@ bool number(X509* certificate) {
   std::array<std::uint8_t, 16> serial{};
   fill_random(serial);
   serial[0] &= 0x7F;  // positive (RFC 5280 section 4.1.2.2)
-  const std::unique_ptr<BIGNUM, Release<BN_free>> value(BN_bin2bn(serial.data(), serial.size(), nullptr));
+  const std::unique_ptr<BIGNUM, Release<BN_free>> value(
+      BN_bin2bn(serial.data(), serial.size(), nullptr));
   return value && BN_to_ASN1_INTEGER(value.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
 X509Ptr make_certificate(EVP_PKEY* key, SystemTime now) {
   X509Ptr certificate(X509_new());
-  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1 || !number(certificate.get())) return nullptr;
+  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1 ||
+      !number(certificate.get()))
+    return nullptr;
   X509* const raw = certificate.get();
   std::time_t start = std::chrono::system_clock::to_time_t(now - kClockSkew);
   X509_time_adj_ex(X509_getm_notBefore(raw), 0, 0, &start);
-  X509_time_adj_ex(X509_getm_notAfter(raw), 0, std::chrono::duration_cast<std::chrono::seconds>(kLife).count(), &start);
+  X509_time_adj_ex(X509_getm_notAfter(raw), 0,
+                   std::chrono::duration_cast<std::chrono::seconds>(kLife).count(), &start);
   X509_set_pubkey(raw, key);
   X509_NAME* name = X509_get_subject_name(raw);
   X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>("revproxyd internal"), -1, -1, 0);  // NOLINT: text is bytes
+                             reinterpret_cast<const unsigned char*>("revproxyd internal"), -1, -1,
+                             0);  // NOLINT: text is bytes
   X509_set_issuer_name(raw, name);
   const bool extended = add_extension(raw, NID_subject_alt_name, subject_names()) &&
                         add_extension(raw, NID_basic_constraints, "critical,CA:FALSE") &&

@@ -19,14 +19,13 @@ Error take_error(const SSL* ssl) noexcept {
   const char* text = take_reason();
   switch (reason) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
-      return Error(Code::certificate_rejected, X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
+      return Error(Code::certificate_rejected,
+                   X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       return Error(Code::certificate_rejected, "the client sent no certificate");
     case SSL_R_HTTP_REQUEST:
-    case SSL_R_HTTPS_PROXY_REQUEST:
-      return Error(Code::tls_failed, "plain HTTP on a TLS port");
-    default:
-      return Error(Code::tls_failed, text);
+    case SSL_R_HTTPS_PROXY_REQUEST: return Error(Code::tls_failed, "plain HTTP on a TLS port");
+    default: return Error(Code::tls_failed, text);
   }
 }
 

@@ -1,15 +1,15 @@
 #pragma once
 // Ownership of OpenSSL's objects, and its error queue as values.
 
+#include <memory>
+#include <string>
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-
-#include <memory>
-#include <string>
 
 #include "revproxyd/base/error.h"
 
@@ -35,8 +35,8 @@ using StackPtr = std::unique_ptr<STACK_OF(X509), Release<free_stack>>;
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, Release<free_names>>;
 using BioPtr = std::unique_ptr<BIO, Release<BIO_free_all>>;
 
-/// The queue is the thread's, so what one connection leaves there would be read as the failure of the next. Emptying it costs much more than
-/// looking, and it is nearly always empty.
+/// The queue is the thread's, so what one connection leaves there would be read as the failure of
+/// the next. Emptying it costs much more than looking, and it is nearly always empty.
 inline void clear_errors() noexcept {
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
@@ -47,7 +47,8 @@ const char* take_reason() noexcept;
 /// The same for messages about files: never empty.
 std::string reason_text();
 
-/// Names the failure of a handshake or of a call on an established connection from the queue, which is emptied.
+/// Names the failure of a handshake or of a call on an established connection from the queue, which
+/// is emptied.
 Error take_error(const SSL* ssl) noexcept;
 
 }  // namespace revproxyd::tls

@@ -9,7 +9,8 @@ constexpr const char* kTls12Ciphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr const char* kTls13Ciphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+constexpr const char* kTls13Ciphers =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr int kSecurityLevel = 2;
 
@@ -17,15 +18,20 @@ constexpr int kSecurityLevel = 2;
 
 bool apply_policy(SSL_CTX* context, MinVersion min) noexcept {
   SSL_CTX_set_security_level(context, kSecurityLevel);
-  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   // A cut stream must not pass for a whole one (RFC 8446 section 6.1).
-  SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_AUTO_RETRY);
+  SSL_CTX_clear_options(context,
+                        SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN |
+                                SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_read_ahead(context, 1);
   const int lowest = min == MinVersion::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
-  return SSL_CTX_set_min_proto_version(context, lowest) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
-         SSL_CTX_set_cipher_list(context, kTls12Ciphers) == 1 && SSL_CTX_set_ciphersuites(context, kTls13Ciphers) == 1 &&
+  return SSL_CTX_set_min_proto_version(context, lowest) == 1 &&
+         SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
+         SSL_CTX_set_cipher_list(context, kTls12Ciphers) == 1 &&
+         SSL_CTX_set_ciphersuites(context, kTls13Ciphers) == 1 &&
          SSL_CTX_set1_groups_list(context, kGroups) == 1;
 }
 
@@ -40,7 +46,8 @@ std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols) 
 }
 
 std::string trust_file(SSL_CTX* context, const std::string& path) {
-  if (SSL_CTX_load_verify_file(context, path.c_str()) != 1) return "ca " + path + ": " + reason_text();
+  if (SSL_CTX_load_verify_file(context, path.c_str()) != 1)
+    return "ca " + path + ": " + reason_text();
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
   return {};
 }

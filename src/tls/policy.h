@@ -13,7 +13,8 @@ namespace revproxyd::tls {
 /// False when OpenSSL refuses; the queue says why.
 bool apply_policy(SSL_CTX* context, MinVersion min) noexcept;
 
-/// The protocol names as RFC 7301 section 3.1 has them on the wire; nothing when a name is empty or longer than 255.
+/// The protocol names as RFC 7301 section 3.1 has them on the wire; nothing when a name is empty or
+/// longer than 255.
 std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols);
 
 /// Makes the certificates of the PEM file trust anchors, intermediate ones too. Empty, or why not.

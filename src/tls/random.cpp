@@ -1,12 +1,12 @@
 #include "revproxyd/tls/random.h"
 
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
-
 #include <array>
 #include <cstddef>
 #include <cstring>
 #include <exception>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 namespace revproxyd::tls {
 

@@ -1,8 +1,8 @@
 #include "tls/server_context.h"
 
-#include <openssl/tls1.h>
-
 #include <utility>
+
+#include <openssl/tls1.h>
 
 #include "revproxyd/base/ascii.h"
 #include "tls/digest.h"
@@ -16,12 +16,14 @@ namespace {
 
 using State = ServerContext::State;
 
-// How long a client may come back with its ticket, and so how old the judgement on its certificate can be.
+// How long a client may come back with its ticket, and so how old the judgement on its certificate
+// can be.
 constexpr long kSessionSeconds = 2 * 60 * 60;
 // A chain of client certificates: the leaf, three intermediates, and the root.
 constexpr int kVerifyDepth = 4;
 
-// The host_name of the server_name extension (RFC 6066 section 3), empty when the extension is absent; false when it is malformed.
+// The host_name of the server_name extension (RFC 6066 section 3), empty when the extension is
+// absent; false when it is malformed.
 bool read_server_name(SSL* ssl, std::string& name) {
   const unsigned char* data = nullptr;
   std::size_t size = 0;
@@ -31,7 +33,8 @@ bool read_server_name(SSL* ssl, std::string& name) {
   const std::size_t list = static_cast<std::size_t>(data[0] << 8 | data[1]);
   const std::size_t length = static_cast<std::size_t>(data[3] << 8 | data[4]);
   if (list != size - 2 || length != size - kHead || length > TLSEXT_MAXLEN_host_name) return false;
-  name = ascii::lower(std::string_view(reinterpret_cast<const char*>(data) + kHead, length));  // NOLINT: bytes as text
+  name = ascii::lower(std::string_view(reinterpret_cast<const char*>(data) + kHead,
+                                       length));  // NOLINT: bytes as text
   if (name.ends_with('.')) name.pop_back();
   return name.find('\0') == name.npos;
 }
@@ -41,11 +44,13 @@ const CredentialGroup* choose(const State& state, TlsTransport::Negotiation& neg
   if (negotiation.server_name.empty()) return state.certificates->first();
   const CredentialGroup* found = state.certificates->find(negotiation.server_name);
   negotiation.named = found != nullptr;
-  if (found == nullptr && state.settings.unknown_sni == UnknownSni::first) return state.certificates->first();
+  if (found == nullptr && state.settings.unknown_sni == UnknownSni::first)
+    return state.certificates->first();
   return found;
 }
 
-// Runs before any ticket is looked at: the context id set here decides whether one is good for this connection.
+// Runs before any ticket is looked at: the context id set here decides whether one is good for this
+// connection.
 int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
   const State& state = *static_cast<const State*>(argument);
   auto& negotiation = TlsTransport::of(ssl).negotiation();
@@ -64,24 +69,29 @@ int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
   identity.append(negotiation.group->identity().begin(), negotiation.group->identity().end());
   const Fingerprint id = sha256(identity);
   static_assert(sizeof id <= SSL_MAX_SID_CTX_LENGTH);
-  return SSL_set_session_id_context(ssl, id.data(), id.size()) == 1 ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
+  return SSL_set_session_id_context(ssl, id.data(), id.size()) == 1 ? SSL_CLIENT_HELLO_SUCCESS
+                                                                    : SSL_CLIENT_HELLO_ERROR;
 }
 
-// Only full handshakes need the certificates; OpenSSL picks among them by what the client can verify.
+// Only full handshakes need the certificates; OpenSSL picks among them by what the client can
+// verify.
 int on_certificate(SSL* ssl, void* /*argument*/) noexcept {
   const CredentialGroup* group = TlsTransport::of(ssl).negotiation().group;
   return group != nullptr && group->use(ssl) ? 1 : 0;
 }
 
 // The certificate was chosen in on_client_hello; this tells the client that its name was heard.
-int on_server_name(SSL* /*ssl*/, int* /*alert*/, void* /*argument*/) noexcept { return SSL_TLSEXT_ERR_OK; }
+int on_server_name(SSL* /*ssl*/, int* /*alert*/, void* /*argument*/) noexcept {
+  return SSL_TLSEXT_ERR_OK;
+}
 
-int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* offered, unsigned int size,
-            void* argument) noexcept {
+int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
+            const unsigned char* offered, unsigned int size, void* argument) noexcept {
   const std::string& ours = static_cast<const State*>(argument)->alpn;
   unsigned char* chosen = nullptr;
   const auto* wire = reinterpret_cast<const unsigned char*>(ours.data());  // NOLINT: text as bytes
-  const int found = SSL_select_next_proto(&chosen, out_size, wire, static_cast<unsigned int>(ours.size()), offered, size);
+  const int found = SSL_select_next_proto(&chosen, out_size, wire,
+                                          static_cast<unsigned int>(ours.size()), offered, size);
   if (found != OPENSSL_NPN_NEGOTIATED) {
     TlsTransport::of(ssl).negotiation().refusal = "no protocol in common";
     return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -126,7 +136,8 @@ std::string choose_certificates(State& state, ServerContext::Options& options) {
     state.internal = std::move(group);
     return {};
   }
-  if (!options.certificates || options.certificates->first() == nullptr) return "tls without a certificate";
+  if (!options.certificates || options.certificates->first() == nullptr)
+    return "tls without a certificate";
   state.certificates = std::move(options.certificates);
   return {};
 }
@@ -136,7 +147,8 @@ void install_callbacks(State& state) noexcept {
   SSL_CTX_set_client_hello_cb(context, on_client_hello, &state);
   SSL_CTX_set_cert_cb(context, on_certificate, nullptr);
   // The macro for this casts as C does.
-  SSL_CTX_callback_ctrl(context, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, reinterpret_cast<void (*)()>(on_server_name));  // NOLINT
+  SSL_CTX_callback_ctrl(context, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
+                        reinterpret_cast<void (*)()>(on_server_name));  // NOLINT
   if (!state.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, on_alpn, &state);
   SSL_CTX_set_app_data(context, &state);
   install_ticket_callback(context);
@@ -154,10 +166,13 @@ Built<ServerContext> ServerContext::create(Options options) {
   state->alpn = *alpn;
   clear_errors();
   state->context.reset(SSL_CTX_new(TLS_server_method()));
-  if (!state->context || !apply_policy(state->context.get(), state->settings.min_version)) return {nullptr, "tls: " + reason_text()};
+  if (!state->context || !apply_policy(state->context.get(), state->settings.min_version))
+    return {nullptr, "tls: " + reason_text()};
   std::string ca_bytes;
-  if (std::string error = choose_certificates(*state, options); !error.empty()) return {nullptr, error};
-  if (std::string error = require_client_certificates(*state, ca_bytes); !error.empty()) return {nullptr, error};
+  if (std::string error = choose_certificates(*state, options); !error.empty())
+    return {nullptr, error};
+  if (std::string error = require_client_certificates(*state, ca_bytes); !error.empty())
+    return {nullptr, error};
   state->policy = policy_of(state->settings, ca_bytes);
   SSL_CTX_set_session_cache_mode(state->context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(state->context.get(), kSessionSeconds);

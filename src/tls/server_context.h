@@ -16,8 +16,8 @@ struct ServerContext::State {
   std::shared_ptr<const CertificateStore> certificates;
   std::shared_ptr<const CredentialGroup> internal;  // instead of certificates
   std::shared_ptr<TicketKeys> tickets;
-  std::string alpn;        // as on the wire
-  Fingerprint policy{};    // what a ticket's connection must have agreed to
+  std::string alpn;      // as on the wire
+  Fingerprint policy{};  // what a ticket's connection must have agreed to
 };
 
 /// The callbacks that need no more than the context.

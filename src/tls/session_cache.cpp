@@ -6,7 +6,8 @@ namespace revproxyd::tls {
 
 void SessionCache::put(const std::string& server, SessionPtr session) {
   const std::lock_guard lock(mutex_);
-  if (sessions_.size() >= kServers && !sessions_.contains(server)) sessions_.erase(sessions_.begin());
+  if (sessions_.size() >= kServers && !sessions_.contains(server))
+    sessions_.erase(sessions_.begin());
   auto& of_server = sessions_[server];
   if (!of_server.empty() && of_server.back() == session) return;
   of_server.push_back(std::move(session));
@@ -20,7 +21,8 @@ SessionPtr SessionCache::take(const std::string& server) {
   auto& of_server = found->second;
   while (!of_server.empty()) {
     SSL_SESSION* const newest = of_server.back().get();
-    if (SSL_SESSION_is_resumable(newest) == 1 && SSL_SESSION_get_protocol_version(newest) != TLS1_3_VERSION) {
+    if (SSL_SESSION_is_resumable(newest) == 1 &&
+        SSL_SESSION_get_protocol_version(newest) != TLS1_3_VERSION) {
       SSL_SESSION_up_ref(newest);
       return SessionPtr(newest);
     }

@@ -11,14 +11,16 @@
 
 namespace revproxyd::tls {
 
-/// Safe to use from several threads. Bounded: of a server the newest few sessions, of servers kServers, any of which then makes room.
+/// Safe to use from several threads. Bounded: of a server the newest few sessions, of servers
+/// kServers, any of which then makes room.
 class SessionCache {
  public:
   static constexpr std::size_t kServers = 256;
   static constexpr std::size_t kSessionsOfServer = 8;
 
   void put(const std::string& server, SessionPtr session);
-  /// The newest session of that server, or null. A TLS 1.3 session is taken out, because its ticket is to be used once (RFC 8446 appendix C.4).
+  /// The newest session of that server, or null. A TLS 1.3 session is taken out, because its ticket
+  /// is to be used once (RFC 8446 appendix C.4).
   SessionPtr take(const std::string& server);
 
  private:

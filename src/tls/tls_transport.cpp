@@ -30,12 +30,14 @@ class Source {
 
   bool empty() const noexcept { return pieces_.empty(); }
 
-  // The next `size` bytes, or with 0 a record's worth. A view into the pieces where one piece has them all, else copied together, because every
-  // record costs a header, a tag and a call to the kernel.
+  // The next `size` bytes, or with 0 a record's worth. A view into the pieces where one piece has
+  // them all, else copied together, because every record costs a header, a tag and a call to the
+  // kernel.
   Bytes next(std::size_t size) noexcept {
     const Bytes front = rest_of_front();
     if (size != 0 && front.size() >= size) return front.substr(0, size);
-    if (size == 0 && (front.size() >= kRecord || pieces_.size() == 1)) return front.substr(0, kRecord);
+    if (size == 0 && (front.size() >= kRecord || pieces_.size() == 1))
+      return front.substr(0, kRecord);
     return gather(size != 0 ? size : kRecord);
   }
 
@@ -64,7 +66,8 @@ class Source {
     std::size_t skip = used_;
     for (const iovec& piece : pieces_) {
       const std::size_t part = std::min(piece.iov_len - skip, size - filled);
-      if (part != 0) std::memcpy(scratch.data() + filled, static_cast<const char*>(piece.iov_base) + skip, part);
+      if (part != 0)
+        std::memcpy(scratch.data() + filled, static_cast<const char*>(piece.iov_base) + skip, part);
       filled += part;
       skip = 0;
       if (filled == size) break;
@@ -78,12 +81,17 @@ class Source {
 
 }  // namespace
 
-TlsTransport::TlsTransport(SslPtr ssl, std::unique_ptr<net::Transport> plain, std::shared_ptr<const void> context) noexcept
-    : plain_(std::move(plain)), context_(std::move(context)), bio_state_(*plain_), ssl_(std::move(ssl)) {}
+TlsTransport::TlsTransport(SslPtr ssl, std::unique_ptr<net::Transport> plain,
+                           std::shared_ptr<const void> context) noexcept
+    : plain_(std::move(plain)),
+      context_(std::move(context)),
+      bio_state_(*plain_),
+      ssl_(std::move(ssl)) {}
 
 TlsTransport::~TlsTransport() {
-  // OpenSSL takes a session for spoilt when its connection goes without close_notify, but only a failure of the protocol spoils it
-  // (RFC 8446 section 6.1), and kept connections are rarely closed by the book.
+  // OpenSSL takes a session for spoilt when its connection goes without close_notify, but only a
+  // failure of the protocol spoils it (RFC 8446 section 6.1), and kept connections are rarely
+  // closed by the book.
   if (!alerted()) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 }
 
@@ -95,7 +103,9 @@ bool TlsTransport::attach() noexcept {
   return true;
 }
 
-TlsTransport& TlsTransport::of(const SSL* ssl) noexcept { return *static_cast<TlsTransport*>(SSL_get_app_data(ssl)); }
+TlsTransport& TlsTransport::of(const SSL* ssl) noexcept {
+  return *static_cast<TlsTransport*>(SSL_get_app_data(ssl));
+}
 
 IoResult TlsTransport::try_handshake() noexcept {
   clear_errors();
@@ -184,14 +194,10 @@ IoResult TlsTransport::try_shutdown() noexcept {
 
 IoResult TlsTransport::outcome(int returned) noexcept {
   switch (SSL_get_error(ssl_.get(), returned)) {
-    case SSL_ERROR_WANT_READ:
-      return IoResult::wants(net::Want::read);
-    case SSL_ERROR_WANT_WRITE:
-      return IoResult::wants(net::Want::write);
-    case SSL_ERROR_ZERO_RETURN:
-      return IoResult::ended();
-    default:
-      break;
+    case SSL_ERROR_WANT_READ: return IoResult::wants(net::Want::read);
+    case SSL_ERROR_WANT_WRITE: return IoResult::wants(net::Want::write);
+    case SSL_ERROR_ZERO_RETURN: return IoResult::ended();
+    default: break;
   }
   if (bio_state_.failure.code() != Code::none) return broken(bio_state_.failure);
   if (bio_state_.ended) return broken(Error(Code::reset, "the peer closed without close_notify"));
@@ -214,15 +220,16 @@ void TlsTransport::settle() noexcept {
   SSL_get0_alpn_selected(ssl, &alpn, &size);
   if (size != 0) info_.alpn.assign(alpn, alpn + size);
   info_.resumed = SSL_session_reused(ssl) == 1;
-  info_.client_certificate =
-      SSL_is_server(ssl) == 1 && SSL_get0_peer_certificate(ssl) != nullptr && SSL_get_verify_result(ssl) == X509_V_OK;
+  info_.client_certificate = SSL_is_server(ssl) == 1 && SSL_get0_peer_certificate(ssl) != nullptr &&
+                             SSL_get_verify_result(ssl) == X509_V_OK;
   info_.server_name = std::move(negotiation_.server_name);
   info_.group = negotiation_.group;
   info_.named = negotiation_.named;
 }
 
 bool TlsTransport::Info::covers(std::string_view host) const noexcept {
-  // A certificate is found by a name only if it covers it, and nearly every request asks for the name of its connection.
+  // A certificate is found by a name only if it covers it, and nearly every request asks for the
+  // name of its connection.
   if (named && host == server_name) return true;
   return group != nullptr && group->covers(host);
 }

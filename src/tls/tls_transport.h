@@ -1,6 +1,6 @@
 #pragma once
-// TLS over another transport. Records are read ahead, one receive call for what the kernel holds; the record buffers are given back while the
-// connection is idle.
+// TLS over another transport. Records are read ahead, one receive call for what the kernel holds;
+// the record buffers are given back while the connection is idle.
 
 #include <cstddef>
 #include <memory>
@@ -17,15 +17,17 @@ class TlsTransport final : public net::Transport {
  public:
   /// What the callbacks of OpenSSL find and leave behind while the handshake runs.
   struct Negotiation {
-    const CredentialGroup* group = nullptr;  // server: what is presented; lives as long as the context
-    bool named = false;                      // server: the group was found by the name in SNI
-    const char* refusal = nullptr;           // why a callback of ours ended the handshake; static text
-    std::string server_name;                 // SNI received, or the name to verify
-    std::string session_key;                 // client: what sessions are kept under
+    const CredentialGroup* group =
+        nullptr;                    // server: what is presented; lives as long as the context
+    bool named = false;             // server: the group was found by the name in SNI
+    const char* refusal = nullptr;  // why a callback of ours ended the handshake; static text
+    std::string server_name;        // SNI received, or the name to verify
+    std::string session_key;        // client: what sessions are kept under
   };
 
   /// `context` is what the callbacks refer to; kept alive until the connection is gone.
-  TlsTransport(SslPtr ssl, std::unique_ptr<net::Transport> plain, std::shared_ptr<const void> context) noexcept;
+  TlsTransport(SslPtr ssl, std::unique_ptr<net::Transport> plain,
+               std::shared_ptr<const void> context) noexcept;
   ~TlsTransport() override;
 
   /// Binds the SSL to this object; false when memory ran out. Call once, before the handshake.
@@ -36,16 +38,21 @@ class TlsTransport final : public net::Transport {
 
   /// One step of the handshake; with `done` tls() tells what was settled.
   net::IoResult try_handshake() noexcept;
-  /// The handshake failed on our side, so the peer was sent an alert and the connection below still stands.
-  bool alerted() const noexcept { return broken_ && bio_state_.failure.code() == Code::none && !bio_state_.ended; }
+  /// The handshake failed on our side, so the peer was sent an alert and the connection below still
+  /// stands.
+  bool alerted() const noexcept {
+    return broken_ && bio_state_.failure.code() == Code::none && !bio_state_.ended;
+  }
   net::Transport& plain() noexcept { return *plain_; }
 
   /// Fills `into` from as many records as are at hand.
   net::IoResult try_read(MutableBytes into) noexcept override;
-  /// Small pieces share a record. After want_write the same bytes must be offered again, at least as many: a record of them has been sealed and part
-  /// of it may be on the wire. Fewer is Code::internal.
+  /// Small pieces share a record. After want_write the same bytes must be offered again, at least
+  /// as many: a record of them has been sealed and part of it may be on the wire. Fewer is
+  /// Code::internal.
   net::IoResult try_write(std::span<const iovec> pieces) noexcept override;
-  /// Does not wait for the peer's close_notify. After a write that was given up it only half-closes: the stream is cut, and the peer must see that.
+  /// Does not wait for the peer's close_notify. After a write that was given up it only
+  /// half-closes: the stream is cut, and the peer must see that.
   net::IoResult try_shutdown() noexcept override;
   void abort_on_close() noexcept override { plain_->abort_on_close(); }
   bool pending() const noexcept override;

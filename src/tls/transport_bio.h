@@ -1,12 +1,14 @@
 #pragma once
-// OpenSSL's view of a transport: a BIO whose calls never wait and leave the readiness to the transport below.
+// OpenSSL's view of a transport: a BIO whose calls never wait and leave the readiness to the
+// transport below.
 
 #include "revproxyd/net/transport.h"
 #include "tls/openssl.h"
 
 namespace revproxyd::tls {
 
-/// What the BIO met below since it was made; sticky, so that the caller of OpenSSL can tell the cause.
+/// What the BIO met below since it was made; sticky, so that the caller of OpenSSL can tell the
+/// cause.
 struct BioState {
   explicit BioState(net::Transport& transport) noexcept : below(transport) {}
   net::Transport& below;

@@ -13,10 +13,8 @@ Tier tier_of(const Endpoint& endpoint, TimePoint now) noexcept {
   switch (endpoint.availability(now)) {
     case Availability::usable:
       return endpoint.backup() ? Tier::usable_backup : Tier::usable_primary;
-    case Availability::taken_out:
-      return endpoint.backup() ? Tier::out_backup : Tier::out_primary;
-    case Availability::down:
-      break;
+    case Availability::taken_out: return endpoint.backup() ? Tier::out_backup : Tier::out_primary;
+    case Availability::down: break;
   }
   return Tier::unusable;
 }

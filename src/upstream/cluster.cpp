@@ -8,13 +8,16 @@
 
 namespace revproxyd::upstream {
 
-Lease::Lease(Shared& shared, Endpoint& endpoint, std::unique_ptr<http::ClientStream> stream) noexcept
+Lease::Lease(Shared& shared, Endpoint& endpoint,
+             std::unique_ptr<http::ClientStream> stream) noexcept
     : shared_(&shared), endpoint_(&endpoint), stream_(std::move(stream)) {
   endpoint_->begin_request();
 }
 
 Lease::Lease(Lease&& other) noexcept
-    : shared_(std::exchange(other.shared_, nullptr)), endpoint_(other.endpoint_), stream_(std::move(other.stream_)) {}
+    : shared_(std::exchange(other.shared_, nullptr)),
+      endpoint_(other.endpoint_),
+      stream_(std::move(other.stream_)) {}
 
 Lease::~Lease() {
   if (shared_ == nullptr) return;
@@ -23,14 +26,16 @@ Lease::~Lease() {
   shared_->end_request();
 }
 
-Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls, std::uint64_t seed)
+Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls,
+                 std::uint64_t seed)
     : shared_(std::move(shared)),
       balancer_(make_balancer(shared_->settings().balance.method, seed)),
       retry_budget_(shared_->settings().retry.budget_percent) {
   for (const auto& endpoint : shared_->endpoints()) {
     const bool secure = endpoint->url().scheme == net::Scheme::https;
     PoolListener& listener = *this;
-    pools_.push_back(std::make_unique<Pool>(endpoint, settings(), secure ? tls : nullptr, listener));
+    pools_.push_back(
+        std::make_unique<Pool>(endpoint, settings(), secure ? tls : nullptr, listener));
   }
   balancer_->rebuild(shared_->endpoints());
 }
@@ -54,7 +59,8 @@ Pick Cluster::pick(const Demand& demand) noexcept {
 
 // Without max_requests there is nothing to count, and no frame for it.
 Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
-  return settings().limits.max_requests == 0 ? acquire_counted(demand, waited) : acquire_turn(demand, waited);
+  return settings().limits.max_requests == 0 ? acquire_counted(demand, waited)
+                                             : acquire_turn(demand, waited);
 }
 
 Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
@@ -74,7 +80,8 @@ Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
 Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) {
   const Pick picked = pick(demand);
   auto acquired = at_once(picked, demand);
-  return acquired ? Task<Acquired>::settled(std::move(*acquired)) : acquire_waiting(demand, waited, picked);
+  return acquired ? Task<Acquired>::settled(std::move(*acquired))
+                  : acquire_waiting(demand, waited, picked);
 }
 
 std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& demand) noexcept {
@@ -126,10 +133,12 @@ namespace {
 
 using WaitingMap = std::unordered_map<std::uint64_t, Event*>;
 
-// Takes the waiter off both lists however the wait ends. A wake-up that came too late to be of use goes on to the next.
+// Takes the waiter off both lists however the wait ends. A wake-up that came too late to be of use
+// goes on to the next.
 class Waiting {
  public:
-  Waiting(WaitQueue& queue, WaitingMap& map, std::uint64_t id, Event& event) : queue_(queue), map_(map), event_(event), id_(id) {
+  Waiting(WaitQueue& queue, WaitingMap& map, std::uint64_t id, Event& event)
+      : queue_(queue), map_(map), event_(event), id_(id) {
     map_[id] = &event;
   }
   ~Waiting() {
@@ -156,10 +165,13 @@ bool Cluster::came_free(const Demand* demand) noexcept {
   if (demand == nullptr) return shared_->has_turn();
   const Pick picked = pick(*demand);
   return picked.status == PickStatus::none_usable ||
-         (picked.status == PickStatus::picked && (pools_[picked.index]->has_idle() || !pools_[picked.index]->endpoint().at_connection_limit()));
+         (picked.status == PickStatus::picked &&
+          (pools_[picked.index]->has_idle() ||
+           !pools_[picked.index]->endpoint().at_connection_limit()));
 }
 
-Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit) {
+Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool front,
+                                    Duration limit) {
   const Error late(Code::queue_timeout, Side::upstream, "no server had room in time");
   if (limit.count() <= 0) co_return late;
   Event event;

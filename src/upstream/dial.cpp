@@ -13,7 +13,8 @@ namespace revproxyd::upstream {
 
 namespace {
 
-Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, const Origin& origin, Duration limit) {
+Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, const Origin& origin,
+                            Duration limit) {
   const net::Address none;
   const net::Address& client = origin.client != nullptr ? *origin.client : none;
   const net::Address& local = origin.local != nullptr ? *origin.local : none;
@@ -37,7 +38,9 @@ Duration left_of(Duration limit, TimePoint begun) noexcept {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, const UpstreamSettings& settings, const tls::ClientContext* tls,
+Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
+                                                   const UpstreamSettings& settings,
+                                                   const tls::ClientContext* tls,
                                                    const Origin& origin, Duration limit) {
   const auto addresses = endpoint.addresses();
   if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
@@ -46,14 +49,17 @@ Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, con
   auto connected = co_await net::connect(list, limit);
   if (!connected) co_return connected.error();
   if (settings.proxy_protocol != ProxyProtocol::none) {
-    auto announced = co_await announce(**connected, settings.proxy_protocol, origin, left_of(limit, begun));
+    auto announced =
+        co_await announce(**connected, settings.proxy_protocol, origin, left_of(limit, begun));
     if (!announced) co_return announced.error();
   }
-  if (endpoint.url().scheme != net::Scheme::https || tls == nullptr) co_return std::move(*connected);
+  if (endpoint.url().scheme != net::Scheme::https || tls == nullptr)
+    co_return std::move(*connected);
   const std::string& configured = settings.tls.server_name;
   const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
   auto plain = std::move(*connected);
-  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, left_of(limit, begun), Code::connect_timeout);
+  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, left_of(limit, begun),
+                                       Code::connect_timeout);
   co_return std::move(secured);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// A connection to a server as its upstream's settings want it: PROXY header, then TLS. The same for traffic and for health checks.
+// A connection to a server as its upstream's settings want it: PROXY header, then TLS. The same for
+// traffic and for health checks.
 
 #include <memory>
 
@@ -12,9 +13,11 @@
 
 namespace revproxyd::upstream {
 
-/// `tls` is used for an https URL. All of it takes at most `limit`, none when zero. Errors: resolve_failed, refused, unreachable,
-/// connect_timeout, tls_failed, certificate_rejected, reset.
-Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint, const UpstreamSettings& settings, const tls::ClientContext* tls,
+/// `tls` is used for an https URL. All of it takes at most `limit`, none when zero. Errors:
+/// resolve_failed, refused, unreachable, connect_timeout, tls_failed, certificate_rejected, reset.
+Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
+                                                   const UpstreamSettings& settings,
+                                                   const tls::ClientContext* tls,
                                                    const Origin& origin, Duration limit);
 
 }  // namespace revproxyd::upstream

@@ -3,13 +3,14 @@
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/random_source.h"
-#include "upstream/health.h"
 #include "revproxyd/upstream/health_check.h"
+#include "upstream/health.h"
 #include "upstream/probe.h"
 
 namespace revproxyd::upstream {
 
-HealthChecks::HealthChecks(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls)
+HealthChecks::HealthChecks(std::shared_ptr<Shared> shared,
+                           std::shared_ptr<const tls::ClientContext> tls)
     : shared_(std::move(shared)), tls_(std::move(tls)) {}
 
 HealthChecks::~HealthChecks() = default;
@@ -28,7 +29,8 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
   const HealthSettings& settings = *upstream.health_check;
   const bool up = endpoint.availability(loop_now()) != Availability::down;
   HealthState state(settings.rise, settings.fall, up);
-  RandomSource random(endpoint.url_hash() ^ static_cast<std::uint64_t>(loop_now().time_since_epoch().count()));
+  RandomSource random(endpoint.url_hash() ^
+                      static_cast<std::uint64_t>(loop_now().time_since_epoch().count()));
   for (bool first = true;; first = false) {
     auto result = co_await probe(endpoint, upstream, tls_.get());
     if (group_.scope().cancelled()) co_return;
@@ -36,13 +38,16 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
     const auto changed = state.record(result.well, result.reason);
     if (changed && *changed) {
       endpoint.mark_up();
-      log::Line(log::Level::info) << "upstream " << upstream.name << ": server " << endpoint.url().text << " is up";
+      log::Line(log::Level::info) << "upstream " << upstream.name << ": server "
+                                  << endpoint.url().text << " is up";
     } else if (changed) {
       endpoint.mark_down();
-      log::Line(log::Level::warn) << "upstream " << upstream.name << ": server " << endpoint.url().text << " is down: " << result.reason;
+      log::Line(log::Level::warn) << "upstream " << upstream.name << ": server "
+                                  << endpoint.url().text << " is down: " << result.reason;
     }
     const auto span = static_cast<std::uint64_t>(settings.interval.count()) * 2 / 5 + 1;
-    const Duration pause = settings.interval * 4 / 5 + Duration(static_cast<std::int64_t>(random.below(span)));
+    const Duration pause =
+        settings.interval * 4 / 5 + Duration(static_cast<std::int64_t>(random.below(span)));
     auto woken = co_await Sleep(pause);
     if (woken != Code::none) co_return;
   }

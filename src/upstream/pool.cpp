@@ -28,9 +28,13 @@ struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
   Kept* older = nullptr;
 };
 
-Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings, std::shared_ptr<const tls::ClientContext> tls,
-           PoolListener& listener)
-    : endpoint_(std::move(endpoint)), settings_(settings), tls_(std::move(tls)), listener_(listener), sweep_(*this) {}
+Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
+           std::shared_ptr<const tls::ClientContext> tls, PoolListener& listener)
+    : endpoint_(std::move(endpoint)),
+      settings_(settings),
+      tls_(std::move(tls)),
+      listener_(listener),
+      sweep_(*this) {}
 
 Pool::~Pool() {
   while (all_ != nullptr) {
@@ -55,7 +59,8 @@ std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh) noexcept {
 }
 
 Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& origin) {
-  auto transport = co_await dial(*endpoint_, settings_, tls_.get(), origin, settings_.timeouts.connect);
+  auto transport =
+      co_await dial(*endpoint_, settings_, tls_.get(), origin, settings_.timeouts.connect);
   if (!transport) {
     endpoint_->release_connection();
     listener_.on_place_free();
@@ -123,7 +128,8 @@ void Pool::close_idle() noexcept {
   }
 }
 
-// Armed for the connection that was idle for longest when it was armed; what has been used since is looked at again later.
+// Armed for the connection that was idle for longest when it was armed; what has been used since is
+// looked at again later.
 void Pool::sweep() noexcept {
   const TimePoint now = loop_now();
   while (idle_tail_ != nullptr) {

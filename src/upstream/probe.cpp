@@ -26,12 +26,14 @@ std::string text_of(const Error& error) {
   return text;
 }
 
-http::RequestHead probe_head(const Endpoint& endpoint, const HealthSettings& settings, Arena& arena) {
+http::RequestHead probe_head(const Endpoint& endpoint, const HealthSettings& settings,
+                             Arena& arena) {
   http::RequestHead head(arena);
   head.method = http::Method::get;
   head.method_text = "GET";
   const net::ServerUrl& url = endpoint.url();
-  head.authority = settings.host.empty() ? arena.copy(url.host.empty() ? "localhost" : url.host) : std::string_view(settings.host);
+  head.authority = settings.host.empty() ? arena.copy(url.host.empty() ? "localhost" : url.host)
+                                         : std::string_view(settings.host);
   head.fields.add(http::FieldName::user_agent, "revproxyd-health-check");
   head.fields.add(http::FieldName::accept, "*/*");
   return head;
@@ -39,7 +41,9 @@ http::RequestHead probe_head(const Endpoint& endpoint, const HealthSettings& set
 
 // Empty when the head is as expected.
 std::string head_problem(const http::ResponseHead& head, const HealthSettings& settings) {
-  const auto fits = [&](const StatusRange& range) { return head.status >= range.low && head.status <= range.high; };
+  const auto fits = [&](const StatusRange& range) {
+    return head.status >= range.low && head.status <= range.high;
+  };
   if (std::ranges::none_of(settings.status, fits)) return "status " + std::to_string(head.status);
   for (const auto& [name, value] : settings.header) {
     const http::Field* field = head.fields.find(name);
@@ -61,7 +65,8 @@ Task<ProbeResult> expect_text(http::ClientStream& stream, std::string_view wante
   co_return ProbeResult(false, "body does not contain the expected text");
 }
 
-Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoint, const HealthSettings& settings) {
+Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoint,
+                      const HealthSettings& settings) {
   Arena arena;
   const http::RequestHead request = probe_head(endpoint, settings, arena);
   auto stream = connection.open_stream();
@@ -82,7 +87,8 @@ Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoi
   co_return std::move(found);
 }
 
-Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls) {
+Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream,
+                      const tls::ClientContext* tls) {
   const HealthSettings& settings = *upstream.health_check;
   const Origin ourselves;
   auto transport = co_await dial(endpoint, upstream, tls, ourselves, settings.timeout);
@@ -91,14 +97,16 @@ Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream
   http::ClientConnectionSettings connection_settings;
   connection_settings.write = settings.timeout;
   NoOwner owner;
-  auto connection = http::open_client_connection(std::move(*transport), "", connection_settings, owner);
+  auto connection =
+      http::open_client_connection(std::move(*transport), "", connection_settings, owner);
   auto result = co_await ask(*connection, endpoint, settings);
   co_return std::move(result);
 }
 
 }  // namespace
 
-Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls) {
+Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,
+                        const tls::ClientContext* tls) {
   CancelScope* parent = co_await current_scope();
   CancelScope patience(parent);
   Deadline deadline(patience);
@@ -106,7 +114,8 @@ Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstre
   auto running = run(endpoint, upstream, tls);
   auto scoped = std::move(running).under(patience);
   auto result = co_await std::move(scoped);
-  if (!result.well && patience.reason() == Code::first_byte_timeout) result.reason = "no answer in time";
+  if (!result.well && patience.reason() == Code::first_byte_timeout)
+    result.reason = "no answer in time";
   co_return std::move(result);
 }
 

@@ -16,7 +16,9 @@ struct ProbeResult {
   std::string reason;  // of a failure
 };
 
-/// Asks `endpoint` as `settings` say, within settings.timeout. `tls` is used for an https URL; `server_name` is the name to verify.
-Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream, const tls::ClientContext* tls);
+/// Asks `endpoint` as `settings` say, within settings.timeout. `tls` is used for an https URL;
+/// `server_name` is the name to verify.
+Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,
+                        const tls::ClientContext* tls);
 
 }  // namespace revproxyd::upstream

@@ -72,14 +72,10 @@ config::Type<BalanceSettings> hash_key() {
   };
   type.write = [](const BalanceSettings& balance) {
     switch (balance.key) {
-      case HashKey::client_ip:
-        return Value::of_text("client_ip");
-      case HashKey::uri:
-        return Value::of_text("uri");
-      case HashKey::header:
-        return Value::of_text("header:" + balance.name);
-      case HashKey::cookie:
-        return Value::of_text("cookie:" + balance.name);
+      case HashKey::client_ip: return Value::of_text("client_ip");
+      case HashKey::uri: return Value::of_text("uri");
+      case HashKey::header: return Value::of_text("header:" + balance.name);
+      case HashKey::cookie: return Value::of_text("cookie:" + balance.name);
     }
     return Value::none();
   };
@@ -150,7 +146,8 @@ config::Type<RetrySettings> conditions() {
 
 config::Type<RetrySettings> retry() {
   return Record<RetrySettings>()
-      .field("attempts", &RetrySettings::attempts, config::integer<std::uint32_t>(1, RetrySettings::kMostAttempts),
+      .field("attempts", &RetrySettings::attempts,
+             config::integer<std::uint32_t>(1, RetrySettings::kMostAttempts),
              "Tries in all; 1 = no retry.")
       .whole("conditions", conditions(),
              "What is tried again: connect, reset, statuses from 400 to 599.")

@@ -7,7 +7,9 @@
 
 namespace revproxyd::upstream {
 
-Shared::Shared(UpstreamSettings settings, const Shared* previous) : settings_(std::move(settings)), queues_(previous != nullptr ? previous->queues_ : std::make_shared<Queues>()) {
+Shared::Shared(UpstreamSettings settings, const Shared* previous)
+    : settings_(std::move(settings)),
+      queues_(previous != nullptr ? previous->queues_ : std::make_shared<Queues>()) {
   for (const ServerSettings& server : settings_.servers) {
     std::shared_ptr<Endpoint> endpoint;
     if (previous != nullptr) {

@@ -16,7 +16,8 @@ bool WaitQueue::enqueue(const Ticket& ticket, bool front, std::size_t limit) {
     }
     waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
   }
-  // With the fence in wake_one(): either the one who frees sees this ticket, or the look that follows sees what was freed.
+  // With the fence in wake_one(): either the one who frees sees this ticket, or the look that
+  // follows sees what was freed.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return true;
 }

@@ -1,12 +1,12 @@
 // What reading one request head costs: ns a request, the least and the median of many batches.
 
+#include "http/h1/parser.h"
+
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <string_view>
-
-#include "http/h1/parser.h"
 
 namespace {
 
@@ -59,7 +59,7 @@ int main() {
     cost = spent.count() / kRequests;
   }
   std::sort(costs.begin(), costs.end());
-  std::printf("request of %zu bytes, 12 fields: %.0f ns least, %.0f ns median\n", kRequest.size(), costs.front(),
-              costs[kBatches / 2]);
+  std::printf("request of %zu bytes, 12 fields: %.0f ns least, %.0f ns median\n", kRequest.size(),
+              costs.front(), costs[kBatches / 2]);
   return 0;
 }

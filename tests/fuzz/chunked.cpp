@@ -1,4 +1,5 @@
-// A chunked body from bytes: cuts change nothing, and what was decoded is decoded the same after it was encoded again.
+// A chunked body from bytes: cuts change nothing, and what was decoded is decoded the same after it
+// was encoded again.
 
 #include "http/h1/chunked.h"
 
@@ -23,7 +24,8 @@ struct Decoded {
   FieldList trailers;
 };
 
-Decoded decode(std::string_view data, std::size_t step_size, const http::h1::HeadLimits& limits, Arena& arena) {
+Decoded decode(std::string_view data, std::size_t step_size, const http::h1::HeadLimits& limits,
+               Arena& arena) {
   http::h1::ChunkedDecoder decoder(http::h1::Kind::request, limits);
   Decoded out;
   while (out.consumed < data.size() && !decoder.done()) {

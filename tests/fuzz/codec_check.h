@@ -22,7 +22,9 @@ inline constexpr std::size_t kCuts[] = {1, 2, 3, 7, 16};
 
 /// A copy without slack behind it, so that a read over the end is seen.
 inline std::vector<char> exact(std::string_view text) { return {text.begin(), text.end()}; }
-inline std::string_view view(const std::vector<char>& bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view view(const std::vector<char>& bytes) {
+  return {bytes.data(), bytes.size()};
+}
 
 struct Verdict {
   std::size_t length = 0;
@@ -34,7 +36,8 @@ struct Verdict {
 };
 
 /// What a scanner says when `data` grows by `step` bytes a call.
-inline Verdict scan(http::h1::Kind kind, const http::h1::HeadLimits& limits, std::string_view data, std::size_t step) {
+inline Verdict scan(http::h1::Kind kind, const http::h1::HeadLimits& limits, std::string_view data,
+                    std::size_t step) {
   http::h1::HeadScanner scanner(kind, limits);
   for (std::size_t size = 0; size < data.size();) {
     size += size + step > data.size() ? data.size() - size : step;
@@ -46,7 +49,8 @@ inline Verdict scan(http::h1::Kind kind, const http::h1::HeadLimits& limits, std
 }
 
 /// The verdict of one call, after checking that cuts do not change it.
-inline Verdict scan_any_way(http::h1::Kind kind, const http::h1::HeadLimits& limits, std::string_view data) {
+inline Verdict scan_any_way(http::h1::Kind kind, const http::h1::HeadLimits& limits,
+                            std::string_view data) {
   const Verdict whole = scan(kind, limits, data, data.size() + 1);
   for (std::size_t step : kCuts) check(scan(kind, limits, data, step) == whole);
   return whole;

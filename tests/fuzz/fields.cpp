@@ -1,12 +1,13 @@
-// Field sections: interned names are right, written lines are read the same, and hop-by-hop fields go.
+// Field sections: interned names are right, written lines are read the same, and hop-by-hop fields
+// go.
 
 #include "revproxyd/http/fields.h"
 
 #include <string>
 
+#include "http/date.h"
 #include "http/h1/parser.h"
 #include "revproxyd/base/ascii.h"
-#include "http/date.h"
 #include "revproxyd/http/hop_by_hop.h"
 #include "tests/fuzz/codec_check.h"
 
@@ -19,7 +20,8 @@ void check_names(const http::Fields& fields) {
   for (const http::Field& field : fields) {
     check(ascii::is_token(field.name));
     check(field.known == http::lookup(field.name));
-    if (field.known != http::FieldName::unknown) check(ascii::iequals(field.name, http::name(field.known)));
+    if (field.known != http::FieldName::unknown)
+      check(ascii::iequals(field.name, http::name(field.known)));
     const http::Field* first = fields.find(field.name);
     check(first != nullptr && ascii::iequals(first->name, field.name));
     check(ascii::trim(field.value) == field.value);
@@ -28,21 +30,24 @@ void check_names(const http::Fields& fields) {
 
 void check_written_again(const http::Fields& fields, http::h1::Kind kind) {
   std::string text;
-  for (const http::Field& field : fields) text.append(field.name).append(":").append(field.value).append("\r\n");
+  for (const http::Field& field : fields)
+    text.append(field.name).append(":").append(field.value).append("\r\n");
   text += "\r\n";
   Arena arena;
   http::Fields again(arena);
   check(http::h1::parse_fields(text, kind, again, kLimits).has_value());
   check(again.size() == fields.size());
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    check(again.begin()[i].name == fields.begin()[i].name && again.begin()[i].value == fields.begin()[i].value);
+    check(again.begin()[i].name == fields.begin()[i].name &&
+          again.begin()[i].value == fields.begin()[i].value);
   }
 }
 
 void check_hygiene(http::Fields fields) {
   http::remove_hop_by_hop(fields);
-  for (http::FieldName name : {http::FieldName::connection, http::FieldName::keep_alive, http::FieldName::te,
-                               http::FieldName::transfer_encoding, http::FieldName::upgrade}) {
+  for (http::FieldName name :
+       {http::FieldName::connection, http::FieldName::keep_alive, http::FieldName::te,
+        http::FieldName::transfer_encoding, http::FieldName::upgrade}) {
     check(!fields.has(name) && fields.find(http::name(name)) == nullptr);
   }
 }

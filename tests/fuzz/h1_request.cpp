@@ -1,4 +1,5 @@
-// A request head from bytes: cuts change nothing, and what is accepted is read the same after it was written again.
+// A request head from bytes: cuts change nothing, and what is accepted is read the same after it
+// was written again.
 
 #include "http/h1/parser.h"
 #include "http/h1/serializer.h"
@@ -28,7 +29,8 @@ void check_head(const http::RequestHead& head) {
 
 void check_rewritten(const http::RequestHead& head) {
   Buffer out;
-  const std::string_view host = head.authority.empty() ? std::string_view("none.example") : head.authority;
+  const std::string_view host =
+      head.authority.empty() ? std::string_view("none.example") : head.authority;
   http::h1::write_request(head, head.raw_target, host, {}, out);
   check(scan_any_way(http::h1::Kind::request, kWider, out.held()).length == out.size());
   Arena arena;
@@ -36,10 +38,12 @@ void check_rewritten(const http::RequestHead& head) {
   check(again.has_value());
   check(again->method_text == head.method_text && again->raw_target == head.raw_target);
   check(again->path == head.path && again->encoded_slash == head.encoded_slash);
-  check(again->target.query == head.target.query && again->target.has_query == head.target.has_query);
+  check(again->target.query == head.target.query &&
+        again->target.has_query == head.target.has_query);
   if (!head.authority.empty()) check(again->host == head.host && again->port == head.port);
   check(end_to_end(again->fields) == end_to_end(head.fields));
-  const bool added = head.length.framing == http::Framing::none && again->length == http::BodyLength{http::Framing::length, 0};
+  const bool added = head.length.framing == http::Framing::none &&
+                     again->length == http::BodyLength{http::Framing::length, 0};
   check(again->length == head.length || added);
 }
 
@@ -47,7 +51,8 @@ void run(std::string_view data) {
   const Verdict verdict = scan_any_way(http::h1::Kind::request, kLimits, data);
   // The parser stands on its own too: it is given blocks that no scanner has seen.
   const bool found = verdict.length != 0;
-  const auto block = exact(found ? data.substr(verdict.skipped, verdict.length - verdict.skipped) : data);
+  const auto block =
+      exact(found ? data.substr(verdict.skipped, verdict.length - verdict.skipped) : data);
   Arena arena;
   const auto head = http::h1::parse_request(view(block), arena, kLimits);
   if (!head) return check(head.error().side() == Side::downstream && !head.error().text().empty());

@@ -1,5 +1,5 @@
-// A response head from bytes, as the answer to GET and to HEAD: cuts change nothing, and what is accepted is read the same
-// after it was written again.
+// A response head from bytes, as the answer to GET and to HEAD: cuts change nothing, and what is
+// accepted is read the same after it was written again.
 
 #include "http/h1/parser.h"
 #include "http/h1/serializer.h"

@@ -1,9 +1,10 @@
-// Bytes of a peer that claims to be a load balancer: any prefix may be looked at, and the verdict must not depend on how they were split.
+// Bytes of a peer that claims to be a load balancer: any prefix may be looked at, and the verdict
+// must not depend on how they were split.
+
+#include "revproxyd/net/proxy_protocol.h"
 
 #include <cstdint>
 #include <cstdlib>
-
-#include "revproxyd/net/proxy_protocol.h"
 
 namespace {
 
@@ -31,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Buffer out;
     write(whole.header.source, whole.header.destination, out);
     const net::ProxyParse again = net::parse_proxy_header(out.held());
-    check(again.status == ProxyStatus::complete && again.header.size == out.size() && again.header.relayed);
+    check(again.status == ProxyStatus::complete && again.header.size == out.size() &&
+          again.header.relayed);
     check(again.header.source.bytes() == whole.header.source.bytes());
     check(again.header.destination.port() == whole.header.destination.port());
   }

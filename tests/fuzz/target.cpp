@@ -1,4 +1,5 @@
-// Request targets, paths and authorities: views stay inside their text, and what is normal stays as it is.
+// Request targets, paths and authorities: views stay inside their text, and what is normal stays as
+// it is.
 
 #include "revproxyd/http/target.h"
 
@@ -8,7 +9,8 @@ namespace revproxyd::fuzz {
 namespace {
 
 bool inside(std::string_view part, std::string_view whole) {
-  return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
+  return part.empty() ||
+         (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
 
 void check_target(std::string_view raw, bool connect, bool options) {
@@ -29,10 +31,12 @@ void check_path(std::string_view raw) {
   const std::string_view text = path->text;
   check(text.starts_with('/') && text.size() <= raw.size());
   check(text.find("//") == std::string_view::npos && text.find("/../") == std::string_view::npos);
-  check(!text.ends_with("/..") && !text.ends_with("/.") && text.find("/./") == std::string_view::npos);
+  check(!text.ends_with("/..") && !text.ends_with("/.") &&
+        text.find("/./") == std::string_view::npos);
   const auto again = http::normalise_path(text, arena);
   check(again.has_value() && again->text.data() == text.data());
-  // Not the other way round: a segment with an escaped slash may have been taken back by "..", and is forwarded all the same.
+  // Not the other way round: a segment with an escaped slash may have been taken back by "..", and
+  // is forwarded all the same.
   check(!again->encoded_slash || path->encoded_slash);
 }
 

@@ -1,11 +1,11 @@
 // Answers of servers are held to the same rules as requests: 502, never a confused client, never a
 // crash.
 
-#include <gtest/gtest.h>
-
 #include <mutex>
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
 

@@ -141,7 +141,8 @@ TEST(CommandLine, PrintsVersionAndSchema) {
   const CommandResult version = run_revproxyd({"-V"});
   EXPECT_EQ(version.status, 0);
   EXPECT_TRUE(has(version, "revproxyd")) << version.out;
-  for (const char* library : {"OpenSSL", "Boost", "nghttp2: 1", "c-ares: 1", "yaml-cpp: 0", "spdlog: 1"}) {
+  for (const char* library :
+       {"OpenSSL", "Boost", "nghttp2: 1", "c-ares: 1", "yaml-cpp: 0", "spdlog: 1"}) {
     EXPECT_TRUE(has(version, library)) << version.out;
   }
   const CommandResult schema = run_revproxyd({"--schema"});

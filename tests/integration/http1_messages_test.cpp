@@ -166,7 +166,9 @@ TEST(Http1Messages, ForwardsOptionsOfTheServerAsAsterisk) {
 
 TEST(Http1Messages, CountsMaxForwardsOfOptionsDownAndAnswersTheLast) {
   // RFC 9110 section 7.6.2.
-  const Proxy proxy([](OriginExchange& exchange) { exchange.respond(std::string(exchange.request().field("Max-Forwards"))); });
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.respond(std::string(exchange.request().field("Max-Forwards")));
+  });
   RawClient client = proxy.connect();
   client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 10\r\n\r\n");
   EXPECT_EQ(client.response().body, "9");

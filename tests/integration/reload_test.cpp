@@ -215,7 +215,8 @@ TEST(Reload, WhatCtlSaidIsInForceForTheNextConnection) {
     const std::string body = std::to_string(i);
     daemon.write_config(responding(body) + "workers: 2\n");
     ASSERT_EQ(daemon.ctl("reload").status, 0);
-    for (int connection = 0; connection < 4; ++connection) ASSERT_EQ(fetch(daemon.port()).body, body);
+    for (int connection = 0; connection < 4; ++connection)
+      ASSERT_EQ(fetch(daemon.port()).body, body);
   }
 }
 

@@ -158,15 +158,12 @@ TEST(Robustness, NothingIsLeftOfClientsAndServersThatBreakOff) {
   std::atomic<int> turn = 0;
   Origin origin([&](OriginExchange& exchange) {
     switch (turn++ % 4) {
-      case 0:
-        return exchange.reset();
-      case 1:
-        return exchange.close();
+      case 0: return exchange.reset();
+      case 1: return exchange.close();
       case 2:
         exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
         return exchange.close();
-      default:
-        exchange.respond("ok");
+      default: exchange.respond("ok");
     }
   });
   const Daemon daemon(balance_over({origin.url()}, "keepalive: { idle: 200ms }"));

@@ -337,8 +337,10 @@ TEST(Streaming, AClientThatLeavesAnUploadThatTheServerHoldsUpCancelsIt) {
           exchange.close();
         },
         options);
-    const std::string listener = std::string("listeners: [ { name: main, address: '127.0.0.1:0'") + (tls ? ", tls: internal" : "") + " } ]\n";
-    const Daemon daemon(listener + "routes: [ { to: '" + origin.url() + "' } ]\n" + std::string(kNoLimit));
+    const std::string listener = std::string("listeners: [ { name: main, address: '127.0.0.1:0'") +
+                                 (tls ? ", tls: internal" : "") + " } ]\n";
+    const Daemon daemon(listener + "routes: [ { to: '" + origin.url() + "' } ]\n" +
+                        std::string(kNoLimit));
     {
       RawClient client = tls ? RawClient(daemon.port(), ClientTls{}) : RawClient(daemon.port());
       client.send("POST /left HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");

@@ -51,22 +51,14 @@ class Scanner {
     switch (kind) {
       case '"':
       case '\\':
-      case '/':
-        return kind;
-      case 'n':
-        return '\n';
-      case 'r':
-        return '\r';
-      case 't':
-        return '\t';
-      case 'b':
-        return '\b';
-      case 'f':
-        return '\f';
-      case 'u':
-        break;
-      default:
-        need('\0');
+      case '/': return kind;
+      case 'n': return '\n';
+      case 'r': return '\r';
+      case 't': return '\t';
+      case 'b': return '\b';
+      case 'f': return '\f';
+      case 'u': break;
+      default: need('\0');
     }
     const int code = std::stoi(std::string(text_.substr(0, 4)), nullptr, 16);
     text_.remove_prefix(4);

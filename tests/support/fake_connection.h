@@ -1,7 +1,6 @@
 #pragma once
-// A client connection of no protocol in particular, which yields as many streams at once as the test wants.
-
-#include <gtest/gtest.h>
+// A client connection of no protocol in particular, which yields as many streams at once as the
+// test wants.
 
 #include <deque>
 #include <memory>
@@ -10,6 +9,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "http/h1/parser.h"
 #include "revproxyd/base/event.h"
@@ -93,7 +94,9 @@ class FakeStream final : public http::ServerStream {
   }
   void reset(Code reason) noexcept override { told_->reset = reason; }
   bool head_sent() const noexcept override { return told_->status != 0; }
-  http::StreamBytes bytes() const noexcept override { return {0, told_->body.size(), 0, told_->body.size()}; }
+  http::StreamBytes bytes() const noexcept override {
+    return {0, told_->body.size(), 0, told_->body.size()};
+  }
 
  private:
   std::shared_ptr<Told> told_;

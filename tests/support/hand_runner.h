@@ -1,13 +1,14 @@
 #pragma once
-// Runs coroutines by hand: nothing happens but inside these calls, and time passes only when the test says so.
-
-#include <gtest/gtest.h>
+// Runs coroutines by hand: nothing happens but inside these calls, and time passes only when the
+// test says so.
 
 #include <chrono>
 #include <cstdio>
 #include <exception>
 #include <optional>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/ready_queue.h"
@@ -16,7 +17,8 @@
 
 namespace revproxyd::test {
 
-/// One at a time on a thread. Its end cancels what still runs, and gives the thread's timer wheel its true time back.
+/// One at a time on a thread. Its end cancels what still runs, and gives the thread's timer wheel
+/// its true time back.
 class HandRunner {
  public:
   HandRunner() = default;
@@ -31,7 +33,8 @@ class HandRunner {
   void stop() {
     tasks_.cancel(Code::cancelled);
     settle();
-    for (int seconds = 0; tasks_.size() != 0 && seconds < 10; ++seconds) pass(std::chrono::seconds(1));
+    for (int seconds = 0; tasks_.size() != 0 && seconds < 10; ++seconds)
+      pass(std::chrono::seconds(1));
     if (tasks_.size() == 0) return;
     std::fputs("a cancelled task did not end\n", stderr);
     std::terminate();
@@ -70,10 +73,12 @@ class HandRunner {
   }
   /// At most so many resumptions; true when more is ready.
   bool step(std::size_t resumptions) { return ReadyQueue::current().run(resumptions); }
-  /// Lets time pass in ticks of the wheel, two more than asked for because timers fire late rather than early.
+  /// Lets time pass in ticks of the wheel, two more than asked for because timers fire late rather
+  /// than early.
   void pass(Duration time) {
     TimerWheel& wheel = TimerWheel::current();
-    for (Duration left = time + 2 * TimerWheel::kTick; left.count() > 0; left -= TimerWheel::kTick) {
+    for (Duration left = time + 2 * TimerWheel::kTick; left.count() > 0;
+         left -= TimerWheel::kTick) {
       wheel.advance(wheel.now() + TimerWheel::kTick);
       settle();
     }

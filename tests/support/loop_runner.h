@@ -1,8 +1,6 @@
 #pragma once
 // Runs coroutines of a test to their end on a loop of the test's thread.
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -10,6 +8,8 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task.h"
@@ -23,10 +23,12 @@ class LoopRunner {
  public:
   net::Loop& loop() noexcept { return loop_; }
 
-  /// The result of `task`. After `limit` the test fails and the task is cancelled; one that does not end then ends the process.
+  /// The result of `task`. After `limit` the test fails and the task is cancelled; one that does
+  /// not end then ends the process.
   template <typename T>
   T run(Task<T> task, Duration limit = std::chrono::seconds(5)) {
-    TimerWheel::current().advance(Clock::now());  // the test may have taken its time since the last turn
+    TimerWheel::current().advance(
+        Clock::now());  // the test may have taken its time since the last turn
     TaskGroup group;
     if constexpr (std::is_void_v<T>) {
       group.spawn(std::move(task));

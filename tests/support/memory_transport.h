@@ -1,8 +1,9 @@
 #pragma once
-// A transport in memory whose far end is the test: what arrives, how much the far end takes, when it ends, and what was read and written.
+// A transport in memory whose far end is the test: what arrives, how much the far end takes, when
+// it ends, and what was read and written.
 //
-// Its readiness changes as an edge-triggered poller would make it: an edge when input arrives and when room appears, none for what is
-// merely still there.
+// Its readiness changes as an edge-triggered poller would make it: an edge when input arrives and
+// when room appears, none for what is merely still there.
 
 #include <algorithm>
 #include <cassert>
@@ -39,7 +40,8 @@ class MemoryPeer {
     input_.append(bytes);
     notify(true, false, false);
   }
-  /// Bytes that the transport has taken already and holds, as TLS does with records: no edge tells of them, pending() does.
+  /// Bytes that the transport has taken already and holds, as TLS does with records: no edge tells
+  /// of them, pending() does.
   void hold(std::string_view bytes) { held_.append(bytes); }
   /// Behind what was sent input never ends and is always there.
   void send_endlessly() {
@@ -56,7 +58,8 @@ class MemoryPeer {
     input_.clear();
     fail(Error(Code::reset, "cut"));
   }
-  /// The peer closes while bytes for it are on the way: writes fail, what it sent before can still be read.
+  /// The peer closes while bytes for it are on the way: writes fail, what it sent before can still
+  /// be read.
   void refuse_writes() {
     write_error_ = Error(Code::reset, "cut");
     notify(false, true, false);
@@ -85,9 +88,9 @@ class MemoryPeer {
   std::size_t writes() const noexcept { return writes_; }
   /// The memory that reads were to fill and that writes began with.
   const std::set<const void*>& buffers() const noexcept { return buffers_; }
-  bool saw_end() const noexcept { return saw_end_; }      // of our input: FIN
-  bool closed() const noexcept { return closed_; }        // the transport is gone
-  bool aborted() const noexcept { return aborted_; }      // it was closed with a reset
+  bool saw_end() const noexcept { return saw_end_; }  // of our input: FIN
+  bool closed() const noexcept { return closed_; }    // the transport is gone
+  bool aborted() const noexcept { return aborted_; }  // it was closed with a reset
 
  private:
   friend class MemoryTransport;
@@ -215,6 +218,8 @@ class MemoryTransport final : public net::Transport {
   net::Readiness readiness_;
 };
 
-inline std::unique_ptr<net::Transport> MemoryPeer::transport() { return std::make_unique<MemoryTransport>(*this); }
+inline std::unique_ptr<net::Transport> MemoryPeer::transport() {
+  return std::make_unique<MemoryTransport>(*this);
+}
 
 }  // namespace revproxyd::test

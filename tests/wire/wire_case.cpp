@@ -15,7 +15,8 @@ namespace {
 std::size_t number(std::string_view text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) throw std::runtime_error("not a number: " + std::string(text));
+  if (error != std::errc() || end != text.data() + text.size())
+    throw std::runtime_error("not a number: " + std::string(text));
   return value;
 }
 
@@ -25,7 +26,8 @@ std::string unescape(std::string_view text);
 std::size_t expand_repeat(std::string_view text, std::string& out) {
   const std::size_t colon = text.find(':');
   const std::size_t close = text.find('}');
-  if (colon == std::string_view::npos || close == std::string_view::npos) throw std::runtime_error("open repeat");
+  if (colon == std::string_view::npos || close == std::string_view::npos)
+    throw std::runtime_error("open repeat");
   const std::string once = unescape(text.substr(colon + 1, close - colon - 1));
   for (std::size_t i = number(text.substr(2, colon - 2)); i != 0; --i) out += once;
   return close + 1;
@@ -63,7 +65,8 @@ std::string unescape(std::string_view text) {
 void apply_option(std::string_view option, Case& wire_case) {
   const std::size_t equals = option.find('=');
   const std::string_view key = option.substr(0, equals);
-  const std::string_view value = equals == std::string_view::npos ? std::string_view{} : option.substr(equals + 1);
+  const std::string_view value =
+      equals == std::string_view::npos ? std::string_view{} : option.substr(equals + 1);
   if (key == "method") {
     wire_case.method = http::lookup_method(value);
   } else if (key == "start_line") {
@@ -93,7 +96,8 @@ void open_block(const std::string& info, Case& wire_case) {
   while (words >> word) apply_option(word, wire_case);
 }
 
-// A file is prose, headings "## title", and under each heading a block of bytes and a block of outcome lines.
+// A file is prose, headings "## title", and under each heading a block of bytes and a block of
+// outcome lines.
 std::vector<Case> load_file(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::vector<Case> cases;
@@ -112,7 +116,8 @@ std::vector<Case> load_file(const std::filesystem::path& path) {
     } else if (line.starts_with("## ")) {
       title = line.substr(3);
     } else if (line == "```outcome") {
-      if (cases.empty() || !cases.back().expected.empty()) throw std::runtime_error("outcome without bytes: " + title);
+      if (cases.empty() || !cases.back().expected.empty())
+        throw std::runtime_error("outcome without bytes: " + title);
       inside = Inside::outcome;
     } else if (line.starts_with("```")) {
       cases.emplace_back();

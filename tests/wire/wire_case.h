@@ -26,7 +26,8 @@ struct Case {
 /// Lines `key value` in the order in which they came to be.
 using Outcome = std::vector<std::pair<std::string, std::string>>;
 
-/// Every case of every Markdown file in `directory`; throws std::runtime_error where one breaks the notation.
+/// Every case of every Markdown file in `directory`; throws std::runtime_error where one breaks the
+/// notation.
 std::vector<Case> load_cases(const std::filesystem::path& directory);
 
 /// What comes of the case's bytes when they arrive in `pieces`.

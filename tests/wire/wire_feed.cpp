@@ -27,7 +27,8 @@ class Player {
  public:
   explicit Player(const Case& wire_case)
       : case_(wire_case),
-        kind_(wire_case.input == Input::response ? http::h1::Kind::response : http::h1::Kind::request),
+        kind_(wire_case.input == Input::response ? http::h1::Kind::response
+                                                 : http::h1::Kind::request),
         scanner_(kind_, wire_case.limits),
         decoder_(kind_, wire_case.limits) {
     if (wire_case.input != Input::chunked) return;
@@ -54,14 +55,17 @@ class Player {
   }
 
  private:
-  void refuse(const Error& error) { refused_ = std::string(name(error.code())) + ": " + std::string(error.text()); }
+  void refuse(const Error& error) {
+    refused_ = std::string(name(error.code())) + ": " + std::string(error.text());
+  }
   void fact(std::string key, std::string_view value) { facts_.emplace_back(std::move(key), value); }
 
   void take_head() {
     const auto size = scanner_.scan(pending_);
     if (!size) return refuse(size.error());
     if (*size == 0) return;
-    const auto block = arena_.copy(std::string_view(pending_).substr(scanner_.skipped(), *size - scanner_.skipped()));
+    const auto block = arena_.copy(
+        std::string_view(pending_).substr(scanner_.skipped(), *size - scanner_.skipped()));
     pending_.erase(0, *size);
     if (kind_ == http::h1::Kind::request) {
       auto head = http::h1::parse_request(block, arena_, case_.limits);
@@ -100,7 +104,8 @@ class Player {
   }
 
   void note_message(const http::Fields& fields, const http::BodyLength& length) {
-    for (const auto& field : fields) fact("field", std::string(field.name) + ": " + escape(field.value));
+    for (const auto& field : fields)
+      fact("field", std::string(field.name) + ": " + escape(field.value));
     fact("framing", text_of(length));
     length_ = length;
     left_ = length.bytes;
@@ -109,7 +114,8 @@ class Player {
   void note_trailers(Outcome& out) {
     http::Fields trailers(arena_);
     if (auto taken = decoder_.take_trailers(trailers); !taken) return refuse(taken.error());
-    for (const auto& field : trailers) out.emplace_back("trailer", std::string(field.name) + ": " + escape(field.value));
+    for (const auto& field : trailers)
+      out.emplace_back("trailer", std::string(field.name) + ": " + escape(field.value));
   }
 
   void take_body() {

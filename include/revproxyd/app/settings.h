@@ -34,7 +34,8 @@ struct LogSettings {
 
 struct AdminSettings {
   std::string socket = "/run/revproxyd/admin.sock";
-  bool configured = false;  // a default path that cannot be used is a warning, a configured one an error
+  bool configured =
+      false;  // a default path that cannot be used is a warning, a configured one an error
   bool operator==(const AdminSettings&) const = default;
 };
 
@@ -60,7 +61,8 @@ struct Settings {
   proxy::Limits limits;
   std::vector<net::Cidr> trusted_proxies;
   std::vector<tls::Certificate> certificates;
-  std::vector<upstream::UpstreamSettings> upstreams;  // named ones in file order, then anonymous ones
+  std::vector<upstream::UpstreamSettings>
+      upstreams;  // named ones in file order, then anonymous ones
   filters::HeadersSettings headers;
   std::vector<proxy::RouteSettings> routes;  // file order
   AccessLogSettings access_log;

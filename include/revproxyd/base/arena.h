@@ -6,7 +6,8 @@
 
 namespace revproxyd {
 
-/// Hands out memory that is released all at once by the destructor. Blocks come from the slab, none before first use.
+/// Hands out memory that is released all at once by the destructor. Blocks come from the slab, none
+/// before first use.
 class Arena {
  public:
   Arena() noexcept = default;
@@ -20,7 +21,8 @@ class Arena {
   /// A copy of `text` that lives as long as the arena.
   std::string_view copy(std::string_view text);
   /// The texts one after the other.
-  std::string_view join(std::string_view a, std::string_view b, std::string_view c = {}, std::string_view d = {});
+  std::string_view join(std::string_view a, std::string_view b, std::string_view c = {},
+                        std::string_view d = {});
   /// Room for `size` characters that the caller fills.
   char* text(std::size_t size) { return static_cast<char*>(allocate(size, 1)); }
 

@@ -1,5 +1,6 @@
 #pragma once
-// Character classes and comparisons of the HTTP grammar. ASCII only, by intent: no locale takes part.
+// Character classes and comparisons of the HTTP grammar. ASCII only, by intent: no locale takes
+// part.
 
 #include <array>
 #include <cstdint>
@@ -9,8 +10,12 @@
 namespace revproxyd::ascii {
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-constexpr char to_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+constexpr bool is_alpha(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+constexpr char to_lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 /// Value of a hexadecimal digit, or -1.
 constexpr int hex_value(char c) noexcept {
@@ -22,7 +27,9 @@ constexpr int hex_value(char c) noexcept {
 namespace detail {
 constexpr std::array<bool, 256> make_token_table() noexcept {
   std::array<bool, 256> table{};
-  for (int c = 0; c < 128; ++c) table[static_cast<std::size_t>(c)] = is_digit(static_cast<char>(c)) || is_alpha(static_cast<char>(c));
+  for (int c = 0; c < 128; ++c)
+    table[static_cast<std::size_t>(c)] =
+        is_digit(static_cast<char>(c)) || is_alpha(static_cast<char>(c));
   for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
   return table;
 }
@@ -30,7 +37,9 @@ inline constexpr std::array<bool, 256> kToken = make_token_table();
 }  // namespace detail
 
 /// tchar of RFC 9110 section 5.6.2.
-constexpr bool is_token_char(char c) noexcept { return detail::kToken[static_cast<unsigned char>(c)]; }
+constexpr bool is_token_char(char c) noexcept {
+  return detail::kToken[static_cast<unsigned char>(c)];
+}
 
 /// A non-empty run of tchar.
 constexpr bool is_token(std::string_view text) noexcept {

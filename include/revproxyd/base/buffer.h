@@ -1,5 +1,6 @@
 #pragma once
-// A growing run of bytes on slab memory with a read end and a write end: what a connection reads into and writes from.
+// A growing run of bytes on slab memory with a read end and a write end: what a connection reads
+// into and writes from.
 
 #include <cstddef>
 #include <cstring>
@@ -9,7 +10,8 @@
 
 namespace revproxyd {
 
-/// Bytes [read, written) are held; capacity grows by doubling through the slab's sizes. An empty released buffer holds no memory.
+/// Bytes [read, written) are held; capacity grows by doubling through the slab's sizes. An empty
+/// released buffer holds no memory.
 class Buffer {
  public:
   Buffer() noexcept = default;

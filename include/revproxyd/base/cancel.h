@@ -1,6 +1,6 @@
 #pragma once
-// Suspended coroutines and what may wake them. A Waiter is one suspension; a CancelScope is a set of suspensions that end together.
-// All of it belongs to one thread.
+// Suspended coroutines and what may wake them. A Waiter is one suspension; a CancelScope is a set
+// of suspensions that end together. All of it belongs to one thread.
 
 #include <coroutine>
 #include <cstdint>
@@ -13,7 +13,8 @@ class CancelScope;
 class ReadyQueue;
 
 /// One suspended coroutine; the base of every leaf awaiter, and so part of the frame that waits.
-/// Whoever holds a pointer to it may wake() it; the first wake wins, the coroutine goes on from the ready queue and never inline.
+/// Whoever holds a pointer to it may wake() it; the first wake wins, the coroutine goes on from the
+/// ready queue and never inline.
 class Waiter {
  public:
   Waiter() noexcept = default;
@@ -21,12 +22,14 @@ class Waiter {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
-  /// Queues the coroutine with `reason` as its outcome (Code::none: what it waited for happened). No effect unless it is waiting.
+  /// Queues the coroutine with `reason` as its outcome (Code::none: what it waited for happened).
+  /// No effect unless it is waiting.
   void wake(Code reason = Code::none) noexcept;
   bool waiting() const noexcept { return state_ == State::waiting; }
 
  protected:
-  /// Called from await_suspend. False when `scope` (may be null) has been cancelled: do not suspend, the reason says why.
+  /// Called from await_suspend. False when `scope` (may be null) has been cancelled: do not
+  /// suspend, the reason says why.
   bool begin(std::coroutine_handle<> handle, CancelScope* scope) noexcept;
   Code reason() const noexcept { return reason_; }
 
@@ -46,8 +49,9 @@ class Waiter {
   State state_ = State::idle;
 };
 
-/// Ends what is suspended under it, and under its children, with one reason. Scopes nest: connection, exchange, attempt.
-/// Sticky: what tries to suspend under a cancelled scope gets the reason at once. Must outlive the coroutines that run under it.
+/// Ends what is suspended under it, and under its children, with one reason. Scopes nest:
+/// connection, exchange, attempt. Sticky: what tries to suspend under a cancelled scope gets the
+/// reason at once. Must outlive the coroutines that run under it.
 class CancelScope {
  public:
   /// A child of `parent`, which must outlive it; a child of a cancelled scope is born cancelled.

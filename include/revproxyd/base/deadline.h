@@ -1,5 +1,6 @@
 #pragma once
-// Time on a coarse wheel of the thread: arming costs a few nanoseconds, firing is up to one tick late and never early.
+// Time on a coarse wheel of the thread: arming costs a few nanoseconds, firing is up to one tick
+// late and never early.
 
 #include <array>
 #include <cstddef>
@@ -18,14 +19,16 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  /// Fires `after` from now, replacing what was armed. Any thread's wheel is that of the calling thread.
+  /// Fires `after` from now, replacing what was armed. Any thread's wheel is that of the calling
+  /// thread.
   void arm(Duration after) noexcept;
   void disarm() noexcept;
   bool armed() const noexcept { return slot_ != nullptr; }
 
  protected:
   virtual ~Timer() { disarm(); }
-  /// Runs on the loop, disarmed; may arm again. Must not block and must not destroy other timers' owners inline.
+  /// Runs on the loop, disarmed; may arm again. Must not block and must not destroy other timers'
+  /// owners inline.
   virtual void fire() noexcept = 0;
 
  private:
@@ -36,7 +39,8 @@ class Timer {
   std::uint64_t tick_ = 0;
 };
 
-/// Four levels of slots over 10 ms ticks; one a thread. The loop advances it once per batch of events.
+/// Four levels of slots over 10 ms ticks; one a thread. The loop advances it once per batch of
+/// events.
 class TimerWheel {
  public:
   static constexpr std::chrono::milliseconds kTick{10};
@@ -47,7 +51,8 @@ class TimerWheel {
   void advance(TimePoint now) noexcept;
   /// The time as of the last advance(): what the thread takes for now.
   TimePoint now() const noexcept { return now_; }
-  /// When advance() should run next at the latest; nothing when no timer is armed. May be early, never late.
+  /// When advance() should run next at the latest; nothing when no timer is armed. May be early,
+  /// never late.
   std::optional<TimePoint> next() const noexcept;
 
  private:

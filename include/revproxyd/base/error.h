@@ -7,7 +7,8 @@
 
 namespace revproxyd {
 
-/// The cause of a failure or of an answer that the proxy made itself. name() gives the documented word.
+/// The cause of a failure or of an answer that the proxy made itself. name() gives the documented
+/// word.
 enum class Code : std::uint8_t {
   none,  // nothing went wrong
   // The byte stream.
@@ -74,7 +75,8 @@ std::string_view name(Code code) noexcept;
 /// Whose doing it was; the retry decision and Proxy-Status look at it.
 enum class Side : std::uint8_t { internal, downstream, upstream };
 
-/// A failure: what, whose, an explanation for the log, and the errno where the kernel gave one. Never owns memory.
+/// A failure: what, whose, an explanation for the log, and the errno where the kernel gave one.
+/// Never owns memory.
 class [[nodiscard]] Error {
  public:
   constexpr explicit Error(Code code, const char* text = "", int sys = 0) noexcept

@@ -7,7 +7,8 @@
 
 namespace revproxyd {
 
-/// A latch: wait() returns at once while it is set. Any number of waiters; they are woken in the order they came.
+/// A latch: wait() returns at once while it is set. Any number of waiters; they are woken in the
+/// order they came.
 class Event {
  public:
   Event() noexcept = default;

@@ -1,5 +1,6 @@
 #pragma once
-// Limits that no operator needs to change, each with its name. What an operator may change is in the settings.
+// Limits that no operator needs to change, each with its name. What an operator may change is in
+// the settings.
 
 #include <chrono>
 #include <cstddef>
@@ -15,7 +16,8 @@ inline constexpr std::size_t kTurnBytes = 256 * 1024;
 inline constexpr std::size_t kEventBatch = 256;
 inline constexpr std::size_t kReadyBatch = 64;
 
-// Buffers of a connection: the first read, a streaming read, and what small writes are gathered up to.
+// Buffers of a connection: the first read, a streaming read, and what small writes are gathered up
+// to.
 inline constexpr std::size_t kFirstRead = 4 * 1024;
 inline constexpr std::size_t kStreamRead = 64 * 1024;
 inline constexpr std::size_t kGather = 16 * 1024;
@@ -27,11 +29,13 @@ inline constexpr std::size_t kMostFields = 10000;
 // A request body up to this size is kept so that the request can be tried again on another server.
 inline constexpr std::size_t kReplayBody = 64 * 1024;
 
-// What is still read of a request body after the response, so that the connection can be kept, and for how long.
+// What is still read of a request body after the response, so that the connection can be kept, and
+// for how long.
 inline constexpr std::size_t kDrainBytes = 64 * 1024;
 inline constexpr std::chrono::milliseconds kDrainTime{1000};
 
-// Before a close, how much and how long input is read and thrown away so that the answer is not lost to a reset.
+// Before a close, how much and how long input is read and thrown away so that the answer is not
+// lost to a reset.
 inline constexpr std::size_t kLingerBytes = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kLingerTime{2000};
 

@@ -1,6 +1,6 @@
 #pragma once
-// The thread that writes finished log lines, and the batch in which a worker collects them. Workers never wait for a disk or
-// a reader: what cannot be kept is dropped and counted.
+// The thread that writes finished log lines, and the batch in which a worker collects them. Workers
+// never wait for a disk or a reader: what cannot be kept is dropped and counted.
 
 #include <chrono>
 #include <cstddef>
@@ -19,21 +19,25 @@
 namespace revproxyd {
 
 struct LogWriterOptions {
-  /// "-" = standard output, "stderr" = standard error, else a file; created with mode 0640 and appended to.
+  /// "-" = standard output, "stderr" = standard error, else a file; created with mode 0640 and
+  /// appended to.
   std::string path = "-";
   /// What may wait to be written, in bytes.
   std::size_t pending_bytes = 8 * 1024 * 1024;
-  /// Told, on the writer's thread, in one line what is wrong or well again. May be empty. Must not call into the writer.
+  /// Told, on the writer's thread, in one line what is wrong or well again. May be empty. Must not
+  /// call into the writer.
   std::function<void(std::string_view)> report;
   /// At most one line of trouble in this time.
   Duration report_interval{60000};
 };
 
-/// Writes batches in the order in which they were handed over. Every function may be called from any thread.
+/// Writes batches in the order in which they were handed over. Every function may be called from
+/// any thread.
 ///
-/// A write that fails (disk full, I/O error, reader gone) costs the lines of that batch and is tried again with the next one.
-/// A line of which a part is on the disk is finished first when writing works again, so that no line is ever torn;
-/// only reopen() in such a moment leaves half a line, at the end of the old file.
+/// A write that fails (disk full, I/O error, reader gone) costs the lines of that batch and is
+/// tried again with the next one. A line of which a part is on the disk is finished first when
+/// writing works again, so that no line is ever torn; only reopen() in such a moment leaves half a
+/// line, at the end of the old file.
 class LogWriter {
  public:
   /// Opens the path and starts the thread. The error has Code::system and the errno.
@@ -43,7 +47,8 @@ class LogWriter {
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// Hands over whole lines, each with its newline. False when the batch was dropped: too much is pending, or stopped.
+  /// Hands over whole lines, each with its newline. False when the batch was dropped: too much is
+  /// pending, or stopped.
   bool submit(std::string batch);
 
   /// Lines lost since the start, for whatever reason.
@@ -51,14 +56,16 @@ class LogWriter {
   /// Bytes that wait or are being written.
   std::size_t pending_bytes() const noexcept;
 
-  /// Opens the path again and goes on there, as after a rename by logrotate. On an error the old file stays in use.
-  /// What was handed over before may go to either file, what comes after goes to the new one.
+  /// Opens the path again and goes on there, as after a rename by logrotate. On an error the old
+  /// file stays in use. What was handed over before may go to either file, what comes after goes to
+  /// the new one.
   Result<void> reopen();
 
   /// Waits until nothing is pending, at most `limit`; whether that was reached.
   bool flush(Duration limit);
 
-  /// Writes what is pending within `limit`, drops and counts the rest, ends the thread. Later batches are dropped.
+  /// Writes what is pending within `limit`, drops and counts the rest, ends the thread. Later
+  /// batches are dropped.
   void flush_and_stop(Duration limit);
 
  private:
@@ -69,8 +76,8 @@ class LogWriter {
   std::thread thread_;
 };
 
-/// A worker's lines on their way to the writer. Belongs to one thread; the writer must outlive it. The owner calls flush() from
-/// its loop every 200 ms, so that quiet services see their lines soon.
+/// A worker's lines on their way to the writer. Belongs to one thread; the writer must outlive it.
+/// The owner calls flush() from its loop every 200 ms, so that quiet services see their lines soon.
 class LogBatch {
  public:
   static constexpr std::size_t kHandOver = 32 * 1024;

@@ -1,5 +1,6 @@
 #pragma once
-// Counters: one set a worker, written by that worker alone and without locked instructions, added up by whoever reads.
+// Counters: one set a worker, written by that worker alone and without locked instructions, added
+// up by whoever reads.
 
 #include <array>
 #include <atomic>
@@ -11,7 +12,8 @@
 
 namespace revproxyd::metrics {
 
-/// A number that one thread changes and any thread may read. A reader may see counters of one set at slightly different times.
+/// A number that one thread changes and any thread may read. A reader may see counters of one set
+/// at slightly different times.
 class Counter {
  public:
   void add(std::uint64_t amount = 1) noexcept { set(value() + amount); }
@@ -24,20 +26,21 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// What a worker counts; T is Counter where it is counted and std::uint64_t in a sum. Totals since the start of the process,
-/// but for the `active` ones.
+/// What a worker counts; T is Counter where it is counted and std::uint64_t in a sum. Totals since
+/// the start of the process, but for the `active` ones.
 template <typename T>
 struct Counts {
   T connections_accepted{};
   T connections_active{};
-  std::array<T, kCodeCount> connections_refused{};  // by the Code of the reason: a limit, a bad PROXY header, ...
-  T requests{};                                     // heads received, refused ones too
+  std::array<T, kCodeCount>
+      connections_refused{};  // by the Code of the reason: a limit, a bad PROXY header, ...
+  T requests{};               // heads received, refused ones too
   T requests_active{};
-  std::array<T, 6> responses{};        // final answers to clients by status / 100; [0] = none was sent
+  std::array<T, 6> responses{};  // final answers to clients by status / 100; [0] = none was sent
   std::array<T, kCodeCount> reasons{};  // answers by `why`; [none] = from an upstream
-  T bytes_in{};                        // from clients, bodies and heads
-  T bytes_out{};                       // to clients
-  T upstream_connects{};               // connections made
+  T bytes_in{};                         // from clients, bodies and heads
+  T bytes_out{};                        // to clients
+  T upstream_connects{};                // connections made
   T upstream_connect_failures{};
   T upstream_reuses{};  // requests on a kept connection
   T retries{};

@@ -1,5 +1,6 @@
 #pragma once
-// The coroutines of a thread that may go on, in the order they were woken, and the budget that keeps them fair.
+// The coroutines of a thread that may go on, in the order they were woken, and the budget that
+// keeps them fair.
 
 #include <cstddef>
 
@@ -8,7 +9,8 @@
 
 namespace revproxyd {
 
-/// One per thread. Every wake-up passes through it, which bounds the stack and lets no coroutine overtake another.
+/// One per thread. Every wake-up passes through it, which bounds the stack and lets no coroutine
+/// overtake another.
 class ReadyQueue {
  public:
   static ReadyQueue& current() noexcept { return instance_; }
@@ -19,7 +21,8 @@ class ReadyQueue {
   bool run(std::size_t limit) noexcept;
   bool empty() const noexcept { return head_ == nullptr; }
 
-  /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn is used up, queue yourself.
+  /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn
+  /// is used up, queue yourself.
   bool spend(std::size_t bytes = 0) noexcept {
     if (spent() || bytes_ < bytes) return false;
     --completions_;
@@ -43,8 +46,8 @@ class ReadyQueue {
   std::size_t bytes_ = limits::kTurnBytes;
 };
 
-/// Lets others run when this turn's budget is used up: `co_await Fair{};` in loops that may never wait otherwise.
-/// Resumes with Code::none, or with the reason when the scope was cancelled.
+/// Lets others run when this turn's budget is used up: `co_await Fair{};` in loops that may never
+/// wait otherwise. Resumes with Code::none, or with the reason when the scope was cancelled.
 class Fair : public Waiter {
  public:
   Fair() noexcept = default;

@@ -1,5 +1,6 @@
 #pragma once
-// A value or the Error that took its place: the subset of std::expected (C++23) that the data plane needs.
+// A value or the Error that took its place: the subset of std::expected (C++23) that the data plane
+// needs.
 
 #include <cassert>
 #include <optional>
@@ -15,9 +16,9 @@ class [[nodiscard]] Result {
  public:
   Result(Error error) noexcept : error_(error) {}  // NOLINT: implicit by design
   template <typename U = T>
-    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error>)
-  Result(U&& value)  // NOLINT: implicit by design
+  requires(std::is_constructible_v<T, U&&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Error>)
+      Result(U&& value)  // NOLINT: implicit by design
       : value_(std::in_place, std::forward<U>(value)) {}
 
   bool has_value() const noexcept { return value_.has_value(); }

@@ -1,7 +1,8 @@
 #pragma once
-// Per-thread free lists for what a request needs again and again: coroutine frames, streams, buffers.
-// A block returns to the list of the thread that frees it; with one worker a thread that is the same one.
-// Sanitizer builds pass straight through to the heap so that use after free is seen.
+// Per-thread free lists for what a request needs again and again: coroutine frames, streams,
+// buffers. A block returns to the list of the thread that frees it; with one worker a thread that
+// is the same one. Sanitizer builds pass straight through to the heap so that use after free is
+// seen.
 
 #include <array>
 #include <bit>
@@ -41,11 +42,13 @@ struct List {
 
 struct Lists : std::array<List, kClasses> {
   constexpr Lists() noexcept : array() {
-    for (std::size_t index = 0; index < kClasses; ++index) (*this)[index].room = kKeepBytes / size_of(index);
+    for (std::size_t index = 0; index < kClasses; ++index)
+      (*this)[index].room = kKeepBytes / size_of(index);
   }
 };
 
-// Trivially destructible on purpose: frames may still be freed while other thread-locals are being destroyed.
+// Trivially destructible on purpose: frames may still be freed while other thread-locals are being
+// destroyed.
 extern constinit thread_local Lists lists;
 
 void* allocate_from_heap(std::size_t size);
@@ -53,7 +56,8 @@ void release_to_heap(void* block) noexcept;
 
 }  // namespace detail
 
-/// Memory for `size` bytes, aligned for any type. Blocks over 64 KiB come from the heap. Never returns null.
+/// Memory for `size` bytes, aligned for any type. Blocks over 64 KiB come from the heap. Never
+/// returns null.
 inline void* allocate(std::size_t size) {
 #ifndef REVPROXYD_SANITIZED
   if (size <= detail::kCoarseLimit) [[likely]] {

@@ -1,8 +1,10 @@
 #pragma once
-// Task<T>: a lazily started coroutine that is awaited once, or the value of work that needed no coroutine. Frames come from the thread's slab.
+// Task<T>: a lazily started coroutine that is awaited once, or the value of work that needed no
+// coroutine. Frames come from the thread's slab.
 //
-// Awaiting runs the child on the caller's stack until it first suspends. A child that completes without suspending gives control back by
-// returning, not by resuming its parent, so a loop over ready children needs no stack whatever the compiler makes of symmetric transfer.
+// Awaiting runs the child on the caller's stack until it first suspends. A child that completes
+// without suspending gives control back by returning, not by resuming its parent, so a loop over
+// ready children needs no stack whatever the compiler makes of symmetric transfer.
 
 #include <cassert>
 #include <coroutine>
@@ -25,7 +27,9 @@ void child_done(TaskGroup& group) noexcept;
 
 struct PromiseBase {
   static void* operator new(std::size_t size) { return slab::allocate(size); }
-  static void operator delete(void* frame, std::size_t size) noexcept { slab::release(frame, size); }
+  static void operator delete(void* frame, std::size_t size) noexcept {
+    slab::release(frame, size);
+  }
 
   struct Final {
     bool await_ready() const noexcept { return false; }
@@ -98,7 +102,8 @@ class [[nodiscard]] Task {
   using Handle = std::coroutine_handle<promise_type>;
 
   Task(Handle handle) noexcept : handle_(handle) {}  // NOLINT: made by the promise
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), settled_(std::move(other.settled_)) {}
+  Task(Task&& other) noexcept
+      : handle_(std::exchange(other.handle_, nullptr)), settled_(std::move(other.settled_)) {}
   Task& operator=(Task&& other) noexcept {
     if (this != &other) {
       if (handle_) handle_.destroy();
@@ -111,18 +116,15 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
-  /// A task that has ended: what a function returns that can tell at once. It costs no frame; awaiting it does not suspend.
+  /// A task that has ended: what a function returns that can tell at once. It costs no frame;
+  /// awaiting it does not suspend.
   template <typename U>
   static Task settled(U&& value) {
     Task task{Handle()};
     task.settled_.value.emplace(std::forward<U>(value));
     return task;
   }
-  static Task settled() noexcept
-    requires std::is_void_v<T>
-  {
-    return Task(Handle());
-  }
+  static Task settled() noexcept requires std::is_void_v<T> { return Task(Handle()); }
 
   /// Runs this task, and what it awaits, under `scope` instead of the awaiting coroutine's.
   Task under(CancelScope& scope) && noexcept {
@@ -145,7 +147,9 @@ class [[nodiscard]] Task {
       promise.inline_start = false;
       return !child.done();
     }
-    T await_resume() { return task_.handle_ ? task_.handle_.promise().take() : task_.settled_.take(); }
+    T await_resume() {
+      return task_.handle_ ? task_.handle_.promise().take() : task_.settled_.take();
+    }
 
    private:
     Task& task_;
@@ -162,7 +166,8 @@ class [[nodiscard]] Task {
   [[no_unique_address]] detail::Settled<T> settled_;
 };
 
-/// The scope that the current coroutine runs under: `CancelScope* scope = co_await current_scope();`
+/// The scope that the current coroutine runs under: `CancelScope* scope = co_await
+/// current_scope();`
 class CurrentScope {
  public:
   CurrentScope() noexcept = default;

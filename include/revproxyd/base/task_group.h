@@ -8,8 +8,9 @@
 
 namespace revproxyd {
 
-/// Runs coroutines concurrently under one CancelScope. The owner must join() before the group is destroyed; a group that still has
-/// children then is a bug and ends the process, because the children would use freed memory.
+/// Runs coroutines concurrently under one CancelScope. The owner must join() before the group is
+/// destroyed; a group that still has children then is a bug and ends the process, because the
+/// children would use freed memory.
 class TaskGroup {
  public:
   explicit TaskGroup(CancelScope* parent = nullptr) noexcept : scope_(parent) {}
@@ -24,7 +25,8 @@ class TaskGroup {
   CancelScope& scope() noexcept { return scope_; }
   std::size_t size() const noexcept { return children_; }
 
-  /// Waits until no child is left. Not cut short by cancellation: the owner's memory is theirs. One joiner at a time.
+  /// Waits until no child is left. Not cut short by cancellation: the owner's memory is theirs. One
+  /// joiner at a time.
   class Join : public Waiter {
    public:
     explicit Join(TaskGroup& group) noexcept : group_(group) {}

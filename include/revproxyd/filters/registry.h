@@ -19,7 +19,8 @@ struct ChainSettings {
 
 struct FilterEntry {
   std::string_view name;
-  /// Null when the settings ask for nothing that this filter does. What they point to must outlive the filter.
+  /// Null when the settings ask for nothing that this filter does. What they point to must outlive
+  /// the filter.
   std::shared_ptr<const pipeline::Filter> (*make)(const ChainSettings& settings);
 };
 

@@ -24,13 +24,17 @@ struct HeadersSettings {
   bool operator==(const HeadersSettings&) const = default;
 };
 
-/// `strip_prefix`, `add_prefix` and `rewrite` of a route, applied in this order to the normalised path.
+/// `strip_prefix`, `add_prefix` and `rewrite` of a route, applied in this order to the normalised
+/// path.
 struct RewriteSettings {
-  std::string strip_prefix;  // "/a"; a path that does not begin with it as whole segments is left alone
+  std::string
+      strip_prefix;  // "/a"; a path that does not begin with it as whole segments is left alone
   std::string add_prefix;
   std::string regex;  // RE2; empty = none
-  std::string to;     // \1 to \9 are groups; may hold a query after '?', which replaces the request's
-  bool empty() const noexcept { return strip_prefix.empty() && add_prefix.empty() && regex.empty(); }
+  std::string to;  // \1 to \9 are groups; may hold a query after '?', which replaces the request's
+  bool empty() const noexcept {
+    return strip_prefix.empty() && add_prefix.empty() && regex.empty();
+  }
   bool operator==(const RewriteSettings&) const = default;
 };
 

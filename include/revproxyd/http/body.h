@@ -30,10 +30,11 @@ class Body : public slab::Allocated {
   Body& operator=(const Body&) = delete;
   virtual ~Body() = default;
 
-  /// The next piece; its view lives until the next read() or the end of the body. Not called again after a last piece or an error.
+  /// The next piece; its view lives until the next read() or the end of the body. Not called again
+  /// after a last piece or an error.
   virtual Task<Result<Piece>> read() = 0;
-  /// read() would not wait: bytes, or the end, are at hand. False may be wrong; true never is, or what is staged for the reader would be
-  /// held back.
+  /// read() would not wait: bytes, or the end, are at hand. False may be wrong; true never is, or
+  /// what is staged for the reader would be held back.
   virtual bool ready() const noexcept = 0;
   /// The trailer section, complete after the last piece; null when there is none.
   virtual const Fields* trailers() const noexcept { return nullptr; }
@@ -41,10 +42,11 @@ class Body : public slab::Allocated {
 
 /// What a body that comes from a peer must keep to. Zero switches a rule off.
 struct BodyRules {
-  std::uint64_t max_bytes = 0;             // Code::body_too_large beyond it
-  Duration stall{0};                       // longest wait for the next bytes
-  Code stall_code = Code::body_timeout;    // what such a wait ends with
-  std::uint64_t min_rate = 0;              // bytes a second of waiting, after limits::kRateGrace; Code::body_too_slow
+  std::uint64_t max_bytes = 0;           // Code::body_too_large beyond it
+  Duration stall{0};                     // longest wait for the next bytes
+  Code stall_code = Code::body_timeout;  // what such a wait ends with
+  std::uint64_t min_rate =
+      0;  // bytes a second of waiting, after limits::kRateGrace; Code::body_too_slow
 };
 
 }  // namespace revproxyd::http

@@ -1,5 +1,6 @@
 #pragma once
-// A protocol session over a transport: the client's side yields streams, the origin's side opens them.
+// A protocol session over a transport: the client's side yields streams, the origin's side opens
+// them.
 
 #include <cstdint>
 #include <memory>
@@ -17,7 +18,9 @@ namespace revproxyd::http {
 /// What a connection yields next: a stream, or the end, orderly (drained) or not (failed).
 class Next {
  public:
-  static Next of(std::unique_ptr<ServerStream> stream) noexcept { return Next(std::move(stream), Error(Code::none)); }
+  static Next of(std::unique_ptr<ServerStream> stream) noexcept {
+    return Next(std::move(stream), Error(Code::none));
+  }
   static Next drained() noexcept { return Next(nullptr, Error(Code::none)); }
   static Next failure(Error error) noexcept { return Next(nullptr, error); }
 
@@ -27,7 +30,8 @@ class Next {
   std::unique_ptr<ServerStream> take() noexcept { return std::move(stream_); }
 
  private:
-  Next(std::unique_ptr<ServerStream> stream, Error error) noexcept : stream_(std::move(stream)), error_(error) {}
+  Next(std::unique_ptr<ServerStream> stream, Error error) noexcept
+      : stream_(std::move(stream)), error_(error) {}
   std::unique_ptr<ServerStream> stream_;
   Error error_;
 };
@@ -50,18 +54,24 @@ class ServerConnection {
   ServerConnection& operator=(const ServerConnection&) = delete;
   virtual ~ServerConnection() = default;
 
-  /// The next exchange: on HTTP/1 after the previous stream is gone, on multiplexed versions whenever one opens.
+  /// The next exchange: on HTTP/1 after the previous stream is gone, on multiplexed versions
+  /// whenever one opens.
   virtual Task<Next> next_stream() = 0;
-  /// No exchange after those under way; an idle connection ends now. Streams in flight announce it to the client where they can.
+  /// No exchange after those under way; an idle connection ends now. Streams in flight announce it
+  /// to the client where they can.
   virtual void drain() noexcept = 0;
-  /// After the last stream: flushes, says goodbye, and reads for a moment so that the last answer is not lost to a reset.
+  /// After the last stream: flushes, says goodbye, and reads for a moment so that the last answer
+  /// is not lost to a reset.
   virtual Task<void> finish() = 0;
   virtual net::Transport& transport() noexcept = 0;
 };
 
-/// The session over `transport` for the protocol that ALPN chose (empty: HTTP/1.1). `scope` is the connection's and outlives it.
-std::unique_ptr<ServerConnection> open_server_connection(std::unique_ptr<net::Transport> transport, std::string_view alpn,
-                                                         const ServerConnectionSettings& settings, CancelScope& scope);
+/// The session over `transport` for the protocol that ALPN chose (empty: HTTP/1.1). `scope` is the
+/// connection's and outlives it.
+std::unique_ptr<ServerConnection> open_server_connection(std::unique_ptr<net::Transport> transport,
+                                                         std::string_view alpn,
+                                                         const ServerConnectionSettings& settings,
+                                                         CancelScope& scope);
 
 struct ClientConnectionSettings {
   std::size_t response_header_bytes = 64 * 1024;
@@ -73,7 +83,8 @@ class ClientConnection {
   /// Who keeps the connection; told when its state changes.
   class Owner {
    public:
-    /// A stream has ended and was destroyed; the owner may keep or destroy the connection, but not inside a call of the connection's own.
+    /// A stream has ended and was destroyed; the owner may keep or destroy the connection, but not
+    /// inside a call of the connection's own.
     virtual void on_stream_closed(ClientConnection& connection) noexcept = 0;
     /// Input or the end came while idle: the connection is of no more use.
     virtual void on_idle_input(ClientConnection& connection) noexcept = 0;
@@ -99,7 +110,8 @@ class ClientConnection {
 };
 
 /// As open_server_connection, towards an origin. `owner` outlives the connection.
-std::unique_ptr<ClientConnection> open_client_connection(std::unique_ptr<net::Transport> transport, std::string_view alpn,
+std::unique_ptr<ClientConnection> open_client_connection(std::unique_ptr<net::Transport> transport,
+                                                         std::string_view alpn,
                                                          const ClientConnectionSettings& settings,
                                                          ClientConnection::Owner& owner);
 

@@ -1,6 +1,6 @@
 #pragma once
-// Header and trailer fields: a flat list in arrival order whose known names are interned, so that asking for
-// `Content-Length` compares one byte and never a string.
+// Header and trailer fields: a flat list in arrival order whose known names are interned, so that
+// asking for `Content-Length` compares one byte and never a string.
 
 #include <cstddef>
 #include <cstdint>
@@ -68,7 +68,8 @@ enum class FieldName : std::uint8_t {
   x_real_ip,
   x_request_id,
 };
-inline constexpr std::size_t kFieldNameCount = static_cast<std::size_t>(FieldName::x_request_id) + 1;
+inline constexpr std::size_t kFieldNameCount =
+    static_cast<std::size_t>(FieldName::x_request_id) + 1;
 static_assert(kFieldNameCount <= 64, "Fields keeps one presence bit a name");
 
 /// Canonical spelling, e.g. "Content-Length"; empty for unknown. Static storage.
@@ -83,8 +84,9 @@ struct Field {
   FieldName known = FieldName::unknown;
 };
 
-/// A list of fields over an Arena, which must outlive it and everything read from it. Moves are cheap; copies are explicit (clone_into).
-/// Views given to add() and set() must live as long as the arena; use the arena's copy() for anything shorter.
+/// A list of fields over an Arena, which must outlive it and everything read from it. Moves are
+/// cheap; copies are explicit (clone_into). Views given to add() and set() must live as long as the
+/// arena; use the arena's copy() for anything shorter.
 class Fields {
  public:
   explicit Fields(Arena& arena) noexcept : arena_(&arena) {}
@@ -99,7 +101,9 @@ class Fields {
   bool empty() const noexcept { return size_ == 0; }
 
   /// False means certainly absent; true means that find() will succeed.
-  bool has(FieldName field) const noexcept { return field != FieldName::unknown && (present_ & bit(field)) != 0; }
+  bool has(FieldName field) const noexcept {
+    return field != FieldName::unknown && (present_ & bit(field)) != 0;
+  }
   /// First field of that name, or null.
   const Field* find(FieldName field) const noexcept;
   const Field* find(std::string_view name) const noexcept;
@@ -142,7 +146,9 @@ class Fields {
   Arena& arena() const noexcept { return *arena_; }
 
  private:
-  static constexpr std::uint64_t bit(FieldName field) noexcept { return std::uint64_t{1} << static_cast<unsigned>(field); }
+  static constexpr std::uint64_t bit(FieldName field) noexcept {
+    return std::uint64_t{1} << static_cast<unsigned>(field);
+  }
   void grow();
 
   Arena* arena_;

@@ -11,10 +11,23 @@ namespace revproxyd::http {
 
 enum class Version : std::uint8_t { http10, http11, http2, http3 };
 
-/// Methods that the proxy treats in a way of their own; every other token is `other` and is forwarded as it came.
-enum class Method : std::uint8_t { get, head, post, put, delete_, options, patch, connect, trace, other };
+/// Methods that the proxy treats in a way of their own; every other token is `other` and is
+/// forwarded as it came.
+enum class Method : std::uint8_t {
+  get,
+  head,
+  post,
+  put,
+  delete_,
+  options,
+  patch,
+  connect,
+  trace,
+  other
+};
 
-Method lookup_method(std::string_view token) noexcept;  // methods are case-sensitive (RFC 9110 section 9.1)
+Method lookup_method(
+    std::string_view token) noexcept;  // methods are case-sensitive (RFC 9110 section 9.1)
 
 /// Safe (RFC 9110 section 9.2.1): GET, HEAD, OPTIONS, TRACE.
 bool is_safe(Method method) noexcept;
@@ -42,7 +55,8 @@ struct RequestHead {
   std::string_view method_text;
   std::string_view raw_target;
   Target target;
-  std::string_view authority;  // effective: of the absolute form, else Host; as sent; empty when an HTTP/1.0 client names none
+  std::string_view authority;  // effective: of the absolute form, else Host; as sent; empty when an
+                               // HTTP/1.0 client names none
   std::string_view host;       // lower case, without port and trailing dot
   std::uint16_t port = 0;      // 0 when the authority names none
   std::string_view path;       // normalised

@@ -1,5 +1,6 @@
 #pragma once
-// Fields that end at this hop (RFC 9110 section 7.6.1) and fields that must not come as trailers (section 6.5.1).
+// Fields that end at this hop (RFC 9110 section 7.6.1) and fields that must not come as trailers
+// (section 6.5.1).
 
 #include <cstddef>
 #include <string_view>
@@ -8,13 +9,14 @@
 
 namespace revproxyd::http {
 
-/// Options that Connection may name in one message; the parser refuses a head with more. It bounds the work of matching each
-/// option against each field.
+/// Options that Connection may name in one message; the parser refuses a head with more. It bounds
+/// the work of matching each option against each field.
 inline constexpr std::size_t kMostConnectionOptions = 64;
 
-/// Removes Connection and every field that it names, Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade,
-/// HTTP2-Settings, Proxy-Authenticate and Proxy-Authorization. Names in Connection that must not be dropped on a peer's word (Host,
-/// Content-Length, Authorization, Cookie and the forwarding fields) are kept.
+/// Removes Connection and every field that it names, Keep-Alive, Proxy-Connection, TE, Trailer,
+/// Transfer-Encoding, Upgrade, HTTP2-Settings, Proxy-Authenticate and Proxy-Authorization. Names in
+/// Connection that must not be dropped on a peer's word (Host, Content-Length, Authorization,
+/// Cookie and the forwarding fields) are kept.
 void remove_hop_by_hop(Fields& fields);
 
 /// True when Connection (or the list `value`) names `token`, case-insensitively.

@@ -10,6 +10,8 @@ namespace revproxyd::http {
 std::string_view reason_phrase(std::uint16_t status) noexcept;
 
 /// An interim response: 100..199 except 101.
-constexpr bool is_interim(std::uint16_t status) noexcept { return status >= 100 && status < 200 && status != 101; }
+constexpr bool is_interim(std::uint16_t status) noexcept {
+  return status >= 100 && status < 200 && status != 101;
+}
 
 }  // namespace revproxyd::http

@@ -1,6 +1,6 @@
 #pragma once
-// One exchange on the wire, seen from the proxy: ServerStream towards the client, ClientStream towards an origin. The same two
-// interfaces serve every version of HTTP.
+// One exchange on the wire, seen from the proxy: ServerStream towards the client, ClientStream
+// towards an origin. The same two interfaces serve every version of HTTP.
 
 #include <cstdint>
 #include <memory>
@@ -19,14 +19,16 @@ namespace revproxyd::http {
 struct Request {
   explicit Request(RequestHead request_head) noexcept : head(std::move(request_head)) {}
   RequestHead head;
-  std::unique_ptr<Body> body;  // null when there is none; for an upgrade the bytes after the handshake
+  std::unique_ptr<Body>
+      body;  // null when there is none; for an upgrade the bytes after the handshake
 };
 
 struct Response {
   explicit Response(ResponseHead response_head) noexcept : head(std::move(response_head)) {}
   ResponseHead head;
   std::unique_ptr<Body> body;  // null when there is none
-  /// Set when the proxy answers in place of an origin: what the answer is about. Code::none for an origin's answer.
+  /// Set when the proxy answers in place of an origin: what the answer is about. Code::none for an
+  /// origin's answer.
   Error error{Code::none};
 };
 
@@ -49,7 +51,8 @@ class ServerStream : public slab::Allocated {
   virtual Arena& arena() noexcept = 0;
   /// Cancelled with Code::client_gone when the client leaves, and when the connection is cut.
   virtual CancelScope& scope() noexcept = 0;
-  /// Why this request cannot be served as it came; its head then holds what could be read of it. It still wants an answer.
+  /// Why this request cannot be served as it came; its head then holds what could be read of it. It
+  /// still wants an answer.
   virtual const std::optional<Error>& refusal() const noexcept = 0;
   /// Once.
   virtual Request take_request() = 0;
@@ -62,7 +65,8 @@ class ServerStream : public slab::Allocated {
   virtual Task<Result<void>> send_interim(const ResponseHead& head) = 0;
   /// The final head (101 included); it is written with what follows. Once.
   virtual void stage_head(const ResponseHead& head) = 0;
-  /// Body bytes; with a last piece the end of the message, head and all in one gathered write. Small pieces may wait for flush().
+  /// Body bytes; with a last piece the end of the message, head and all in one gathered write.
+  /// Small pieces may wait for flush().
   virtual Task<Result<void>> send_body(Piece piece) = 0;
   /// Writes what is staged. Before any wait for the next piece.
   virtual Task<Result<void>> flush() = 0;
@@ -84,20 +88,25 @@ class ClientStream : public slab::Allocated {
   virtual ~ClientStream() = default;
 
   /// `target` is what goes on the request line, `host` what goes into Host.
-  virtual void stage_head(const RequestHead& head, std::string_view target, std::string_view host) = 0;
+  virtual void stage_head(const RequestHead& head, std::string_view target,
+                          std::string_view host) = 0;
   virtual Task<Result<void>> send_body(Piece piece) = 0;
   virtual Task<Result<void>> flush() = 0;
   virtual Task<Result<void>> finish(const Fields& trailers) = 0;
 
-  /// The request is complete: from now on the origin has `limit` for the first byte (Code::first_byte_timeout).
+  /// The request is complete: from now on the origin has `limit` for the first byte
+  /// (Code::first_byte_timeout).
   virtual void await_response(Duration limit) noexcept = 0;
-  /// The next head: interim ones (not 101) come one a call, then the final one. Its fields live in `arena`.
+  /// The next head: interim ones (not 101) come one a call, then the final one. Its fields live in
+  /// `arena`.
   virtual Task<Result<ResponseHead>> read_head(Arena& arena) = 0;
-  /// The response's body after a final head that has one; lives as long as the stream. For 101 the bytes of the tunnel.
+  /// The response's body after a final head that has one; lives as long as the stream. For 101 the
+  /// bytes of the tunnel.
   virtual Body& body() noexcept = 0;
   virtual void set_body_rules(const BodyRules& rules) noexcept = 0;
 
-  /// The connection had served before this stream, so that its end may have crossed our request on the way.
+  /// The connection had served before this stream, so that its end may have crossed our request on
+  /// the way.
   virtual bool reused() const noexcept = 0;
   /// Some byte of a response has come.
   virtual bool response_started() const noexcept = 0;

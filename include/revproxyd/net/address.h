@@ -1,6 +1,7 @@
 #pragma once
 // Socket addresses of the three families that the proxy speaks, and CIDR ranges.
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -10,8 +11,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <netinet/in.h>
 
 namespace revproxyd::net {
 
@@ -32,11 +31,13 @@ class Address {
   const sockaddr* data() const noexcept { return &storage_.base; }
   socklen_t size() const noexcept { return size_; }
 
-  /// The IP without port, an IPv4-mapped IPv6 address as IPv4; "unix" for a UNIX socket, empty for none.
+  /// The IP without port, an IPv4-mapped IPv6 address as IPv4; "unix" for a UNIX socket, empty for
+  /// none.
   std::string host() const;
   /// "1.2.3.4:80", "[::1]:80", "unix:/path".
   std::string text() const;
-  /// The 16 address bytes, IPv4 as IPv4-mapped; zeros for other families. What rules and hashes look at.
+  /// The 16 address bytes, IPv4 as IPv4-mapped; zeros for other families. What rules and hashes
+  /// look at.
   std::array<std::uint8_t, 16> bytes() const noexcept;
   bool operator==(const Address& other) const noexcept;
 

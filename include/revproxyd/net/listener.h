@@ -1,5 +1,6 @@
 #pragma once
-// Listening sockets: binding them before the first accept, and taking connections from them on a worker.
+// Listening sockets: binding them before the first accept, and taking connections from them on a
+// worker.
 
 #include <chrono>
 #include <cstddef>
@@ -19,32 +20,38 @@ namespace revproxyd::net {
 
 class Poller;
 
-/// Binds, and listens with `backlog`; non-blocking and close-on-exec. An empty host is every interface: one IPv6 socket that takes IPv4 as well, or an IPv4 one
-/// where the machine has no IPv6; a host written as IPv6 takes IPv6 only. Port 0 lets the kernel choose (see local_address).
-/// `reuse_port` lets further sockets of this user bind the same port, one a worker; it has no meaning for UNIX sockets.
-/// The file of a UNIX socket gets mode 0660; one that nobody listens on any more is replaced, one in use and any other kind of file is an error.
-/// Errors have Code::system, a text and errno. With kBindOnly clients are refused until listen_on().
+/// Binds, and listens with `backlog`; non-blocking and close-on-exec. An empty host is every
+/// interface: one IPv6 socket that takes IPv4 as well, or an IPv4 one where the machine has no
+/// IPv6; a host written as IPv6 takes IPv6 only. Port 0 lets the kernel choose (see local_address).
+/// `reuse_port` lets further sockets of this user bind the same port, one a worker; it has no
+/// meaning for UNIX sockets. The file of a UNIX socket gets mode 0660; one that nobody listens on
+/// any more is replaced, one in use and any other kind of file is an error. Errors have
+/// Code::system, a text and errno. With kBindOnly clients are refused until listen_on().
 Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int backlog);
 
 inline constexpr int kBindOnly = -1;
-/// Lets clients connect to what bind_listener() bound. `backlog` is cut to the kernel's net.core.somaxconn.
+/// Lets clients connect to what bind_listener() bound. `backlog` is cut to the kernel's
+/// net.core.somaxconn.
 Result<void> listen_on(int fd, int backlog) noexcept;
 
-/// What `fd` is bound to; of an accepted connection, the address that the client called. An empty Address on failure.
+/// What `fd` is bound to; of an accepted connection, the address that the client called. An empty
+/// Address on failure.
 Address local_address(int fd) noexcept;
 
 /// A connection fresh from the queue: non-blocking, close-on-exec, without Nagle's delay.
 struct Accepted {
-  Accepted(Descriptor connection, const Address& from) noexcept : socket(std::move(connection)), peer(from) {}
+  Accepted(Descriptor connection, const Address& from) noexcept
+      : socket(std::move(connection)), peer(from) {}
   Descriptor socket;
   Address peer;  // of a UNIX client usually without a path
 };
 
-/// Takes connections on the loop it was made on. Several workers may listen through duplicates of one descriptor: each is woken and one gets the
-/// connection.
+/// Takes connections on the loop it was made on. Several workers may listen through duplicates of
+/// one descriptor: each is woken and one gets the connection.
 class Listener {
  public:
-  /// How long nothing is accepted after descriptors or memory ran out. Clients wait in the kernel's queue meanwhile.
+  /// How long nothing is accepted after descriptors or memory ran out. Clients wait in the kernel's
+  /// queue meanwhile.
   static constexpr std::chrono::milliseconds kExhaustedPause{100};
 
   /// Registers a listening, non-blocking socket with the current loop.
@@ -53,15 +60,18 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  /// The next connection; one caller at a time. Ends with the reason of the scope, or with Code::system when the socket is beyond use.
-  /// Connections that failed before they could be taken are passed over. Out of descriptors: pauses and tries again.
+  /// The next connection; one caller at a time. Ends with the reason of the scope, or with
+  /// Code::system when the socket is beyond use. Connections that failed before they could be taken
+  /// are passed over. Out of descriptors: pauses and tries again.
   Task<Result<Accepted>> accept();
 
-  /// What waits in the kernel's queue now, at most `limit`. For the time before the descriptor is closed, since closing resets what is queued:
-  /// call it until it returns nothing, on the loop, when no accept() is under way.
+  /// What waits in the kernel's queue now, at most `limit`. For the time before the descriptor is
+  /// closed, since closing resets what is queued: call it until it returns nothing, on the loop,
+  /// when no accept() is under way.
   std::vector<Accepted> take_pending(std::size_t limit);
 
-  /// Gives the descriptor back, still open and listening, and ends the registration: for passing it on.
+  /// Gives the descriptor back, still open and listening, and ends the registration: for passing it
+  /// on.
   Descriptor release() noexcept;
 
   int fd() const noexcept { return socket_.get(); }

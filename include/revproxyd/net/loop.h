@@ -1,6 +1,7 @@
 #pragma once
-// A thread's event loop: Boost.Asio's io_context for what is rare (posts from other threads, signals, resolving), with the poller for traffic
-// nested in it, the ready queue and the timer wheel.
+// A thread's event loop: Boost.Asio's io_context for what is rare (posts from other threads,
+// signals, resolving), with the poller for traffic nested in it, the ready queue and the timer
+// wheel.
 
 #include <functional>
 #include <memory>
@@ -32,7 +33,8 @@ class Loop {
 
   /// Runs until stop(). What was posted before still runs.
   void run();
-  /// Runs what is ready; when nothing is, waits at most `limit` for the first event. For tests and for draining at the end.
+  /// Runs what is ready; when nothing is, waits at most `limit` for the first event. For tests and
+  /// for draining at the end.
   void run_for(Duration limit);
   void stop() noexcept;
 

@@ -1,9 +1,10 @@
 #pragma once
 // What is known of a byte stream's state between system calls, and who waits for it to change.
 //
-// Sockets are registered once, edge-triggered, for input, output and the peer's half-close. The flags say what a call would meet: they are set by
-// events and cleared by a call that came back short or empty. `hangup` is sticky: an edge that carries input and the end of the stream at once must
-// not be lost by clearing `readable` after a short read.
+// Sockets are registered once, edge-triggered, for input, output and the peer's half-close. The
+// flags say what a call would meet: they are set by events and cleared by a call that came back
+// short or empty. `hangup` is sticky: an edge that carries input and the end of the stream at once
+// must not be lost by clearing `readable` after a short read.
 
 #include <cassert>
 #include <cstdint>
@@ -39,24 +40,30 @@ class Readiness {
   /// Events arrived: sets the flags and wakes.
   void notify(bool input, bool output, bool ended) noexcept;
 
-  /// A read of `asked` bytes returned `got`: nothing more is there, unless the end is still to be read.
+  /// A read of `asked` bytes returned `got`: nothing more is there, unless the end is still to be
+  /// read.
   void after_read(std::size_t asked, std::size_t got) noexcept {
     if (got < asked && !hangup) readable = false;
   }
 
-  /// Limits on waiting, not on use: a wait that is on, or begins, after the time ends with the code. Zero or less disarms.
+  /// Limits on waiting, not on use: a wait that is on, or begins, after the time ends with the
+  /// code. Zero or less disarms.
   void read_deadline(Duration after, Code code) noexcept { read_timer_.set(after, code); }
   void write_deadline(Duration after, Code code) noexcept { write_timer_.set(after, code); }
 
-  /// At most one, and only while no coroutine reads. Null to end. Told of new edges: look first whether `readable` or `hangup` is set already.
+  /// At most one, and only while no coroutine reads. Null to end. Told of new edges: look first
+  /// whether `readable` or `hangup` is set already.
   void watch(Watcher* watcher) noexcept { watcher_ = watcher; }
 
-  /// Resumes with Code::none when `want` may succeed, with the deadline's code, or with the reason of the scope. One reader and one writer.
+  /// Resumes with Code::none when `want` may succeed, with the deadline's code, or with the reason
+  /// of the scope. One reader and one writer.
   class Wait final : public Waiter {
    public:
-    Wait(Readiness& readiness, Want want, CancelScope* scope) noexcept : readiness_(readiness), scope_(scope), want_(want) {}
+    Wait(Readiness& readiness, Want want, CancelScope* scope) noexcept
+        : readiness_(readiness), scope_(scope), want_(want) {}
     bool await_ready() const noexcept {
-      return readiness_.is(want_) && readiness_.expired(want_) == Code::none && ReadyQueue::current().spend();
+      return readiness_.is(want_) && readiness_.expired(want_) == Code::none &&
+             ReadyQueue::current().spend();
     }
     template <typename Promise>
     bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
@@ -85,7 +92,8 @@ class Readiness {
   Wait wait(Want want, CancelScope& scope) noexcept { return Wait(*this, want, &scope); }
 
  private:
-  // Set several times a request, and nearly never due: a time that moves out leaves the wheel alone, and firing too early arms for the rest.
+  // Set several times a request, and nearly never due: a time that moves out leaves the wheel
+  // alone, and firing too early arms for the rest.
   class IoTimer final : public Timer {
    public:
     explicit IoTimer(Readiness& owner) noexcept : owner_(owner) {}
@@ -100,9 +108,12 @@ class Readiness {
     Code code_ = Code::none;
   };
 
-  // A peer that has only half-closed may still be slow to read: the end counts as input, not as room for output.
+  // A peer that has only half-closed may still be slow to read: the end counts as input, not as
+  // room for output.
   bool is(Want want) const noexcept { return want == Want::read ? readable || hangup : writable; }
-  Code expired(Want want) const noexcept { return want == Want::read ? read_timer_.expired : write_timer_.expired; }
+  Code expired(Want want) const noexcept {
+    return want == Want::read ? read_timer_.expired : write_timer_.expired;
+  }
   Wait*& slot(Want want) noexcept { return want == Want::read ? reader_ : writer_; }
 
   Wait* reader_ = nullptr;

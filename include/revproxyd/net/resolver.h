@@ -19,8 +19,9 @@ using AddressList = std::shared_ptr<const std::vector<Address>>;
 /// Version of the library that asks, for -V.
 std::string_view resolver_library_version() noexcept;
 
-/// One a process. A thread of its own, begun with the first name that needs it, asks /etc/hosts and the servers of /etc/resolv.conf in the order of
-/// /etc/nsswitch.conf; all three are read anew for each query. Neither the constructor nor subscribe() waits for an answer, and the destructor
+/// One a process. A thread of its own, begun with the first name that needs it, asks /etc/hosts and
+/// the servers of /etc/resolv.conf in the order of /etc/nsswitch.conf; all three are read anew for
+/// each query. Neither the constructor nor subscribe() waits for an answer, and the destructor
 /// gives up what is under way.
 class Resolver {
  public:
@@ -29,9 +30,10 @@ class Resolver {
   /// Queries under way at once; further names wait their turn.
   static constexpr std::size_t kQueries = 64;
 
-  /// Runs on the resolver's thread (for what needs no query within subscribe()): short, not blocking, not throwing; post to a loop from it.
-  /// Called with the first answer, then whenever the set of addresses changes, and with resolve_failed once when a name has none: an answer once
-  /// given stays good while later queries fail.
+  /// Runs on the resolver's thread (for what needs no query within subscribe()): short, not
+  /// blocking, not throwing; post to a loop from it. Called with the first answer, then whenever
+  /// the set of addresses changes, and with resolve_failed once when a name has none: an answer
+  /// once given stays good while later queries fail.
   using Callback = std::function<void(const Result<AddressList>&)>;
 
   struct Options {
@@ -47,8 +49,8 @@ class Resolver {
     Duration longest_retry{30000};
   };
 
-  /// Ends its subscription when it dies: the callback does not run any more after that, and one that runs just now is waited for.
-  /// May outlive the Resolver.
+  /// Ends its subscription when it dies: the callback does not run any more after that, and one
+  /// that runs just now is waited for. May outlive the Resolver.
   class Subscription {
    public:
     Subscription() noexcept;
@@ -70,9 +72,10 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  /// Any thread. IP literals (with or without brackets) and localhost names (RFC 6761 section 6.3: 127.0.0.1 and ::1) are answered within the call
-  /// and for good.
-  [[nodiscard]] Subscription subscribe(const std::string& host, std::uint16_t port, Callback callback);
+  /// Any thread. IP literals (with or without brackets) and localhost names (RFC 6761 section 6.3:
+  /// 127.0.0.1 and ::1) are answered within the call and for good.
+  [[nodiscard]] Subscription subscribe(const std::string& host, std::uint16_t port,
+                                       Callback callback);
 
  private:
   class Thread;

@@ -9,7 +9,8 @@
 
 namespace revproxyd::net {
 
-/// Takes the named signals over for the process while it lives; `handler` runs on the loop's thread.
+/// Takes the named signals over for the process while it lives; `handler` runs on the loop's
+/// thread.
 class Signals {
  public:
   Signals(Loop& loop, std::initializer_list<int> numbers, std::function<void(int)> handler);

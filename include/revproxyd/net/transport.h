@@ -1,5 +1,6 @@
 #pragma once
-// A byte stream to a peer, plain or TLS: calls that never wait, the readiness to wait on, and coroutines over both.
+// A byte stream to a peer, plain or TLS: calls that never wait, the readiness to wait on, and
+// coroutines over both.
 
 #include <sys/uio.h>
 
@@ -27,7 +28,9 @@ struct IoResult {
 
   /// What to wait for after want_read and want_write.
   Want want() const noexcept { return status == IoStatus::want_write ? Want::write : Want::read; }
-  static IoResult moved(std::size_t bytes) noexcept { return {IoStatus::done, bytes, Error(Code::none)}; }
+  static IoResult moved(std::size_t bytes) noexcept {
+    return {IoStatus::done, bytes, Error(Code::none)};
+  }
   static IoResult wants(Want want) noexcept {
     return {want == Want::read ? IoStatus::want_read : IoStatus::want_write, 0, Error(Code::none)};
   }
@@ -37,13 +40,14 @@ struct IoResult {
 
 /// What a TLS handshake settled; views live as long as the transport.
 struct TlsInfo {
-  std::string_view version;      // "TLSv1.3"
-  std::string_view cipher;       // OpenSSL's name
-  std::string server_name;       // SNI as sent, lower case; empty when none
-  std::string alpn;              // empty when none
+  std::string_view version;  // "TLSv1.3"
+  std::string_view cipher;   // OpenSSL's name
+  std::string server_name;   // SNI as sent, lower case; empty when none
+  std::string alpn;          // empty when none
   bool resumed = false;
   bool client_certificate = false;  // one was presented and verified
-  /// True when the presented certificate covers `host` (lower case, no port). A self-made one covers any.
+  /// True when the presented certificate covers `host` (lower case, no port). A self-made one
+  /// covers any.
   virtual bool covers(std::string_view host) const noexcept = 0;
   TlsInfo() = default;
   TlsInfo(const TlsInfo&) = delete;
@@ -59,13 +63,15 @@ class Transport {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  /// Reads at most into.size() bytes. `end` is an orderly end (FIN, or close_notify under TLS; a TLS stream cut without it is a reset).
+  /// Reads at most into.size() bytes. `end` is an orderly end (FIN, or close_notify under TLS; a
+  /// TLS stream cut without it is a reset).
   virtual IoResult try_read(MutableBytes into) noexcept = 0;
   /// Writes the pieces in order, as much as goes now; `done` may be short.
   virtual IoResult try_write(std::span<const iovec> pieces) noexcept = 0;
   /// Sends close_notify under TLS and half-closes; may want to be called again.
   virtual IoResult try_shutdown() noexcept = 0;
-  /// Makes the destructor's close abortive (RST): for peers that must not take what was sent for whole.
+  /// Makes the destructor's close abortive (RST): for peers that must not take what was sent for
+  /// whole.
   virtual void abort_on_close() noexcept = 0;
   /// Bytes are held in memory that no event will announce (TLS records).
   virtual bool pending() const noexcept = 0;
@@ -76,10 +82,12 @@ class Transport {
   virtual const TlsInfo* tls() const noexcept { return nullptr; }
 };
 
-/// Waits for input and reads what is there, at least one byte; 0 is the orderly end. Errors: the deadline's or scope's code, reset, system.
+/// Waits for input and reads what is there, at least one byte; 0 is the orderly end. Errors: the
+/// deadline's or scope's code, reset, system.
 Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into);
 
-/// Writes everything. `pieces` is used up. While waiting for the peer each step forward restarts the write deadline of `stall` (none when zero).
+/// Writes everything. `pieces` is used up. While waiting for the peer each step forward restarts
+/// the write deadline of `stall` (none when zero).
 Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Duration stall);
 
 /// Orderly end of our side, waiting for the peer's window if need be.
@@ -92,7 +100,8 @@ inline iovec piece_of(Bytes bytes) noexcept {
   return {const_cast<char*>(bytes.data()), bytes.size()};  // NOLINT: iovec is not const-correct
 }
 
-/// A plain TCP or UNIX stream over a connected, non-blocking socket, registered with the current loop. Takes ownership of `fd`.
+/// A plain TCP or UNIX stream over a connected, non-blocking socket, registered with the current
+/// loop. Takes ownership of `fd`.
 Result<std::unique_ptr<Transport>> make_socket_transport(int fd);
 
 }  // namespace revproxyd::net

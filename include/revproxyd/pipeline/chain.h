@@ -8,14 +8,17 @@
 
 namespace revproxyd::pipeline {
 
-/// Filters and handler may be shared with other chains: routes with the same global filters have them once.
+/// Filters and handler may be shared with other chains: routes with the same global filters have
+/// them once.
 class Chain final : public Handler {
  public:
   Chain(std::vector<std::shared_ptr<const Filter>> filters, std::shared_ptr<const Handler> last);
   ~Chain() override;
 
   /// Without filters this is the handler itself: what a request does not use costs it nothing.
-  Task<http::Response> handle(Exchange& exchange) const override { return first_->handle(exchange); }
+  Task<http::Response> handle(Exchange& exchange) const override {
+    return first_->handle(exchange);
+  }
 
  private:
   class Link;

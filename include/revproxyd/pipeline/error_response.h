@@ -15,7 +15,8 @@ inline constexpr std::uint16_t kClientGoneStatus = 499;
 /// The status that a client gets for `error`; 499 stands in the log for a client that did not wait.
 std::uint16_t status_of(const Error& error) noexcept;
 
-/// An answer of the proxy's own: a short body, JSON when Accept prefers it, with the request id; Proxy-Status (RFC 9209). Sets notes.why.
+/// An answer of the proxy's own: a short body, JSON when Accept prefers it, with the request id;
+/// Proxy-Status (RFC 9209). Sets notes.why.
 http::Response error_response(Exchange& exchange, const Error& error);
 
 /// The same as a task, for handlers that refuse.

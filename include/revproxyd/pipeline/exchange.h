@@ -20,7 +20,8 @@ struct Route;
 
 namespace revproxyd::pipeline {
 
-/// Something that runs beside the exchange and must have ended before its memory goes: an attempt's request pump, say.
+/// Something that runs beside the exchange and must have ended before its memory goes: an attempt's
+/// request pump, say.
 class Running : public slab::Allocated {
  public:
   virtual ~Running() = default;
@@ -37,10 +38,11 @@ struct Notes {
   std::string_view upstream;  // its name
   std::string_view server;    // URL of the server that answered or was tried last
   std::uint32_t retries = 0;
-  std::uint32_t connects = 0;  // attempts on a new connection, on a kept one, and those that got none
+  std::uint32_t connects =
+      0;  // attempts on a new connection, on a kept one, and those that got none
   std::uint32_t reuses = 0;
   std::uint32_t connect_failures = 0;
-  Code why = Code::none;      // of an answer that the proxy made
+  Code why = Code::none;  // of an answer that the proxy made
   TimePoint began;
   Duration queue{0};    // waiting for a server to have room
   Duration connect{0};  // until a connection was at hand
@@ -49,12 +51,14 @@ struct Notes {
   bool answered = false;  // ttfb is set
 };
 
-/// Lives in the frame that serves it. Made from a ServerStream, or from nothing but a request and a client for work of the proxy's own
-/// (cache fills, subrequests): then interim() drops what it is given.
+/// Lives in the frame that serves it. Made from a ServerStream, or from nothing but a request and a
+/// client for work of the proxy's own (cache fills, subrequests): then interim() drops what it is
+/// given.
 class Exchange {
  public:
   Exchange(http::ServerStream& stream, const Client& client, const proxy::Snapshot& snapshot);
-  Exchange(http::Request request, Arena& arena, CancelScope& scope, const Client& client, const proxy::Snapshot& snapshot);
+  Exchange(http::Request request, Arena& arena, CancelScope& scope, const Client& client,
+           const proxy::Snapshot& snapshot);
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
@@ -72,7 +76,8 @@ class Exchange {
   net::Scheme scheme() const noexcept { return scheme_; }
   void set_scheme(net::Scheme scheme) noexcept { scheme_ = scheme; }
 
-  /// What logs and answers call the exchange: the X-Request-Id of a trusted peer, else 32 random hexadecimal digits.
+  /// What logs and answers call the exchange: the X-Request-Id of a trusted peer, else 32 random
+  /// hexadecimal digits.
   std::string_view id();
 
   Arena& arena() noexcept { return arena_; }

@@ -7,8 +7,8 @@
 
 namespace revproxyd::pipeline {
 
-/// Turns an exchange into a response. Immutable and shared by all workers: what belongs to one request lives in the coroutine. Always a
-/// response: a failure is one whose `error` is set.
+/// Turns an exchange into a response. Immutable and shared by all workers: what belongs to one
+/// request lives in the coroutine. Always a response: a failure is one whose `error` is set.
 class Handler {
  public:
   virtual ~Handler() = default;

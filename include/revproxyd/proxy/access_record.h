@@ -1,6 +1,6 @@
 #pragma once
-// One line of the access log: what is recorded of a request, what is hidden, and the two formats (docs/log.md).
-// Pure functions of the record; they allocate nothing but the room in the buffer.
+// One line of the access log: what is recorded of a request, what is hidden, and the two formats
+// (docs/log.md). Pure functions of the record; they allocate nothing but the room in the buffer.
 
 #include <chrono>
 #include <cstddef>
@@ -14,8 +14,9 @@
 
 namespace revproxyd::proxy {
 
-/// What is said about one exchange. Views of the caller's memory, used only while a line is formatted. Empty = there is none.
-/// There is no place for Authorization, Cookie or a body on purpose.
+/// What is said about one exchange. Views of the caller's memory, used only while a line is
+/// formatted. Empty = there is none. There is no place for Authorization, Cookie or a body on
+/// purpose.
 struct AccessRecord {
   static constexpr std::chrono::microseconds kNever{-1};
 
@@ -29,8 +30,8 @@ struct AccessRecord {
   std::string_view method;
   std::string_view scheme;
   std::string_view host;
-  std::string_view path;   // as received
-  std::string_view query;  // without '?'; masked when written
+  std::string_view path;        // as received
+  std::string_view query;       // without '?'; masked when written
   std::uint16_t status = 0;     // 0 = no answer could be sent
   std::uint64_t bytes_in = 0;   // request body
   std::uint64_t bytes_out = 0;  // response body
@@ -41,18 +42,21 @@ struct AccessRecord {
   std::string_view server;
   std::uint32_t retries = 0;
   std::string_view cache;
-  std::chrono::microseconds t_queue = kNever;    // waited for a connection slot
-  std::chrono::microseconds t_connect = kNever;  // connecting to the server that answered, TLS included
-  std::chrono::microseconds t_ttfb = kNever;     // from the request's last byte to the response's first
-  std::chrono::microseconds t_total{0};          // from the head to the last byte of the answer
-  std::string_view why;                          // a word of docs/log.md; empty when an upstream answered
+  std::chrono::microseconds t_queue = kNever;  // waited for a connection slot
+  std::chrono::microseconds t_connect =
+      kNever;  // connecting to the server that answered, TLS included
+  std::chrono::microseconds t_ttfb =
+      kNever;                            // from the request's last byte to the response's first
+  std::chrono::microseconds t_total{0};  // from the head to the last byte of the answer
+  std::string_view why;                  // a word of docs/log.md; empty when an upstream answered
 };
 
 /// Which parameters and headers are written as "***". Immutable after construction.
 class AccessMask {
  public:
   AccessMask() = default;
-  /// `query`: names of parameters as a form would decode them; `headers`: field names. Case does not matter in either.
+  /// `query`: names of parameters as a form would decode them; `headers`: field names. Case does
+  /// not matter in either.
   AccessMask(std::span<const std::string> query, std::span<const std::string> headers);
 
   /// `raw_name` as it stands in the query, percent-encoded or not.
@@ -69,8 +73,9 @@ class AccessMask {
 /// Of a longer text only the front is written, followed by "...".
 inline constexpr std::size_t kAccessFieldLimit = 8 * 1024;
 
-/// One JSON object (RFC 8259), pure ASCII, and a newline. Members that have nothing to say are left out, except ts, id, client,
-/// method, path, status, bytes_out and t_total. Times are milliseconds with three decimals.
+/// One JSON object (RFC 8259), pure ASCII, and a newline. Members that have nothing to say are left
+/// out, except ts, id, client, method, path, status, bytes_out and t_total. Times are milliseconds
+/// with three decimals.
 void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buffer);
 
 /// The combined format of the Apache and nginx logs, in UTC, and a newline.

@@ -1,5 +1,6 @@
 #pragma once
-// Everything that a configuration compiles to, built once off the workers and shared by all of them.
+// Everything that a configuration compiles to, built once off the workers and shared by all of
+// them.
 
 #include <cstdint>
 #include <memory>
@@ -45,7 +46,8 @@ struct PlanUpstream {
 /// Immutable. The last reference is dropped off the workers.
 class Plan {
  public:
-  /// Throws std::invalid_argument for a pattern that the readers of the configuration should have refused.
+  /// Throws std::invalid_argument for a pattern that the readers of the configuration should have
+  /// refused.
   Plan(PlanSettings settings, std::vector<PlanUpstream> upstreams);
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;

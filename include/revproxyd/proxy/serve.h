@@ -16,7 +16,8 @@ namespace revproxyd::proxy {
 class ConnectionList;
 class RecordedExchange;
 
-/// A client with the settings of the listener that accepted it, which may be gone from the current plan.
+/// A client with the settings of the listener that accepted it, which may be gone from the current
+/// plan.
 struct Connection : pipeline::Client {
   std::shared_ptr<const ListenerSettings> settings;
 };
@@ -44,7 +45,7 @@ class ConnectionList {
 
    private:
     friend class ConnectionList;
-class RecordedExchange;
+    class RecordedExchange;
     ConnectionList& list_;
     http::ServerConnection& connection_;
     Entry* previous_ = nullptr;
@@ -58,14 +59,16 @@ class RecordedExchange;
   std::size_t size_ = 0;
 };
 
-/// A new plan is in force: exchanges of routes that it does not have any more may go on for `streams` (zero: for ever) from when their route went.
+/// A new plan is in force: exchanges of routes that it does not have any more may go on for
+/// `streams` (zero: for ever) from when their route went.
 void end_removed_routes(Runtime& worker, Duration streams);
 
 /// Serves exchanges until the connection ends. `connection` and `client` must stay until then.
-Task<void> serve_connection(http::ServerConnection& connection, const Connection& client, Runtime& worker);
+Task<void> serve_connection(http::ServerConnection& connection, const Connection& client,
+                            Runtime& worker);
 
 /// Serves one exchange, from its head to its line in the log.
-Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client, SnapshotPtr snapshot,
-                          Runtime& worker);
+Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client,
+                          SnapshotPtr snapshot, Runtime& worker);
 
 }  // namespace revproxyd::proxy

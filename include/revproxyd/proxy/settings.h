@@ -61,7 +61,8 @@ struct HostPattern {
 };
 
 enum class PathKind : std::uint8_t { any, exact, prefix, glob, regex };
-/// `/exact`, `/prefix/**` (kind prefix, text "/prefix"; "/**" is any), `/a/*/b` or `/a/*/**` (glob; text as written), `~regex` (text without ~).
+/// `/exact`, `/prefix/**` (kind prefix, text "/prefix"; "/**" is any), `/a/*/b` or `/a/*/**` (glob;
+/// text as written), `~regex` (text without ~).
 struct PathPattern {
   PathKind kind = PathKind::any;
   std::string text;
@@ -91,7 +92,8 @@ struct MatchSettings {
 };
 
 struct RedirectSettings {
-  std::string to;  // absolute URL or path; {scheme} {host} {path} {query} are replaced; without {path} as written
+  std::string to;  // absolute URL or path; {scheme} {host} {path} {query} are replaced; without
+                   // {path} as written
   std::uint16_t status = 308;  // 301, 302, 303, 307, 308
   bool operator==(const RedirectSettings&) const = default;
 };
@@ -123,7 +125,8 @@ struct RouteSettings {
   std::optional<Duration> tunnel_timeout;
   std::optional<std::uint64_t> max_body;
   std::optional<std::uint64_t> min_rate;
-  // Exactly one end: targets (one entry for `to`, several for `split`; names of upstreams), redirect or respond.
+  // Exactly one end: targets (one entry for `to`, several for `split`; names of upstreams),
+  // redirect or respond.
   std::vector<SplitTarget> targets;
   std::optional<RedirectSettings> redirect;
   std::optional<RespondSettings> respond;

@@ -1,5 +1,6 @@
 #pragma once
-// A plan together with one worker's clusters: what an exchange holds on to from its beginning to its end.
+// A plan together with one worker's clusters: what an exchange holds on to from its beginning to
+// its end.
 
 #include <memory>
 #include <vector>

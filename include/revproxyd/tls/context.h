@@ -1,5 +1,6 @@
 #pragma once
-// What connections of a listener, or to an upstream, have in common: built off the workers, then shared by all of them and never changed.
+// What connections of a listener, or to an upstream, have in common: built off the workers, then
+// shared by all of them and never changed.
 
 #include <memory>
 #include <string>
@@ -19,16 +20,19 @@ struct Built {
   explicit operator bool() const noexcept { return context != nullptr; }
 };
 
-/// The server's side of a listener. TLS 1.2 with ECDHE and AEAD, and 1.3; no renegotiation, compression or 0-RTT.
+/// The server's side of a listener. TLS 1.2 with ECDHE and AEAD, and 1.3; no renegotiation,
+/// compression or 0-RTT.
 ///
-/// Sessions are resumed by tickets only, nothing is kept here. A ticket is good where the client certificates' policy and the certificates presented
-/// are those of the connection that got it, on whatever listener; elsewhere a full handshake takes place.
+/// Sessions are resumed by tickets only, nothing is kept here. A ticket is good where the client
+/// certificates' policy and the certificates presented are those of the connection that got it, on
+/// whatever listener; elsewhere a full handshake takes place.
 class ServerContext : public std::enable_shared_from_this<ServerContext> {
  public:
   struct Options {
     ListenerTls settings;
     std::shared_ptr<const CertificateStore> certificates;  // unused with settings.internal
-    std::vector<std::string> alpn;                         // best first; a client that offers only others is refused (RFC 7301 section 3.2)
+    std::vector<std::string>
+        alpn;  // best first; a client that offers only others is refused (RFC 7301 section 3.2)
     std::shared_ptr<TicketKeys> tickets;
   };
 
@@ -44,8 +48,9 @@ class ServerContext : public std::enable_shared_from_this<ServerContext> {
   std::unique_ptr<State> state_;
 };
 
-/// The client's side towards an upstream's servers. Verifies unless told not to. Sessions are kept for each server and name; that store is the only
-/// thing that changes, behind a lock that handshakes alone take.
+/// The client's side towards an upstream's servers. Verifies unless told not to. Sessions are kept
+/// for each server and name; that store is the only thing that changes, behind a lock that
+/// handshakes alone take.
 class ClientContext : public std::enable_shared_from_this<ClientContext> {
  public:
   struct Options {

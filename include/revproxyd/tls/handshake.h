@@ -10,15 +10,20 @@
 
 namespace revproxyd::tls {
 
-/// Serves a handshake on `plain`, which is used up either way. `context` must stay until the task ends. The whole takes at most `limit` (none when
-/// zero). Errors: handshake_timeout, the reason of the scope, tls_failed with OpenSSL's words, certificate_rejected when the client's certificate is
-/// missing or not accepted, reset, system. After an alert of ours the connection lingers for up to limits::kLingerTime, so that it is not lost.
-Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain, const ServerContext& context, Duration limit);
+/// Serves a handshake on `plain`, which is used up either way. `context` must stay until the task
+/// ends. The whole takes at most `limit` (none when zero). Errors: handshake_timeout, the reason of
+/// the scope, tls_failed with OpenSSL's words, certificate_rejected when the client's certificate
+/// is missing or not accepted, reset, system. After an alert of ours the connection lingers for up
+/// to limits::kLingerTime, so that it is not lost.
+Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
+                                                     const ServerContext& context, Duration limit);
 
-/// Makes a handshake as the client. `server_name` is a host name or an IP literal without brackets: it is what the certificate must name, and goes
-/// out as SNI if it is a host name (RFC 6066 section 3). It and `context` must stay until the task ends. Errors as above; certificate_rejected when
+/// Makes a handshake as the client. `server_name` is a host name or an IP literal without brackets:
+/// it is what the certificate must name, and goes out as SNI if it is a host name (RFC 6066 section
+/// 3). It and `context` must stay until the task ends. Errors as above; certificate_rejected when
 /// the server's certificate is not accepted. `on_timeout` is the code when `limit` has passed.
-Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain, const ClientContext& context,
+Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain,
+                                                      const ClientContext& context,
                                                       std::string_view server_name, Duration limit,
                                                       Code on_timeout = Code::handshake_timeout);
 

@@ -9,7 +9,8 @@ namespace revproxyd::tls {
 
 enum class MinVersion : std::uint8_t { tls12, tls13 };
 enum class ClientAuthMode : std::uint8_t { none, optional, required };
-/// What a listener does with a name in SNI that no certificate covers: end the handshake (unrecognized_name) or present the first certificate.
+/// What a listener does with a name in SNI that no certificate covers: end the handshake
+/// (unrecognized_name) or present the first certificate.
 enum class UnknownSni : std::uint8_t { reject, first };
 
 struct ClientAuth {

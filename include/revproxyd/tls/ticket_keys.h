@@ -1,6 +1,6 @@
 #pragma once
-// The keys that session tickets are sealed with (RFC 5077): one set for the process, so that a client can resume on any listener's worker and
-// after a reload.
+// The keys that session tickets are sealed with (RFC 5077): one set for the process, so that a
+// client can resume on any listener's worker and after a reload.
 
 #include <array>
 #include <chrono>
@@ -13,7 +13,8 @@
 
 namespace revproxyd::tls {
 
-/// Shared by all threads and kept over reloads. Keys exist in memory only: after a restart clients make full handshakes.
+/// Shared by all threads and kept over reloads. Keys exist in memory only: after a restart clients
+/// make full handshakes.
 class TicketKeys {
  public:
   static constexpr std::chrono::hours kTurn{12};  // a key seals tickets for so long

@@ -1,5 +1,6 @@
 #pragma once
-// One worker's view of an upstream: picks a server, finds or makes a connection, waits when all are full.
+// One worker's view of an upstream: picks a server, finds or makes a connection, waits when all are
+// full.
 
 #include <cstdint>
 #include <memory>
@@ -17,16 +18,17 @@
 
 namespace revproxyd::upstream {
 
-/// What a request asks of the cluster; needs no HTTP, so that anything which moves bytes can use it.
+/// What a request asks of the cluster; needs no HTTP, so that anything which moves bytes can use
+/// it.
 struct Demand {
   PickKey key;
   Origin origin;
-  bool fresh = false;  // see Pool::reuse
+  bool fresh = false;                      // see Pool::reuse
   std::span<const Endpoint* const> tried;  // by earlier attempts
 };
 
-/// A stream to a server. Counts the request at the server and the upstream until it is destroyed; both outlive it, held by the snapshot
-/// that the exchange keeps.
+/// A stream to a server. Counts the request at the server and the upstream until it is destroyed;
+/// both outlive it, held by the snapshot that the exchange keeps.
 class Lease {
  public:
   /// `shared` has counted the request in.
@@ -46,15 +48,20 @@ class Lease {
 
 /// The result of one try to get a stream: which server it was also when it failed.
 struct Acquired {
-  Acquired(const Endpoint* tried_endpoint, Result<Lease> result) noexcept : endpoint(tried_endpoint), lease(std::move(result)) {}
+  Acquired(const Endpoint* tried_endpoint, Result<Lease> result) noexcept
+      : endpoint(tried_endpoint), lease(std::move(result)) {}
   const Endpoint* endpoint;  // null when none was picked
   Result<Lease> lease;
 };
 
-/// Survives a reload that leaves its upstream's settings alone. Dies with the last snapshot that names it.
-class Cluster final : public std::enable_shared_from_this<Cluster>, private PoolListener, private SpareConnections {
+/// Survives a reload that leaves its upstream's settings alone. Dies with the last snapshot that
+/// names it.
+class Cluster final : public std::enable_shared_from_this<Cluster>,
+                      private PoolListener,
+                      private SpareConnections {
  public:
-  Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls, std::uint64_t seed);
+  Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls,
+          std::uint64_t seed);
   ~Cluster();
   /// Call once, on the worker, after construction.
   void enlist();
@@ -62,14 +69,16 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   const UpstreamSettings& settings() const noexcept { return shared_->settings(); }
   Shared& shared() noexcept { return *shared_; }
 
-  /// Picks a server and gets a stream to it. Waits in the queue while every server is full, at most limits.queue_timeout. `waited` gets
-  /// the time in the queue. Errors: no_server, queue_full, queue_timeout, and those of Pool::connect.
+  /// Picks a server and gets a stream to it. Waits in the queue while every server is full, at most
+  /// limits.queue_timeout. `waited` gets the time in the queue. Errors: no_server, queue_full,
+  /// queue_timeout, and those of Pool::connect.
   Task<Acquired> acquire(const Demand& demand, Duration& waited);
 
   RetryBudget& retry_budget() noexcept { return retry_budget_; }
   /// Wakes the request `id` that waits in `queue`; if it has left, the next one.
   void wake(WaitQueue& queue, std::uint64_t id) noexcept;
-  /// Serves no new request any more: closes what is idle, since it holds places that others may want.
+  /// Serves no new request any more: closes what is idle, since it holds places that others may
+  /// want.
   void retire() noexcept;
   /// Another worker is out of places: closes one idle connection of a server that is at its limit.
   void give_up_idle() noexcept;

@@ -10,9 +10,10 @@
 
 namespace revproxyd::upstream {
 
-/// Runs on the loop of the thread that makes it, and marks endpoints up and down for all workers. Probes use the servers' own scheme and TLS
-/// settings, one connection a probe. The first comes at once, the others at the interval with up to a fifth more or less, so that servers and
-/// proxies do not fall into step.
+/// Runs on the loop of the thread that makes it, and marks endpoints up and down for all workers.
+/// Probes use the servers' own scheme and TLS settings, one connection a probe. The first comes at
+/// once, the others at the interval with up to a fifth more or less, so that servers and proxies do
+/// not fall into step.
 class HealthChecks {
  public:
   /// The upstream has a health_check. `tls` is null when no server has an https URL.

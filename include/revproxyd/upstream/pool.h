@@ -14,10 +14,12 @@
 
 namespace revproxyd::upstream {
 
-/// Told when a connection could serve somebody else: it went idle, or its place under max_connections is free.
+/// Told when a connection could serve somebody else: it went idle, or its place under
+/// max_connections is free.
 class PoolListener {
  public:
-  /// True asks the pool to close the connection that has just gone idle, because its place is wanted by another worker.
+  /// True asks the pool to close the connection that has just gone idle, because its place is
+  /// wanted by another worker.
   virtual bool on_idle() noexcept = 0;
   virtual void on_place_free() noexcept = 0;
 
@@ -28,8 +30,8 @@ class PoolListener {
 /// One worker's; everything that it refers to outlives it. Streams must be gone before the pool is.
 class Pool {
  public:
-  Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings, std::shared_ptr<const tls::ClientContext> tls,
-       PoolListener& listener);
+  Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
+       std::shared_ptr<const tls::ClientContext> tls, PoolListener& listener);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -37,13 +39,15 @@ class Pool {
   Endpoint& endpoint() noexcept { return *endpoint_; }
   const Endpoint& endpoint() const noexcept { return *endpoint_; }
 
-  /// A stream on the connection that was used last, or null. `fresh`: only on one that has been idle for less than limits::kFreshIdle, for
-  /// requests that must not meet a server which is just closing.
+  /// A stream on the connection that was used last, or null. `fresh`: only on one that has been
+  /// idle for less than limits::kFreshIdle, for requests that must not meet a server which is just
+  /// closing.
   std::unique_ptr<http::ClientStream> reuse(bool fresh) noexcept;
   bool has_idle() const noexcept { return idle_head_ != nullptr; }
 
-  /// A stream on a new connection. The caller has taken a place with Endpoint::try_acquire_connection(); the pool gives it back. Errors:
-  /// resolve_failed, refused, unreachable, connect_timeout, tls_failed, certificate_rejected, reset.
+  /// A stream on a new connection. The caller has taken a place with
+  /// Endpoint::try_acquire_connection(); the pool gives it back. Errors: resolve_failed, refused,
+  /// unreachable, connect_timeout, tls_failed, certificate_rejected, reset.
   Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin);
 
   /// Closes the connection that has been idle for longest; false when there is none.
@@ -66,7 +70,9 @@ class Pool {
   void unlink_idle(Kept& kept) noexcept;
   void close(Kept& kept) noexcept;
   void sweep() noexcept;
-  bool keeps() const noexcept { return settings_.keepalive.max_idle != 0 && settings_.proxy_protocol == ProxyProtocol::none; }
+  bool keeps() const noexcept {
+    return settings_.keepalive.max_idle != 0 && settings_.proxy_protocol == ProxyProtocol::none;
+  }
 
   std::shared_ptr<Endpoint> endpoint_;
   const UpstreamSettings& settings_;

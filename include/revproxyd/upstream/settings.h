@@ -45,7 +45,8 @@ struct HealthSettings {
   std::string host;  // Host field of the probe; empty = host (and port) of the server's URL
   std::vector<StatusRange> status{StatusRange{}};
   std::string body;  // text that the first 64 KiB of the body must contain; empty = any
-  std::vector<std::pair<std::string, std::string>> header;  // field that must be there with this value; empty value = any
+  std::vector<std::pair<std::string, std::string>>
+      header;  // field that must be there with this value; empty value = any
   Duration interval{5000};
   Duration timeout{2000};
   std::uint32_t rise = 2;

@@ -1,5 +1,6 @@
 #pragma once
-// What the workers share of one upstream: its servers, the limits that hold over all of them, and who waits for a place.
+// What the workers share of one upstream: its servers, the limits that hold over all of them, and
+// who waits for a place.
 
 #include <atomic>
 #include <cstdint>
@@ -19,12 +20,15 @@ namespace revproxyd::upstream {
 
 class Cluster;
 
-/// Made from settings by who builds a plan; endpoints and waiting requests carry over from the plan before. Counters are atomics.
+/// Made from settings by who builds a plan; endpoints and waiting requests carry over from the plan
+/// before. Counters are atomics.
 class Shared {
  public:
-  /// Takes over from `previous` (may be null) the endpoints whose URL stays; apply() gives them the new settings.
+  /// Takes over from `previous` (may be null) the endpoints whose URL stays; apply() gives them the
+  /// new settings.
   Shared(UpstreamSettings settings, const Shared* previous);
-  /// The configuration that this belongs to is in force: weights, limits and backup marks of the servers follow it.
+  /// The configuration that this belongs to is in force: weights, limits and backup marks of the
+  /// servers follow it.
   void apply() noexcept;
 
   const UpstreamSettings& settings() const noexcept { return settings_; }

@@ -16,8 +16,8 @@ namespace revproxyd::upstream {
 
 class Cluster;
 
-/// Lives over reloads, because who gives a place back may belong to another configuration than who waits for it. The mutex is taken only
-/// while somebody waits, and never held across a suspension.
+/// Lives over reloads, because who gives a place back may belong to another configuration than who
+/// waits for it. The mutex is taken only while somebody waits, and never held across a suspension.
 class WaitQueue {
  public:
   /// One request that waits. Its cluster is told on its own loop, once, unless it left before.
@@ -27,8 +27,9 @@ class WaitQueue {
     std::uint64_t id = 0;
   };
 
-  /// False when `limit` wait already. `front`: it has waited before and only lost its turn to a faster one. The caller looks again for what
-  /// it waits for afterwards: it may have come free before anybody could see the ticket.
+  /// False when `limit` wait already. `front`: it has waited before and only lost its turn to a
+  /// faster one. The caller looks again for what it waits for afterwards: it may have come free
+  /// before anybody could see the ticket.
   bool enqueue(const Ticket& ticket, bool front, std::size_t limit);
   void leave(std::uint64_t id) noexcept;
   /// Cheap, and may be stale.
@@ -38,7 +39,9 @@ class WaitQueue {
   /// Something came free: wakes the request that is next, if there is one.
   void wake_one();
   /// Unlike any other of the process, whatever the queue.
-  static std::uint64_t new_id() noexcept { return next_id_.fetch_add(1, std::memory_order_relaxed); }
+  static std::uint64_t new_id() noexcept {
+    return next_id_.fetch_add(1, std::memory_order_relaxed);
+  }
 
  private:
   std::atomic<std::uint32_t> waiting_{0};

@@ -9,16 +9,20 @@ namespace revproxyd::http::h1 {
 
 namespace {
 
-Side side_of(Kind kind) noexcept { return kind == Kind::request ? Side::downstream : Side::upstream; }
+Side side_of(Kind kind) noexcept {
+  return kind == Kind::request ? Side::downstream : Side::upstream;
+}
 
 }  // namespace
 
-BodyReader::BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind, const HeadLimits& limits)
+BodyReader::BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind,
+                       const HeadLimits& limits)
     : transport_(transport),
       input_(input),
       length_(length),
       kind_(kind),
-      done_(length.framing == Framing::none || (length.framing == Framing::length && length.bytes == 0)) {
+      done_(length.framing == Framing::none ||
+            (length.framing == Framing::length && length.bytes == 0)) {
   if (length.framing == Framing::chunked) decoder_.emplace(kind, limits);
 }
 
@@ -49,7 +53,8 @@ Task<Result<Piece>> BodyReader::read_more() {
 bool BodyReader::ready() const noexcept {
   if (done_) return true;
   const Bytes rest = input_.held().substr(viewed_);
-  if (rest.empty() || length_.framing != Framing::chunked || decoder_->in_data()) return !rest.empty();
+  if (rest.empty() || length_.framing != Framing::chunked || decoder_->in_data())
+    return !rest.empty();
   // Framing alone is nothing to send: a size line with a byte behind it, or the whole of the end.
   if (rest.front() == '0') return rest.find("\r\n\r\n") != Bytes::npos;
   const std::size_t line = rest.find("\r\n");
@@ -75,7 +80,8 @@ Result<std::optional<Piece>> BodyReader::take() {
 
 Result<std::optional<Piece>> BodyReader::take_length() {
   if (input_.empty()) return std::optional<Piece>();
-  const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(length_.bytes, input_.size()));
+  const std::size_t size =
+      static_cast<std::size_t>(std::min<std::uint64_t>(length_.bytes, input_.size()));
   length_.bytes -= size;
   viewed_ = size;
   done_ = length_.bytes == 0;
@@ -88,7 +94,8 @@ Result<std::optional<Piece>> BodyReader::take_rest() {
   return std::optional<Piece>(Piece(input_.held(), false));
 }
 
-// The decoder takes what frames a run together with it, so a last chunk that has already come makes its piece the last one.
+// The decoder takes what frames a run together with it, so a last chunk that has already come makes
+// its piece the last one.
 Result<std::optional<Piece>> BodyReader::take_chunked() {
   while (!input_.empty()) {
     auto step = decoder_->step(input_.held());
@@ -130,13 +137,15 @@ Result<Piece> BodyReader::at_end() {
     done_ = true;
     return Piece({}, true);
   }
-  if (kind_ == Kind::request) return Error(Code::client_gone, Side::downstream, "client closed within the body");
+  if (kind_ == Kind::request)
+    return Error(Code::client_gone, Side::downstream, "client closed within the body");
   return Error(Code::end_of_stream, Side::upstream, "closed within the body");
 }
 
 std::size_t BodyReader::next_read_size() const noexcept {
   if (length_.framing == Framing::length) {
-    return static_cast<std::size_t>(std::clamp<std::uint64_t>(length_.bytes, 1024, limits::kStreamRead));
+    return static_cast<std::size_t>(
+        std::clamp<std::uint64_t>(length_.bytes, 1024, limits::kStreamRead));
   }
   return received_ < limits::kStreamRead ? limits::kGather : limits::kStreamRead;
 }

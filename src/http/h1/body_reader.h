@@ -12,11 +12,12 @@
 
 namespace revproxyd::http::h1 {
 
-/// Reads from `input` first and then from the transport into it; views handed out point into `input` and die at the next read().
-/// What lies behind the body's end stays in `input`.
+/// Reads from `input` first and then from the transport into it; views handed out point into
+/// `input` and die at the next read(). What lies behind the body's end stays in `input`.
 class BodyReader final : public Body {
  public:
-  BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind, const HeadLimits& limits);
+  BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind,
+             const HeadLimits& limits);
 
   void set_rules(const BodyRules& rules) noexcept { rules_ = rules; }
   /// Where trailers may be kept; without it they are dropped.
@@ -47,7 +48,8 @@ class BodyReader final : public Body {
 
  private:
   Task<Result<Piece>> read_more();
-  Result<std::optional<Piece>> take();  // a piece out of `input`, or nothing when more input is needed
+  Result<std::optional<Piece>>
+  take();  // a piece out of `input`, or nothing when more input is needed
   Result<std::optional<Piece>> take_length();
   Result<std::optional<Piece>> take_chunked();
   Result<std::optional<Piece>> take_rest();

@@ -45,11 +45,9 @@ std::optional<Error> ChunkedDecoder::take_framing(Bytes input, std::size_t& at) 
 std::optional<Error> ChunkedDecoder::take_framing_byte(char c) noexcept {
   switch (state_) {
     case State::size_start:
-    case State::size:
-      return take_size_byte(c);
+    case State::size: return take_size_byte(c);
     case State::before_extension:
-    case State::extension:
-      return take_extension_byte(c);
+    case State::extension: return take_extension_byte(c);
     case State::size_lf:
       if (c != '\n') return malformed(kind_, "bare CR in a chunk size line");
       end_size_line();
@@ -64,8 +62,7 @@ std::optional<Error> ChunkedDecoder::take_framing_byte(char c) noexcept {
       return std::nullopt;
     case State::data:
     case State::trailer:
-    case State::done:
-      break;
+    case State::done: break;
   }
   assert(false);
   return std::nullopt;

@@ -19,8 +19,8 @@ HeadLimits head_limits(const ClientConnectionSettings& settings) noexcept {
 
 }  // namespace
 
-ClientConnection::ClientConnection(std::unique_ptr<net::Transport> transport, const ClientConnectionSettings& settings,
-                                   Owner& owner)
+ClientConnection::ClientConnection(std::unique_ptr<net::Transport> transport,
+                                   const ClientConnectionSettings& settings, Owner& owner)
     : transport_(std::move(transport)),
       owner_(owner),
       limits_(head_limits(settings)),
@@ -71,7 +71,8 @@ ClientStream::~ClientStream() {
   connection_.stream_ended(reusable);
 }
 
-void ClientStream::stage_head(const RequestHead& head, std::string_view target, std::string_view host) {
+void ClientStream::stage_head(const RequestHead& head, std::string_view target,
+                              std::string_view host) {
   method_ = head.method;
   upgrade_ = !head.upgrade.empty();
   write_request(head, target, host, head.upgrade.empty() ? "" : "upgrade", connection_.out_);
@@ -88,7 +89,9 @@ Task<Result<void>> ClientStream::flush() {
   return message_.flush();
 }
 
-Task<Result<void>> ClientStream::finish(const Fields& trailers) { return message_.finish(trailers); }
+Task<Result<void>> ClientStream::finish(const Fields& trailers) {
+  return message_.finish(trailers);
+}
 
 void ClientStream::await_response(Duration limit) noexcept {
   // Interim responses do not end the wait.
@@ -122,12 +125,14 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
 }
 
 Error ClientStream::head_error(const Error& error) const noexcept {
-  if (error.code() == Code::header_too_large) return Error(Code::response_header_too_large, Side::upstream);
+  if (error.code() == Code::header_too_large)
+    return Error(Code::response_header_too_large, Side::upstream);
   return error.at(Side::upstream);
 }
 
 Error ClientStream::closed_early() const noexcept {
-  return Error(Code::end_of_stream, Side::upstream, response_started_ ? "closed within the response head" : "closed before a response");
+  return Error(Code::end_of_stream, Side::upstream,
+               response_started_ ? "closed within the response head" : "closed before a response");
 }
 
 Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
@@ -136,9 +141,11 @@ Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
   in.consume(size);
   auto head = parse_response(block, method_, arena, connection_.limits_);
   if (!head) return head.error().at(Side::upstream);
-  if (head->status == 101 && !upgrade_) return Error(Code::malformed_response, Side::upstream, "101 without a request for it");
+  if (head->status == 101 && !upgrade_)
+    return Error(Code::malformed_response, Side::upstream, "101 without a request for it");
   if (is_interim(head->status)) {
-    if (++interim_ > limits::kInterimResponses) return Error(Code::malformed_response, Side::upstream, "too many interim responses");
+    if (++interim_ > limits::kInterimResponses)
+      return Error(Code::malformed_response, Side::upstream, "too many interim responses");
     return head;
   }
   connection_.transport_->readiness().read_deadline(Duration::zero(), Code::none);

@@ -17,7 +17,8 @@ class ClientStream;
 
 class ClientConnection final : public http::ClientConnection, private net::Watcher {
  public:
-  ClientConnection(std::unique_ptr<net::Transport> transport, const ClientConnectionSettings& settings, Owner& owner);
+  ClientConnection(std::unique_ptr<net::Transport> transport,
+                   const ClientConnectionSettings& settings, Owner& owner);
   ~ClientConnection() override;
 
   std::size_t capacity() const noexcept override { return stream_ == nullptr && usable_ ? 1 : 0; }

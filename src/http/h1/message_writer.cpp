@@ -35,7 +35,8 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
   Pieces pieces{net::piece_of(out_.held()), net::piece_of(piece.bytes), net::piece_of(tail)};
   auto left = writer_.write_now(pieces);
   if (!left) return Sent::settled(left.error());
-  if (!left->empty()) return send_rest(pieces, static_cast<std::size_t>(left->data() - pieces.data()), piece.last);
+  if (!left->empty())
+    return send_rest(pieces, static_cast<std::size_t>(left->data() - pieces.data()), piece.last);
   sent_whole(piece.last);
   return Sent::settled(Result<void>());
 }
@@ -57,12 +58,15 @@ Result<void> MessageWriter::count(const Piece& piece) noexcept {
   sent_ += piece.bytes.size();
   if (length_.framing != Framing::length) return {};
   if (sent_ > length_.bytes) return Error(Code::internal, "body longer than announced");
-  if (piece.last && sent_ < length_.bytes) return Error(Code::internal, "body shorter than announced");
+  if (piece.last && sent_ < length_.bytes)
+    return Error(Code::internal, "body shorter than announced");
   return {};
 }
 
 bool MessageWriter::stage(const Piece& piece) {
-  if (piece.last || piece.bytes.size() > kSmallPiece || out_.size() + piece.bytes.size() > limits::kGather) return false;
+  if (piece.last || piece.bytes.size() > kSmallPiece ||
+      out_.size() + piece.bytes.size() > limits::kGather)
+    return false;
   if (piece.bytes.empty()) return true;
   const bool chunked = length_.framing == Framing::chunked;
   if (chunked) write_chunk_size(piece.bytes.size(), out_);

@@ -1,5 +1,6 @@
 #pragma once
-// The sending half of one HTTP/1 message: framing around body pieces, gathered with the head into as few writes as can be.
+// The sending half of one HTTP/1 message: framing around body pieces, gathered with the head into
+// as few writes as can be.
 
 #include <array>
 #include <cstdint>
@@ -16,7 +17,8 @@ class MessageWriter {
  public:
   MessageWriter(Buffer& out, Writer& writer) noexcept : out_(out), writer_(writer) {}
 
-  /// The head is in `out`; `length` is the framing that it announced. Framing::none: pieces are dropped, the last one still ends the message.
+  /// The head is in `out`; `length` is the framing that it announced. Framing::none: pieces are
+  /// dropped, the last one still ends the message.
   void begin(BodyLength length) noexcept;
   bool begun() const noexcept { return begun_; }
   /// Only the connection's end delimits the message.

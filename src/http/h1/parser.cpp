@@ -3,9 +3,9 @@
 #include <optional>
 #include <utility>
 
+#include "http/framing.h"
 #include "http/h1/refusal.h"
 #include "revproxyd/base/ascii.h"
-#include "http/framing.h"
 #include "revproxyd/http/hop_by_hop.h"
 
 namespace revproxyd::http::h1 {

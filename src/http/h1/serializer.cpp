@@ -81,14 +81,11 @@ constexpr bool expects_content(Method method) noexcept {
 
 void write_request_framing(const RequestHead& head, Writer& writer) noexcept {
   switch (head.length.framing) {
-    case Framing::chunked:
-      return write_chunked(writer);
-    case Framing::length:
-      return write_length(head.length.bytes, writer);
+    case Framing::chunked: return write_chunked(writer);
+    case Framing::length: return write_length(head.length.bytes, writer);
     case Framing::none:
     case Framing::until_close:
-    case Framing::tunnel:
-      break;
+    case Framing::tunnel: break;
   }
   // A request cannot end with its connection; a tunnel begins behind a head without content.
   assert(head.length.framing != Framing::until_close);
@@ -114,8 +111,7 @@ void write_response_framing(const ResponseHead& head, const ResponseOptions& opt
                             Writer& writer) noexcept {
   if (head.status < 200 || head.status == 204 || head.length.framing == Framing::tunnel) return;
   switch (head.length.framing) {
-    case Framing::length:
-      return write_length(head.length.bytes, writer);
+    case Framing::length: return write_length(head.length.bytes, writer);
     case Framing::chunked:
       if (options.client_version != Version::http10 && head.status != 304) write_chunked(writer);
       return;
@@ -126,8 +122,7 @@ void write_response_framing(const ResponseHead& head, const ResponseOptions& opt
       }
       return;
     case Framing::until_close:
-    case Framing::tunnel:
-      return;
+    case Framing::tunnel: return;
   }
 }
 

@@ -10,7 +10,8 @@ namespace revproxyd::http::h1 {
 
 namespace {
 
-// Records that a TLS transport may have taken from the socket and not given out: one that is being read, one behind it.
+// Records that a TLS transport may have taken from the socket and not given out: one that is being
+// read, one behind it.
 constexpr std::size_t kTlsHolds = 2 * 17 * 1024;
 
 // Failures to read a head that still deserve an answer.
@@ -35,8 +36,8 @@ HeadLimits head_limits(const ServerConnectionSettings& settings) noexcept {
 
 }  // namespace
 
-ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport, const ServerConnectionSettings& settings,
-                                   CancelScope& scope)
+ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
+                                   const ServerConnectionSettings& settings, CancelScope& scope)
     : transport_(std::move(transport)),
       scope_(scope),
       idle_scope_(&scope),
@@ -92,7 +93,8 @@ Task<Result<void>> ServerConnection::discard_unread() {
     auto piece = co_await std::move(scoped);
     if (!piece) co_return piece.error();
     dropped += piece->bytes.size();
-    if (dropped > limits::kDrainBytes) co_return Error(Code::body_too_large, Side::downstream, "too much left of the request");
+    if (dropped > limits::kDrainBytes)
+      co_return Error(Code::body_too_large, Side::downstream, "too much left of the request");
   }
   unread_->release_view();
   unread_.reset();
@@ -104,7 +106,9 @@ Task<Result<void>> ServerConnection::discard_unread() {
 void ServerConnection::begin_idle() noexcept {
   auto& readiness = transport_->readiness();
   const bool first = served_ == 0;
-  const Duration patience = draining_ ? limits::kDrainTime : first ? settings_.header : settings_.keepalive;
+  const Duration patience = draining_ ? limits::kDrainTime
+                            : first   ? settings_.header
+                                      : settings_.keepalive;
   readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
   if (readiness.readable || readiness.hangup || transport_->pending()) return;
   in_.release();
@@ -114,13 +118,15 @@ void ServerConnection::begin_idle() noexcept {
 
 // The clock for a head runs from its first byte, on a new connection from the start.
 void ServerConnection::begin_head() noexcept {
-  if (served_ != 0 || !in_.empty()) transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
+  if (served_ != 0 || !in_.empty())
+    transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
   scanner_.reset();
 }
 
 Next ServerConnection::no_request(Code code) noexcept {
   closing_ = true;
-  if (code == Code::shutdown || code == Code::keepalive_timeout || code == Code::header_timeout) return Next::drained();
+  if (code == Code::shutdown || code == Code::keepalive_timeout || code == Code::header_timeout)
+    return Next::drained();
   return Next::failure(Error(code, Side::downstream, "wait for a request ended"));
 }
 
@@ -155,7 +161,8 @@ std::optional<Result<std::size_t>> ServerConnection::take_head(net::Want& want) 
     in_.reserve(in_.empty() ? limits::kFirstRead : in_.size());
     const net::IoResult result = transport_->try_read(in_.room());
     if (result.status == net::IoStatus::failed) return result.error.at(Side::downstream);
-    if (result.status == net::IoStatus::end) return Error(Code::end_of_stream, Side::downstream, "closed before a request");
+    if (result.status == net::IoStatus::end)
+      return Error(Code::end_of_stream, Side::downstream, "closed before a request");
     if (result.status != net::IoStatus::done) {
       want = result.want();
       return std::nullopt;
@@ -192,7 +199,8 @@ Next ServerConnection::refuse_stream(Error error) {
 }
 
 bool ServerConnection::request_waits() noexcept {
-  return !in_.empty() || !ahead_.empty() || transport_->readiness().readable || transport_->pending();
+  return !in_.empty() || !ahead_.empty() || transport_->readiness().readable ||
+         transport_->pending();
 }
 
 void ServerConnection::watch_client() noexcept {
@@ -201,7 +209,8 @@ void ServerConnection::watch_client() noexcept {
   if (readiness.readable || readiness.hangup || transport_->pending()) on_input();
 }
 
-// While the backend works: pipelined requests are kept up to a limit, and the end of the stream ends the exchange.
+// While the backend works: pipelined requests are kept up to a limit, and the end of the stream
+// ends the exchange.
 void ServerConnection::on_input() noexcept {
   if (stream_ == nullptr) return;
   if (stream_->awaits_body()) return leave_if_cut_short();
@@ -213,13 +222,15 @@ void ServerConnection::on_input() noexcept {
       ahead_.commit(result.bytes);
       continue;
     }
-    if (result.status == net::IoStatus::end || result.status == net::IoStatus::failed) client_left();
+    if (result.status == net::IoStatus::end || result.status == net::IoStatus::failed)
+      client_left();
     return;
   }
   if (readiness.hangup) client_left();
 }
 
-// Nobody reads the body while the backend takes none of it. An end that came before as much as was announced cannot be an upload that is whole.
+// Nobody reads the body while the backend takes none of it. An end that came before as much as was
+// announced cannot be an upload that is whole.
 void ServerConnection::leave_if_cut_short() noexcept {
   if (!transport_->readiness().hangup) return;
   const auto left = stream_->reader_->left();
@@ -261,7 +272,8 @@ void ServerConnection::drain() noexcept {
   transport_->readiness().read_deadline(limits::kDrainTime, Code::header_timeout);
 }
 
-// RFC 9112 section 9.6: a close while the client is still sending would reset away the answer it has not read yet.
+// RFC 9112 section 9.6: a close while the client is still sending would reset away the answer it
+// has not read yet.
 Task<void> ServerConnection::finish() {
   if (failed_) co_return;
   CancelScope patience(&scope_);

@@ -16,11 +16,12 @@ namespace revproxyd::http::h1 {
 
 class ServerStream;
 
-/// Alone in reading the client. Between exchanges it waits without a buffer; while the backend works it watches for the client to leave
-/// and keeps pipelined bytes up to header_bytes.
+/// Alone in reading the client. Between exchanges it waits without a buffer; while the backend
+/// works it watches for the client to leave and keeps pipelined bytes up to header_bytes.
 class ServerConnection final : public http::ServerConnection, private net::Watcher {
  public:
-  ServerConnection(std::unique_ptr<net::Transport> transport, const ServerConnectionSettings& settings, CancelScope& scope);
+  ServerConnection(std::unique_ptr<net::Transport> transport,
+                   const ServerConnectionSettings& settings, CancelScope& scope);
   ~ServerConnection() override;
 
   Task<Next> next_stream() override;
@@ -37,7 +38,8 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   void begin_head() noexcept;
   Task<Result<std::size_t>> receive_head();
   Task<Result<std::size_t>> await_head(net::Want want);
-  /// The size of a head that is here, or what is wrong with it; empty: more must come, and `want` is what to wait for.
+  /// The size of a head that is here, or what is wrong with it; empty: more must come, and `want`
+  /// is what to wait for.
   std::optional<Result<std::size_t>> take_head(net::Want& want);
   Next no_request(Code code) noexcept;
   Next no_head(const Error& error);
@@ -48,7 +50,9 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   void leave_if_cut_short() noexcept;
   void client_left() noexcept;
   void stream_ended(ServerStream& stream) noexcept;
-  bool last_exchange() const noexcept { return draining_ || (settings_.requests != 0 && served_ >= settings_.requests); }
+  bool last_exchange() const noexcept {
+    return draining_ || (settings_.requests != 0 && served_ >= settings_.requests);
+  }
 
   std::unique_ptr<net::Transport> transport_;
   CancelScope& scope_;
@@ -58,7 +62,8 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   HeadScanner scanner_;
   Writer writer_;
   Buffer in_;
-  Buffer ahead_;  // what the client sent behind a request whose last body piece may still be viewed in in_
+  Buffer ahead_;  // what the client sent behind a request whose last body piece may still be viewed
+                  // in in_
   Buffer out_;
   Event stream_gone_;
   ServerStream* stream_ = nullptr;

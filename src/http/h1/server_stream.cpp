@@ -10,7 +10,9 @@ class RequestBody final : public Body {
  public:
   explicit RequestBody(ServerStream& stream) noexcept : stream_(stream) {}
   Task<Result<Piece>> read() override { return stream_.read_body(); }
-  bool ready() const noexcept override { return !stream_.expects_continue_ && !stream_.upgrade_ && stream_.reader_->ready(); }
+  bool ready() const noexcept override {
+    return !stream_.expects_continue_ && !stream_.upgrade_ && stream_.reader_->ready();
+  }
   const Fields* trailers() const noexcept override { return stream_.reader_->trailers(); }
 
  private:
@@ -18,7 +20,9 @@ class RequestBody final : public Body {
 };
 
 ServerStream::ServerStream(ServerConnection& connection)
-    : connection_(connection), scope_(&connection.scope_), message_(connection.out_, connection.writer_) {
+    : connection_(connection),
+      scope_(&connection.scope_),
+      message_(connection.out_, connection.writer_) {
   connection.writer_.restart();
 }
 
@@ -33,8 +37,8 @@ void ServerStream::accept(RequestHead&& head, std::size_t head_bytes) {
   upgrade_ = !head.upgrade.empty() && !has_body && head.version == Version::http11;
   expects_continue_ = head.expect_continue && has_body;
   if (has_body || upgrade_) {
-    reader_ = std::make_unique<BodyReader>(*connection_.transport_, connection_.in_, head.length, Kind::request,
-                                           connection_.limits_);
+    reader_ = std::make_unique<BodyReader>(*connection_.transport_, connection_.in_, head.length,
+                                           Kind::request, connection_.limits_);
     reader_->keep_trailers_in(&arena_);
   }
   head_.emplace(std::move(head));
@@ -47,7 +51,8 @@ void ServerStream::refuse(Error error, Bytes line) {
   head.method = Method::other;
   const std::size_t space = line.find(' ');
   head.method_text = line.substr(0, space);
-  if (space != Bytes::npos) head.raw_target = line.substr(space + 1, line.find(' ', space + 1) - space - 1);
+  if (space != Bytes::npos)
+    head.raw_target = line.substr(space + 1, line.find(' ', space + 1) - space - 1);
   head_.emplace(std::move(head));
 }
 
@@ -77,7 +82,8 @@ Task<Result<Piece>> ServerStream::read_body() {
     if (!sent) co_return sent.error();
   }
   auto piece = co_await reader_->read();
-  // Where the next request begins is not known any more; a reader that was only told to stop may go on later.
+  // Where the next request begins is not known any more; a reader that was only told to stop may go
+  // on later.
   if (!piece && piece.error().code() != Code::cancelled) keep_alive_ = false;
   if (piece && !upgrade_) connection_.watch_client();
   co_return std::move(piece);
@@ -96,7 +102,8 @@ Task<Result<void>> ServerStream::send_interim(const ResponseHead& head) {
   write_response(head, options, connection_.out_);
   const iovec staged = net::piece_of(connection_.out_.held());
   const net::IoResult result = connection_.transport_->try_write({&staged, 1});
-  if (result.status == net::IoStatus::failed) return Sent::settled(result.error.at(Side::downstream));
+  if (result.status == net::IoStatus::failed)
+    return Sent::settled(result.error.at(Side::downstream));
   if (result.status == net::IoStatus::done) connection_.out_.consume(result.bytes);
   return Sent::settled(Result<void>());
 }
@@ -104,7 +111,8 @@ Task<Result<void>> ServerStream::send_interim(const ResponseHead& head) {
 bool ServerStream::can_keep_alive() const noexcept {
   if (!keep_alive_ || refusal_ || connection_.closing_ || connection_.last_exchange()) return false;
   if (reader_ == nullptr || reader_->done() || upgrade_) return true;
-  // What is left of the request must be read before the next one; not worth it when it is long or may never come.
+  // What is left of the request must be read before the next one; not worth it when it is long or
+  // may never come.
   return !expects_continue_ && reader_->left().value_or(0) <= limits::kDrainBytes;
 }
 
@@ -115,7 +123,8 @@ void ServerStream::stage_head(const ResponseHead& head) {
   options.head_request = head_request_;
   BodyLength wire = head.length;
   wire.framing = write_response(head, options, connection_.out_);
-  keep_alive_ = options.keep_alive && wire.framing != Framing::until_close && wire.framing != Framing::tunnel;
+  keep_alive_ =
+      options.keep_alive && wire.framing != Framing::until_close && wire.framing != Framing::tunnel;
   message_.begin(wire);
   if (wire.framing == Framing::tunnel && upgrade_) open_tunnel();
 }
@@ -133,12 +142,15 @@ void ServerStream::open_tunnel() {
 
 Task<Result<void>> ServerStream::send_body(Piece piece) { return message_.send(piece); }
 Task<Result<void>> ServerStream::flush() { return message_.flush(); }
-Task<Result<void>> ServerStream::finish(const Fields& trailers) { return message_.finish(trailers); }
+Task<Result<void>> ServerStream::finish(const Fields& trailers) {
+  return message_.finish(trailers);
+}
 
 void ServerStream::reset(Code) noexcept {
   keep_alive_ = false;
   connection_.failed_ = connection_.closing_ = true;
-  // An orderly end would make a body without a length look whole; any other framing shows that something is missing.
+  // An orderly end would make a body without a length look whole; any other framing shows that
+  // something is missing.
   if (message_.begun() && message_.ends_with_connection()) connection_.transport_->abort_on_close();
 }
 

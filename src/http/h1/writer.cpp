@@ -23,7 +23,8 @@ Task<Result<void>> Writer::write(std::span<iovec> pieces) {
   while (!pieces.empty()) {
     const net::IoResult result = transport_.try_write(pieces);
     if (result.status == net::IoStatus::failed) co_return result.error.at(side_);
-    if (result.status == net::IoStatus::end) co_return Error(Code::reset, side_, "closed while writing");
+    if (result.status == net::IoStatus::end)
+      co_return Error(Code::reset, side_, "closed while writing");
     if (result.status == net::IoStatus::done) {
       sent_ += result.bytes;
       pieces = net::drop_front(pieces, result.bytes);

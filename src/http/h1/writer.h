@@ -1,5 +1,6 @@
 #pragma once
-// Gathered writes to one peer with the two bounds on a slow reader: the longest wait, and the least rate over all waiting.
+// Gathered writes to one peer with the two bounds on a slow reader: the longest wait, and the least
+// rate over all waiting.
 
 #include <cstdint>
 #include <span>
@@ -28,7 +29,8 @@ class Writer {
     waited_ = Duration::zero();
   }
 
-  /// One try without waiting; what is left of `pieces` is for write(). Spares the frame where the kernel takes all, as it mostly does.
+  /// One try without waiting; what is left of `pieces` is for write(). Spares the frame where the
+  /// kernel takes all, as it mostly does.
   Result<std::span<iovec>> write_now(std::span<iovec> pieces) noexcept;
   /// Writes everything; uses `pieces` up. Time counts only while the peer makes us wait.
   Task<Result<void>> write(std::span<iovec> pieces);

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "upstream/balancers/methods.h"
 #include "revproxyd/base/random_source.h"
+#include "upstream/balancers/methods.h"
 
 namespace revproxyd::upstream {
 

@@ -2,8 +2,8 @@
 // workers. Among equals one is drawn by weight, so that an idle upstream is not all sent to its
 // first server.
 
-#include "upstream/balancers/methods.h"
 #include "revproxyd/base/random_source.h"
+#include "upstream/balancers/methods.h"
 
 namespace revproxyd::upstream {
 

@@ -2,8 +2,8 @@
 // its weight. Nearly as even as asking all of them, without every worker running to the same
 // emptiest server.
 
-#include "upstream/balancers/methods.h"
 #include "revproxyd/base/random_source.h"
+#include "upstream/balancers/methods.h"
 
 namespace revproxyd::upstream {
 

@@ -8,8 +8,8 @@
 #include <limits>
 #include <numeric>
 
-#include "upstream/balancers/methods.h"
 #include "revproxyd/base/random_source.h"
+#include "upstream/balancers/methods.h"
 
 namespace revproxyd::upstream {
 

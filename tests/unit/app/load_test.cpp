@@ -57,11 +57,13 @@ void expect_equal(const Settings& a, const Settings& b) {
 }
 
 TEST(Load, FieldsThatTheProxyDecidesAboutAreNotForEditing) {
-  for (const char* name : {"Expect", "HTTP2-Settings", "Proxy-Authenticate", "proxy-authorization", "Upgrade"}) {
+  for (const char* name :
+       {"Expect", "HTTP2-Settings", "Proxy-Authenticate", "proxy-authorization", "Upgrade"}) {
     for (const char* edit : {"set: { %: x }", "add: { %: x }", "remove: [ % ]"}) {
       std::string edits(edit);
       edits.replace(edits.find('%'), 1, name);
-      const std::string report = refusal(route("respond: { status: 200 }, headers: { request: { " + edits + " } }"));
+      const std::string report =
+          refusal(route("respond: { status: 200 }, headers: { request: { " + edits + " } }"));
       EXPECT_TRUE(holds(report, "proxy.yaml:2:")) << report;
       EXPECT_TRUE(holds(report, name)) << report;
     }
@@ -70,7 +72,8 @@ TEST(Load, FieldsThatTheProxyDecidesAboutAreNotForEditing) {
 
 TEST(Load, PathsThatNoRequestCanHaveAreRefusedAtTheirPlace) {
   for (const char* path : {"/%00", "/a/%00/**", "/*/%00"}) {
-    const std::string report = refusal(route("match: { path: \"" + std::string(path) + "\" }, respond: { status: 200 }"));
+    const std::string report =
+        refusal(route("match: { path: \"" + std::string(path) + "\" }, respond: { status: 200 }"));
     EXPECT_TRUE(holds(report, "proxy.yaml:2:")) << report;
     EXPECT_TRUE(holds(report, "is not a path pattern")) << report;
   }

@@ -1,11 +1,11 @@
 #include "revproxyd/base/arena.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd {
 namespace {

@@ -1,8 +1,8 @@
 #include "revproxyd/base/ascii.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd::ascii {
 namespace {
@@ -11,7 +11,8 @@ TEST(Ascii, KnowsTheTokenCharactersOfRfc9110) {
   const std::string marks = "!#$%&'*+-.^_`|~";
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
-    const bool expected = is_digit(c) || is_alpha(c) || (byte != 0 && marks.find(c) != std::string::npos);
+    const bool expected =
+        is_digit(c) || is_alpha(c) || (byte != 0 && marks.find(c) != std::string::npos);
     EXPECT_EQ(is_token_char(c), expected) << byte;
   }
 }

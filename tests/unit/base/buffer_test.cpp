@@ -1,10 +1,10 @@
 #include "revproxyd/base/buffer.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd {
 namespace {

@@ -1,10 +1,10 @@
 #include "revproxyd/base/deadline.h"
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd {
 namespace {
@@ -25,7 +25,8 @@ TEST(TimerWheel, FiresNotEarlyAndAtMostTwoTicksLate) {
   std::vector<std::unique_ptr<Recorder>> timers;
   std::vector<milliseconds> times;
   for (int i = 0; i < 2000; ++i) {
-    times.emplace_back(std::uniform_int_distribution<int>(0, i % 2 == 0 ? 5000 : 4'000'000)(random));
+    times.emplace_back(
+        std::uniform_int_distribution<int>(0, i % 2 == 0 ? 5000 : 4'000'000)(random));
     timers.push_back(std::make_unique<Recorder>());
     timers.back()->arm(times.back());
   }

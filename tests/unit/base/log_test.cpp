@@ -1,5 +1,9 @@
 #include "revproxyd/base/log.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -12,10 +16,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -43,7 +43,9 @@ class LogTest : public testing::Test {
     capture([this](Level level, std::string_view text) { lines_.emplace_back(level, text); });
   }
   std::string path(const std::string& name) const { return (directory_ / name).string(); }
-  Options to(const std::string& name, Level level = Level::info) const { return Options{level, path(name)}; }
+  Options to(const std::string& name, Level level = Level::info) const {
+    return Options{level, path(name)};
+  }
   static std::string text(const std::string& file) {
     std::ostringstream out;
     out << std::ifstream(file).rdbuf();
@@ -81,7 +83,8 @@ TEST_F(LogTest, WritesTimeLevelAndText) {
   log::error("four");
   ASSERT_TRUE(flush(kPatience));
   const std::string time = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z )";
-  const std::regex expected(time + "debug: one\n" + time + "info: two\n" + time + "warning: three\n" + time + "error: four\n");
+  const std::regex expected(time + "debug: one\n" + time + "info: two\n" + time +
+                            "warning: three\n" + time + "error: four\n");
   EXPECT_TRUE(std::regex_match(text(path("log")), expected)) << text(path("log"));
 }
 
@@ -99,11 +102,12 @@ TEST_F(LogTest, LeavesOutWhatIsBelowTheLevel) {
 
 TEST_F(LogTest, LineJoinsTextNumbersDurationsAndErrors) {
   capture_lines();
-  Line(Level::info) << "a " << std::string("b") << ' ' << -5 << ' ' << 7U << ' ' << true << ' ' << Duration{30} << ' '
-                    << Error(Code::refused, "no listener", ECONNREFUSED);
+  Line(Level::info) << "a " << std::string("b") << ' ' << -5 << ' ' << 7U << ' ' << true << ' '
+                    << Duration{30} << ' ' << Error(Code::refused, "no listener", ECONNREFUSED);
   Line(Level::info) << Error(Code::no_route);
-  EXPECT_EQ(lines_, (Lines{{Level::info, "a b -5 7 true 30 ms refused: no listener: Connection refused"},
-                           {Level::info, "no_route"}}));
+  EXPECT_EQ(lines_,
+            (Lines{{Level::info, "a b -5 7 true 30 ms refused: no listener: Connection refused"},
+                   {Level::info, "no_route"}}));
 }
 
 TEST_F(LogTest, OneCallIsOneLineWhateverTheText) {
@@ -208,7 +212,8 @@ TEST_F(LogTest, ABlockedStandardErrorPipeHoldsNobodyUp) {
     for (int i = 0; i < 500; ++i) lines(Level::info, line);
     EXPECT_LT(Clock::now() - start, 10s);
     stop(10ms);
-    EXPECT_EQ(::fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0) << "what is shared with others must stay as it was";
+    EXPECT_EQ(::fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0)
+        << "what is shared with others must stay as it was";
   }
   EXPECT_GE(dropped_lines(), before + 499);
   ::close(ends[0]);
@@ -245,7 +250,9 @@ TEST_F(LogTest, TakesLinesFromManyThreadsWhileItIsConfigured) {
   stop(kPatience);
   const std::string all = text(path("log")) + text(path("other"));
   const std::regex line("info: [0-3] [0-9]+\n");
-  EXPECT_EQ(std::distance(std::sregex_iterator(all.begin(), all.end(), line), std::sregex_iterator()), 400);
+  EXPECT_EQ(
+      std::distance(std::sregex_iterator(all.begin(), all.end(), line), std::sregex_iterator()),
+      400);
 }
 
 }  // namespace

@@ -1,5 +1,10 @@
 #include "revproxyd/base/log_writer.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -11,11 +16,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -80,7 +80,8 @@ class Fifo {
     while (more && Clock::now() < give_up) {
       more = writer.pending_bytes() != 0;  // asked first: what is no longer pending is in the pipe
       char block[4096];
-      for (ssize_t size; (size = ::read(fd_, block, sizeof block)) > 0;) all.append(block, static_cast<std::size_t>(size));
+      for (ssize_t size; (size = ::read(fd_, block, sizeof block)) > 0;)
+        all.append(block, static_cast<std::size_t>(size));
       if (more) writer.flush(1ms);
     }
     return all;
@@ -125,7 +126,7 @@ TEST_F(LogWriterTest, AppendsBatchesInOrder) {
 
 TEST_F(LogWriterTest, MakesFilesThatOthersCannotRead) {
   auto writer = open(path("log"));
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(::stat(path("log").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0007, 0U);
 }
@@ -207,7 +208,8 @@ TEST_F(LogWriterTest, GoesOnAndSaysSoWhenTheTroubleIsOver) {
 }
 
 TEST_F(LogWriterTest, FinishesATornLineBeforeTheNextOne) {
-  // A file may not grow beyond this limit: a write that would is cut short and the next one fails with EFBIG.
+  // A file may not grow beyond this limit: a write that would is cut short and the next one fails
+  // with EFBIG.
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   rlimit small = before;
@@ -298,7 +300,8 @@ TEST_F(LogWriterTest, KeepsLinesWholeInAPipeThatOthersWriteTo) {
   std::map<std::string, int> lines;
   std::istringstream in(all);
   for (std::string line; std::getline(in, line);) ++lines[line];
-  EXPECT_EQ(lines, (std::map<std::string, int>{{std::string(99, 'm'), 200}, {std::string(150, 't'), 200}}));
+  EXPECT_EQ(lines, (std::map<std::string, int>{{std::string(99, 'm'), 200},
+                                               {std::string(150, 't'), 200}}));
 }
 
 TEST_F(LogWriterTest, SurvivesAReaderThatWentAway) {

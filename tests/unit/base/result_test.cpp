@@ -1,11 +1,11 @@
 #include "revproxyd/base/result.h"
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd {
 namespace {

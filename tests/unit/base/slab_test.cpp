@@ -1,16 +1,17 @@
 #include "revproxyd/base/slab.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 namespace revproxyd {
 namespace {
 
-constexpr std::size_t kSizes[] = {0, 1, 63, 64, 65, 1023, 1024, 1025, 2048, 2049, 65'535, 65'536, 65'537, 1'000'000};
+constexpr std::size_t kSizes[] = {0,    1,    63,   64,     65,     1023,   1024,
+                                  1025, 2048, 2049, 65'535, 65'536, 65'537, 1'000'000};
 
 TEST(Slab, AlignsEveryBlockForAnyType) {
   for (std::size_t size : kSizes) {

@@ -1,8 +1,8 @@
 #include "revproxyd/base/task.h"
 
-#include <gtest/gtest.h>
-
 #include <memory>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/ready_queue.h"

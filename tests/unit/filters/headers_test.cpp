@@ -1,8 +1,8 @@
 // The `headers` filter in a chain.
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "filters/entries.h"
 #include "revproxyd/pipeline/chain.h"
@@ -12,14 +12,15 @@
 namespace revproxyd::filters {
 namespace {
 
-using testing::Echo;
 using pipeline::testing::Subrequest;
+using testing::Echo;
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\nX-Old: 1\r\nCookie: c\r\n\r\n";
 
 std::string text_of(const http::Fields& fields) {
   std::string out;
-  for (const http::Field& field : fields) out.append(field.name).append(": ").append(field.value).append("\n");
+  for (const http::Field& field : fields)
+    out.append(field.name).append(": ").append(field.value).append("\n");
   return out;
 }
 

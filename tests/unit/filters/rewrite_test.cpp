@@ -1,9 +1,9 @@
 // The `rewrite` filter in a chain; what the steps do to a path is in path_rewrite_test.cpp.
 
-#include <gtest/gtest.h>
-
 #include <stdexcept>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "filters/entries.h"
 #include "revproxyd/pipeline/chain.h"
@@ -13,8 +13,8 @@
 namespace revproxyd::filters {
 namespace {
 
-using testing::Echo;
 using pipeline::testing::Subrequest;
+using testing::Echo;
 
 class RewriteFilter : public ::testing::Test {
  protected:
@@ -32,7 +32,8 @@ class RewriteFilter : public ::testing::Test {
 };
 
 TEST_F(RewriteFilter, GivesTheHandlerTheEditedTarget) {
-  EXPECT_EQ(handle({.strip_prefix = "/api", .add_prefix = "/v2"}, "/api/users?id=7").head.status, 200);
+  EXPECT_EQ(handle({.strip_prefix = "/api", .add_prefix = "/v2"}, "/api/users?id=7").head.status,
+            200);
   EXPECT_EQ(seen_.target, "/v2/users?id=7");
 }
 

@@ -1,9 +1,9 @@
 #include "http/date.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd::http {
 namespace {
@@ -32,7 +32,8 @@ TEST(Date, IsReadInAllThreeForms) {
 }
 
 TEST(Date, ReadsTwoDigitYearsFarAheadAsPast) {
-  // 1971, as 2071 lies more than fifty years ahead until 2021 and less from then on; the rule decides by today.
+  // 1971, as 2071 lies more than fifty years ahead until 2021 and less from then on; the rule
+  // decides by today.
   const std::time_t now = std::time(nullptr);
   const auto read = parse_date("Friday, 01-Jan-71 00:00:00 GMT");
   ASSERT_TRUE(read.has_value());
@@ -41,19 +42,22 @@ TEST(Date, ReadsTwoDigitYearsFarAheadAsPast) {
 }
 
 TEST(Date, RefusesWhatIsNone) {
-  for (const char* text :
-       {"", "0", "Sun", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 GMT ",
-        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 31 Nov 1994 08:49:37 GMT",
-        "Sun, 29 Feb 1995 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",
-        "Sun, 06 Nov 1994 08:60:00 GMT", "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 199x 08:49:37 GMT",
-        "Sunday, 06-Nov-1994 08:49:37 GMT", "Sun Nov 6 08:49:37 1994", "Xxx, 06 Nov 1994 08:49:37 GMT"}) {
+  for (const char* text : {"", "0", "Sun", "Sun, 06 Nov 1994 08:49:37",
+                           "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 GMT ",
+                           "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
+                           "Sun, 31 Nov 1994 08:49:37 GMT", "Sun, 29 Feb 1995 08:49:37 GMT",
+                           "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",
+                           "Sun, 06 Nov 1994 08:60:00 GMT", "Sun, 06 Nov 1994 08:49:61 GMT",
+                           "Sun, 06 Nov 199x 08:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT",
+                           "Sun Nov 6 08:49:37 1994", "Xxx, 06 Nov 1994 08:49:37 GMT"}) {
     EXPECT_FALSE(parse_date(text).has_value()) << text;
   }
 }
 
 TEST(Date, RoundTripsAcrossLeapYears) {
   constexpr std::time_t kStep = 86'400 * 13 + 12'345;
-  for (std::time_t when = 0; when < 7'000'000'000; when += kStep) ASSERT_EQ(parse_date(formatted(when)), when);
+  for (std::time_t when = 0; when < 7'000'000'000; when += kStep)
+    ASSERT_EQ(parse_date(formatted(when)), when);
 }
 
 TEST(Date, OfNowIsNow) {

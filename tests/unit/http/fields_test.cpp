@@ -1,9 +1,9 @@
 #include "revproxyd/http/fields.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/ascii.h"
 
@@ -24,8 +24,9 @@ TEST(FieldNames, AreFoundInEverySpelling) {
 }
 
 TEST(FieldNames, DoNotMatchTextThatOnlyLooksAlike) {
-  for (const char* text : {"", "a", "Hos", "Hosts", "Hoss", "Content_Length", "Content-Lengt", "Content-Lengthh", "X-Own",
-                           "Content\rLength", "a-name-that-is-longer-than-all-of-them"}) {
+  for (const char* text :
+       {"", "a", "Hos", "Hosts", "Hoss", "Content_Length", "Content-Lengt", "Content-Lengthh",
+        "X-Own", "Content\rLength", "a-name-that-is-longer-than-all-of-them"}) {
     EXPECT_EQ(lookup(text), FieldName::unknown) << text;
   }
 }
@@ -47,7 +48,8 @@ class FieldsTest : public testing::Test {
  protected:
   std::string text(const Fields& fields) const {
     std::string out;
-    for (const Field& field : fields) out.append(field.name).append("=").append(field.value).append(" ");
+    for (const Field& field : fields)
+      out.append(field.name).append("=").append(field.value).append(" ");
     return out;
   }
   Arena arena_;

@@ -1,8 +1,8 @@
 #include "http/framing.h"
 
-#include <gtest/gtest.h>
-
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd::http {
 namespace {
@@ -36,17 +36,30 @@ TEST_F(FramingTest, OfARequestIsWhatItsFieldsSay) {
   EXPECT_EQ(*request({{kLength, "0"}}), (BodyLength{Framing::length, 0}));
   EXPECT_EQ(*request({{kLength, "42"}}), (BodyLength{Framing::length, 42}));
   EXPECT_EQ(*request({{kCoding, "Chunked"}}), (BodyLength{Framing::chunked, 0}));
-  EXPECT_EQ(*request({{kLength, "9223372036854775807"}}), (BodyLength{Framing::length, 9'223'372'036'854'775'807U}));
+  EXPECT_EQ(*request({{kLength, "9223372036854775807"}}),
+            (BodyLength{Framing::length, 9'223'372'036'854'775'807U}));
 }
 
 TEST_F(FramingTest, RefusesEveryAmbiguousRequest) {
   const List ambiguous[] = {
-      {{kLength, "1"}, {kCoding, "chunked"}}, {{kLength, "1"}, {kLength, "1"}},     {{kLength, "1"}, {kLength, "2"}},
-      {{kLength, "1,1"}},                     {{kLength, "+1"}},                    {{kLength, "-1"}},
-      {{kLength, ""}},                        {{kLength, "1 "}},                    {{kLength, "9223372036854775808"}},
-      {{kLength, "99999999999999999999"}},    {{kLength, "00000000000000000001"}},  {{kCoding, "gzip"}},
-      {{kCoding, "gzip, chunked"}},           {{kCoding, "chunked, chunked"}},      {{kCoding, ""}},
-      {{kCoding, "identity"}},                {{kCoding, "chunked"}, {kCoding, ""}}, {{kCoding, "xchunked"}},
+      {{kLength, "1"}, {kCoding, "chunked"}},
+      {{kLength, "1"}, {kLength, "1"}},
+      {{kLength, "1"}, {kLength, "2"}},
+      {{kLength, "1,1"}},
+      {{kLength, "+1"}},
+      {{kLength, "-1"}},
+      {{kLength, ""}},
+      {{kLength, "1 "}},
+      {{kLength, "9223372036854775808"}},
+      {{kLength, "99999999999999999999"}},
+      {{kLength, "00000000000000000001"}},
+      {{kCoding, "gzip"}},
+      {{kCoding, "gzip, chunked"}},
+      {{kCoding, "chunked, chunked"}},
+      {{kCoding, ""}},
+      {{kCoding, "identity"}},
+      {{kCoding, "chunked"}, {kCoding, ""}},
+      {{kCoding, "xchunked"}},
   };
   for (const List& list : ambiguous) {
     const auto length = request(list);

@@ -15,19 +15,24 @@ TEST(Methods, AreCaseSensitiveTokens) {
   EXPECT_EQ(lookup_method("PATCH"), Method::patch);
   EXPECT_EQ(lookup_method("CONNECT"), Method::connect);
   EXPECT_EQ(lookup_method("TRACE"), Method::trace);
-  for (const char* token : {"get", "GETS", "", "PURGE"}) EXPECT_EQ(lookup_method(token), Method::other) << token;
+  for (const char* token : {"get", "GETS", "", "PURGE"})
+    EXPECT_EQ(lookup_method(token), Method::other) << token;
 }
 
 TEST(Methods, KnowWhichAreSafe) {
-  for (Method method : {Method::get, Method::head, Method::options, Method::trace}) EXPECT_TRUE(is_safe(method));
-  for (Method method : {Method::post, Method::put, Method::delete_, Method::patch, Method::connect, Method::other}) {
+  for (Method method : {Method::get, Method::head, Method::options, Method::trace})
+    EXPECT_TRUE(is_safe(method));
+  for (Method method : {Method::post, Method::put, Method::delete_, Method::patch, Method::connect,
+                        Method::other}) {
     EXPECT_FALSE(is_safe(method));
   }
 }
 
 TEST(Methods, KnowWhichAreIdempotent) {
-  for (Method method : {Method::get, Method::head, Method::put, Method::delete_}) EXPECT_TRUE(is_idempotent(method));
-  for (Method method : {Method::post, Method::patch, Method::connect, Method::other}) EXPECT_FALSE(is_idempotent(method));
+  for (Method method : {Method::get, Method::head, Method::put, Method::delete_})
+    EXPECT_TRUE(is_idempotent(method));
+  for (Method method : {Method::post, Method::patch, Method::connect, Method::other})
+    EXPECT_FALSE(is_idempotent(method));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "revproxyd/http/hop_by_hop.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd::http {
 namespace {
@@ -20,8 +20,9 @@ class HopByHopTest : public testing::Test {
 };
 
 TEST_F(HopByHopTest, RemovesTheFieldsOfOneConnection) {
-  for (const char* name : {"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
-                           "HTTP2-Settings", "Proxy-Authenticate", "Proxy-Authorization"}) {
+  for (const char* name :
+       {"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+        "Upgrade", "HTTP2-Settings", "Proxy-Authenticate", "Proxy-Authorization"}) {
     fields_.add(name, "x");
   }
   fields_.add("Accept", "y");
@@ -48,12 +49,15 @@ TEST_F(HopByHopTest, ReadsEveryConnectionField) {
 
 TEST_F(HopByHopTest, KeepsWhatAPeerMustNotTakeAway) {
   fields_.add("Connection",
-              "Host, Content-Length, Authorization, Cookie, Forwarded, Via, X-Forwarded-For, X-Forwarded-Proto, "
+              "Host, Content-Length, Authorization, Cookie, Forwarded, Via, X-Forwarded-For, "
+              "X-Forwarded-Proto, "
               "X-Forwarded-Host, X-Forwarded-Port, X-Real-IP, X-Request-Id");
-  for (const char* name : {"Host", "Content-Length", "Authorization", "Cookie", "Forwarded", "X-Forwarded-For", "X-Real-IP"}) {
+  for (const char* name : {"Host", "Content-Length", "Authorization", "Cookie", "Forwarded",
+                           "X-Forwarded-For", "X-Real-IP"}) {
     fields_.add(name, "1");
   }
-  EXPECT_EQ(names_left(), "Host Content-Length Authorization Cookie Forwarded X-Forwarded-For X-Real-IP ");
+  EXPECT_EQ(names_left(),
+            "Host Content-Length Authorization Cookie Forwarded X-Forwarded-For X-Real-IP ");
 }
 
 TEST_F(HopByHopTest, LeavesAMessageWithoutThemAsItIs) {
@@ -65,7 +69,8 @@ TEST_F(HopByHopTest, LeavesAMessageWithoutThemAsItIs) {
 TEST_F(HopByHopTest, FindsTokensOfLists) {
   fields_.add("Connection", "foo");
   fields_.add("Connection", " Bar\t,baz");
-  for (const char* token : {"foo", "BAR", "baz"}) EXPECT_TRUE(list_has_token(fields_, FieldName::connection, token)) << token;
+  for (const char* token : {"foo", "BAR", "baz"})
+    EXPECT_TRUE(list_has_token(fields_, FieldName::connection, token)) << token;
   for (const char* token : {"ba", "bar ", "foobar", "barbaz"}) {
     EXPECT_FALSE(list_has_token(fields_, FieldName::connection, token)) << token;
   }
@@ -73,17 +78,45 @@ TEST_F(HopByHopTest, FindsTokensOfLists) {
 }
 
 TEST(Trailers, MayCarryWhatOnlyDescribes) {
-  for (const char* name : {"ETag", "X-Checksum", "Content-Digest", "Server-Timing", "grpc-status", "Proxy-Status"}) {
+  for (const char* name :
+       {"ETag", "X-Checksum", "Content-Digest", "Server-Timing", "grpc-status", "Proxy-Status"}) {
     EXPECT_TRUE(allowed_in_trailer({name, "x", lookup(name)})) << name;
   }
 }
 
 TEST(Trailers, MustNotCarryWhatFramesRoutesOrAuthenticates) {
-  for (const char* name :
-       {"Transfer-Encoding", "Content-Length", "Host", "Connection", "Cache-Control", "Expect", "Max-Forwards", "Pragma",
-        "Range", "TE", "If-Match", "If-None-Match", "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie",
-        "Age", "Date", "Expires", "Location", "Retry-After", "Vary", "Warning", "Content-Encoding", "Content-Type",
-        "Content-Range", "Trailer", "X-Forwarded-For", "x-forwarded-server", "Forwarded", "proxy-foo", "Upgrade"}) {
+  for (const char* name : {"Transfer-Encoding",
+                           "Content-Length",
+                           "Host",
+                           "Connection",
+                           "Cache-Control",
+                           "Expect",
+                           "Max-Forwards",
+                           "Pragma",
+                           "Range",
+                           "TE",
+                           "If-Match",
+                           "If-None-Match",
+                           "Authorization",
+                           "Proxy-Authorization",
+                           "Cookie",
+                           "Set-Cookie",
+                           "Age",
+                           "Date",
+                           "Expires",
+                           "Location",
+                           "Retry-After",
+                           "Vary",
+                           "Warning",
+                           "Content-Encoding",
+                           "Content-Type",
+                           "Content-Range",
+                           "Trailer",
+                           "X-Forwarded-For",
+                           "x-forwarded-server",
+                           "Forwarded",
+                           "proxy-foo",
+                           "Upgrade"}) {
     EXPECT_FALSE(allowed_in_trailer({name, "x", lookup(name)})) << name;
   }
 }

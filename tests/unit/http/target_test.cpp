@@ -1,8 +1,8 @@
 #include "revproxyd/http/target.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd::http {
 namespace {
@@ -34,8 +34,10 @@ TEST(Target, OfAbsoluteFormHasALowerCaseScheme) {
 TEST(Target, FormsFitTheMethod) {
   EXPECT_EQ(parse_target("a:1", true, false)->form, TargetForm::authority);
   EXPECT_EQ(parse_target("*", false, true)->form, TargetForm::asterisk);
-  for (const char* raw : {"/", "*", "http://a/", "a@b:1"}) EXPECT_FALSE(parse_target(raw, true, false)) << raw;
-  for (const char* raw : {"*", "a:1", "", "a", "http:a", "http://", "http://u@a/", "ws://a/", "://a/"}) {
+  for (const char* raw : {"/", "*", "http://a/", "a@b:1"})
+    EXPECT_FALSE(parse_target(raw, true, false)) << raw;
+  for (const char* raw :
+       {"*", "a:1", "", "a", "http:a", "http://", "http://u@a/", "ws://a/", "://a/"}) {
     EXPECT_FALSE(parse_target(raw, false, false)) << raw;
   }
 }
@@ -83,7 +85,8 @@ TEST(NormalPath, MergesSlashes) {
 }
 
 TEST(NormalPath, NeverClimbsOverTheRoot) {
-  for (const char* raw : {"/..", "/../", "/a/../..", "/./..", "//..", "/%2e%2e", "/a/b/../../../c"}) {
+  for (const char* raw :
+       {"/..", "/../", "/a/../..", "/./..", "//..", "/%2e%2e", "/a/b/../../../c"}) {
     EXPECT_EQ(normal(raw), "refused: path that climbs over the root") << raw;
   }
 }
@@ -98,14 +101,17 @@ TEST(NormalPath, RefusesControlCharactersRawAndEncoded) {
   for (int byte = 0; byte < 0x20; ++byte) {
     const std::string hex = {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
     EXPECT_EQ(normal("/%" + hex), "refused: path with an encoded control character") << byte;
-    EXPECT_EQ(normal(std::string("/") + static_cast<char>(byte)), "refused: path with a byte outside of visible ASCII") << byte;
+    EXPECT_EQ(normal(std::string("/") + static_cast<char>(byte)),
+              "refused: path with a byte outside of visible ASCII")
+        << byte;
   }
   EXPECT_EQ(normal("/%7F"), "refused: path with an encoded control character");
   EXPECT_EQ(normal("/\xc3"), "refused: path with a byte outside of visible ASCII");
 }
 
 TEST(NormalPath, RefusesRawSeparatorsOfOthers) {
-  for (const char* raw : {"/a\\b", "/a#b", "/a?b", "", "a"}) EXPECT_TRUE(normal(raw).starts_with("refused")) << raw;
+  for (const char* raw : {"/a\\b", "/a#b", "/a?b", "", "a"})
+    EXPECT_TRUE(normal(raw).starts_with("refused")) << raw;
 }
 
 TEST(NormalPath, ReportsEscapedSlashesAndBackslashes) {
@@ -136,15 +142,34 @@ TEST(Authority, TakesPortsFromOneTo65535) {
   Arena arena;
   EXPECT_EQ(parse_authority("a:1", arena)->port, 1);
   EXPECT_EQ(parse_authority("[::1]:65535", arena)->port, 65'535);
-  for (const char* text : {"a:", "a:0", "a:65536", "a:100000", "a:+1", "a:1x", "a: 1", "[::1]:", "[::1]:x"}) {
+  for (const char* text :
+       {"a:", "a:0", "a:65536", "a:100000", "a:+1", "a:1x", "a: 1", "[::1]:", "[::1]:x"}) {
     EXPECT_FALSE(parse_authority(text, arena)) << text;
   }
 }
 
 TEST(Authority, RefusesWhatIsNoHost) {
   Arena arena;
-  for (const char* text : {"", ".", "..", "a..b", ".a", "a b", "a,b", "u@a", "a/b", "a%41", "a\\b", "[", "[]", "[::1", "::1]",
-                           "[1.2.3.4]", "[v1.x]", "[::1]a", "[fe80::1%eth0]", "a[::1]"}) {
+  for (const char* text : {"",
+                           ".",
+                           "..",
+                           "a..b",
+                           ".a",
+                           "a b",
+                           "a,b",
+                           "u@a",
+                           "a/b",
+                           "a%41",
+                           "a\\b",
+                           "[",
+                           "[]",
+                           "[::1",
+                           "::1]",
+                           "[1.2.3.4]",
+                           "[v1.x]",
+                           "[::1]a",
+                           "[fe80::1%eth0]",
+                           "a[::1]"}) {
     EXPECT_FALSE(parse_authority(text, arena)) << text;
   }
   EXPECT_TRUE(parse_authority(std::string(255, 'a'), arena).has_value());

@@ -99,7 +99,9 @@ TEST(Connect, OneAddressGivesAWorkingTransport) {
   EXPECT_TRUE(runner.run_until([&] { return group.size() == 0; }));
 }
 
-TEST(Connect, NobodyListeningIsRefused) { EXPECT_EQ(run(outcome({free_port()}, 1s)), Code::refused); }
+TEST(Connect, NobodyListeningIsRefused) {
+  EXPECT_EQ(run(outcome({free_port()}, 1s)), Code::refused);
+}
 
 TEST(Connect, NoAddressAtAllIsUnreachable) { EXPECT_EQ(run(outcome({}, 1s)), Code::unreachable); }
 
@@ -146,7 +148,8 @@ TEST(Connect, WhenAllRefuseTheAnswerIsRefused) {
 }
 
 TEST(Connect, TheOtherFamilyComesSecondHoweverLateItStands) {
-  // Two silent addresses of one family stand before the good one of the other, which is still only one delay away.
+  // Two silent addresses of one family stand before the good one of the other, which is still only
+  // one delay away.
   BindAddress where;
   where.host = "::1";
   auto server = bind_listener(where, false, 16);
@@ -177,7 +180,8 @@ Task<void> keep_outcome(std::vector<Address> servers, Code& out) {
 TEST(Connect, EndsWithTheReasonOfItsScope) {
   const Deaf one;
   const Deaf two;
-  for (const std::vector<Address>& servers : {std::vector<Address>{one.address()}, {one.address(), two.address()}}) {
+  for (const std::vector<Address>& servers :
+       {std::vector<Address>{one.address()}, {one.address(), two.address()}}) {
     LoopRunner runner;
     TaskGroup group;
     Code out = Code::none;
@@ -212,7 +216,9 @@ class UnixServer {
     socket_ = std::move(*bind_listener(where, false, backlog));
   }
   ~UnixServer() { std::filesystem::remove_all(directory_); }
-  Descriptor accept() { return Descriptor(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
+  Descriptor accept() {
+    return Descriptor(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  }
   void close() { socket_.reset(); }
   const Address& address() const { return address_; }
 
@@ -239,7 +245,8 @@ TEST(Connect, AFullUnixQueueIsTriedAgainUntilThereIsRoom) {
   std::vector<Descriptor> clients;
   for (;;) {
     clients.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (::connect(clients.back().get(), server.address().data(), server.address().size()) != 0) break;
+    if (::connect(clients.back().get(), server.address().data(), server.address().size()) != 0)
+      break;
   }
   EXPECT_EQ(run(outcome({server.address()}, 60ms)), Code::connect_timeout);
 

@@ -32,7 +32,8 @@ class DnsServer {
     int code = 0;  // RCODE
   };
 
-  DnsServer() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+  DnsServer()
+      : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), stop_(::eventfd(0, EFD_CLOEXEC)) {
     const Address loopback = *Address::ip("127.0.0.1", 0);
     ::bind(socket_.get(), loopback.data(), loopback.size());
     thread_ = std::thread([this] { run(); });
@@ -97,7 +98,8 @@ class DnsServer {
     }
     return out + '\0';
   }
-  static void put_record(std::string& out, const std::string& owner, std::uint16_t type, std::uint32_t ttl, const std::string& data) {
+  static void put_record(std::string& out, const std::string& owner, std::uint16_t type,
+                         std::uint32_t ttl, const std::string& data) {
     out += wire_name(owner);
     put16(out, type);
     put16(out, 1);

@@ -256,7 +256,8 @@ TEST(Listener, TwoListenersOfOneUnixSocketServeEachConnectionOnce) {
   group.spawn(accept_into(**other, elsewhere, end));
   std::vector<Descriptor> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(call(server.address));
-  EXPECT_TRUE(server.runner.run_until([&] { return server.accepted.size() + elsewhere.size() == 20; }));
+  EXPECT_TRUE(
+      server.runner.run_until([&] { return server.accepted.size() + elsewhere.size() == 20; }));
   EXPECT_EQ(end, Code::none);
   group.cancel(Code::shutdown);
   EXPECT_TRUE(server.runner.run_until([&] { return group.size() == 0; }));
@@ -282,7 +283,8 @@ Task<Code> pause(Duration length) { co_return co_await Sleep(length); }
 
 TEST(Listener, WithoutDescriptorsItPausesAndThenTakesTheConnection) {
   Collecting server(loopback_listener());
-  // UBSan looks at a class that it meets for the first time through a pipe, and takes it for invalid when there is no descriptor for one.
+  // UBSan looks at a class that it meets for the first time through a pipe, and takes it for
+  // invalid when there is no descriptor for one.
   EXPECT_EQ(server.runner.run(pause(Duration(1))), Code::none);
   const Descriptor client = call(server.address);
   const TimePoint begin = Clock::now();

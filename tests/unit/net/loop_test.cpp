@@ -1,10 +1,11 @@
 #include "revproxyd/net/loop.h"
 
-#include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task_group.h"
@@ -108,7 +109,9 @@ TEST(Loop, IsWokenByTrafficWhileItWaits) {
 double cpu_seconds() {
   rusage use{};
   ::getrusage(RUSAGE_THREAD, &use);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); };
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 

@@ -1,8 +1,8 @@
 #include "net/poller.h"
 
-#include <gtest/gtest.h>
-
 #include <optional>
+
+#include <gtest/gtest.h>
 
 #include "tests/unit/net/sockets.h"
 

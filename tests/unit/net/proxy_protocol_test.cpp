@@ -1,9 +1,9 @@
 #include "revproxyd/net/proxy_protocol.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/task_group.h"
 #include "tests/support/loop_runner.h"
@@ -37,16 +37,20 @@ std::vector<Good> good_headers() {
   const std::string v6 = std::string("\x20\x01\x0D\xB8", 4) + std::string(11, '\0') + "\x01";
   const std::string paths = "/a" + std::string(106, '\0') + "/b" + std::string(106, '\0');
   return {
-      {"line of version 4", "PROXY TCP4 192.0.2.1 198.51.100.7 51234 443\r\n", "192.0.2.1:51234", "198.51.100.7:443"},
-      {"ends of the ranges", "PROXY TCP4 255.255.255.255 0.0.0.0 65535 0\r\n", "255.255.255.255:65535", "0.0.0.0:0"},
+      {"line of version 4", "PROXY TCP4 192.0.2.1 198.51.100.7 51234 443\r\n", "192.0.2.1:51234",
+       "198.51.100.7:443"},
+      {"ends of the ranges", "PROXY TCP4 255.255.255.255 0.0.0.0 65535 0\r\n",
+       "255.255.255.255:65535", "0.0.0.0:0"},
       {"line of version 6", "PROXY TCP6 2001:db8::1 ::1 1 2\r\n", "[2001:db8::1]:1", "[::1]:2"},
       {"unknown", "PROXY UNKNOWN\r\n", "", ""},
       {"unknown with words", "PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", "", ""},
       {"longest line", "PROXY UNKNOWN " + std::string(kProxyLineLimit - 16, 'x') + "\r\n", "", ""},
       {"binary, version 4", v2('\x21', '\x11', kV4Block), "192.0.2.1:51234", "198.51.100.7:443"},
-      {"binary, version 6", v2('\x21', '\x21', v6 + v6 + "\x00\x01\x00\x02"s), "[2001:db8::1]:1", "[2001:db8::1]:2"},
+      {"binary, version 6", v2('\x21', '\x21', v6 + v6 + "\x00\x01\x00\x02"s), "[2001:db8::1]:1",
+       "[2001:db8::1]:2"},
       {"binary, UNIX", v2('\x21', '\x31', paths), "unix:/a", "unix:/b"},
-      {"binary with extensions", v2('\x21', '\x11', kV4Block + "\x04\x00\x02xy\x05\x00\x00"s), "192.0.2.1:51234", "198.51.100.7:443"},
+      {"binary with extensions", v2('\x21', '\x11', kV4Block + "\x04\x00\x02xy\x05\x00\x00"s),
+       "192.0.2.1:51234", "198.51.100.7:443"},
       {"binary, local", v2('\x20', '\x00', ""), "", ""},
       {"binary, local with addresses", v2('\x20', '\x11', "any"), "", ""},
       {"binary, unspecified", v2('\x21', '\x00', "any"), "", ""},
@@ -70,7 +74,9 @@ TEST(ProxyProtocol, TakesEachFormAndLeavesWhatFollows) {
 TEST(ProxyProtocol, AsksForMoreAtEveryByteBeforeTheEnd) {
   for (const Good& good : good_headers()) {
     for (std::size_t length = 0; length < good.bytes.size(); ++length) {
-      ASSERT_EQ(parse_proxy_header(Bytes(good.bytes).substr(0, length)).status, ProxyStatus::need_more) << good.what << ' ' << length;
+      ASSERT_EQ(parse_proxy_header(Bytes(good.bytes).substr(0, length)).status,
+                ProxyStatus::need_more)
+          << good.what << ' ' << length;
     }
   }
 }
@@ -107,26 +113,29 @@ TEST(ProxyProtocol, RefusesMalformedLines) {
       "PROXY UNKNOWN " + std::string(kProxyLineLimit - 15, 'x') + "\r\n",
       "PROXY UNKNOWN " + std::string(kProxyLineLimit, 'x'),
   };
-  for (const std::string& bytes : bad) EXPECT_EQ(parse_proxy_header(bytes).status, ProxyStatus::malformed) << bytes;
+  for (const std::string& bytes : bad)
+    EXPECT_EQ(parse_proxy_header(bytes).status, ProxyStatus::malformed) << bytes;
 }
 
 TEST(ProxyProtocol, RefusesMalformedBinaryHeaders) {
   const std::vector<std::string> bad = {
       "\r\n\r\n\0\r\nQUIT\r"s,
-      v2('\x11', '\x11', kV4Block),                                  // version 1 in binary
-      v2('\x31', '\x11', kV4Block),                                  // version 3
-      v2('\x22', '\x11', kV4Block),                                  // unknown command
-      v2('\x21', '\x41', kV4Block),                                  // unknown family
-      v2('\x21', '\x13', kV4Block),                                  // unknown transport
-      v2('\x21', '\x11', kV4Block.substr(1)),                        // too short for its addresses
-      v2('\x21', '\x21', std::string(35, 'x')),                      //
-      v2('\x21', '\x31', std::string(215, 'x')),                     //
-      v2('\x21', '\x11', kV4Block + "\x04"),                         // an extension without a length
-      v2('\x21', '\x11', kV4Block + "\x04\x00"s),                    //
-      v2('\x21', '\x11', kV4Block + "\x04\x00\x02x"s),               // an extension longer than the rest
+      v2('\x11', '\x11', kV4Block),                     // version 1 in binary
+      v2('\x31', '\x11', kV4Block),                     // version 3
+      v2('\x22', '\x11', kV4Block),                     // unknown command
+      v2('\x21', '\x41', kV4Block),                     // unknown family
+      v2('\x21', '\x13', kV4Block),                     // unknown transport
+      v2('\x21', '\x11', kV4Block.substr(1)),           // too short for its addresses
+      v2('\x21', '\x21', std::string(35, 'x')),         //
+      v2('\x21', '\x31', std::string(215, 'x')),        //
+      v2('\x21', '\x11', kV4Block + "\x04"),            // an extension without a length
+      v2('\x21', '\x11', kV4Block + "\x04\x00"s),       //
+      v2('\x21', '\x11', kV4Block + "\x04\x00\x02x"s),  // an extension longer than the rest
       v2('\x21', '\x00', std::string(kProxyHeaderLimit - 15, 'x')),  // one byte over the limit
   };
-  for (const std::string& bytes : bad) EXPECT_EQ(parse_proxy_header(bytes).status, ProxyStatus::malformed) << testing::PrintToString(bytes);
+  for (const std::string& bytes : bad)
+    EXPECT_EQ(parse_proxy_header(bytes).status, ProxyStatus::malformed)
+        << testing::PrintToString(bytes);
 }
 
 TEST(ProxyProtocol, RefusesTheFirstByteThatCannotBeRight) {
@@ -154,7 +163,8 @@ TEST(ProxyProtocol, WritesLines) {
   const Address v4 = *Address::ip("192.0.2.1", 51234);
   const Address mapped = *Address::ip("::ffff:192.0.2.9", 80);
   const Address v6 = *Address::ip("2001:db8::1", 443);
-  EXPECT_EQ(line(v4, *Address::ip("198.51.100.7", 443)), "PROXY TCP4 192.0.2.1 198.51.100.7 51234 443\r\n");
+  EXPECT_EQ(line(v4, *Address::ip("198.51.100.7", 443)),
+            "PROXY TCP4 192.0.2.1 198.51.100.7 51234 443\r\n");
   EXPECT_EQ(line(v6, v6), "PROXY TCP6 2001:db8::1 2001:db8::1 443 443\r\n");
   EXPECT_EQ(line(mapped, v4), "PROXY TCP4 192.0.2.9 192.0.2.1 80 51234\r\n");
   EXPECT_EQ(line(v4, v6), "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::1 51234 443\r\n");
@@ -218,7 +228,8 @@ TEST(ReadProxyHeader, NamesWhatWentWrong) {
     const char* sent;
     const char* outcome;
   };
-  for (const Case& c : {Case{"", "end_of_stream"}, Case{"PROXY TCP4 1.2", "proxy_header_invalid"}, Case{"GET / HTTP/1.1\r\n", "proxy_header_invalid"}}) {
+  for (const Case& c : {Case{"", "end_of_stream"}, Case{"PROXY TCP4 1.2", "proxy_header_invalid"},
+                        Case{"GET / HTTP/1.1\r\n", "proxy_header_invalid"}}) {
     revproxyd::test::LoopRunner runner;
     auto pair = test::tcp_pair();
     const auto transport = test::transport_over(pair.near);

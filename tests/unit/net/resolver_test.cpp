@@ -1,10 +1,10 @@
 #include "revproxyd/net/resolver.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <atomic>
 #include <optional>
+
+#include <gtest/gtest.h>
 
 #include "tests/unit/net/dns_server.h"
 
@@ -78,8 +78,9 @@ TEST(Resolver, LiteralsAndLocalhostAreAnsweredWithinTheCall) {
     const char* host;
     const char* addresses;
   };
-  for (const Case& c : {Case{"192.0.2.1", "192.0.2.1:80"}, Case{"2001:db8::1", "[2001:db8::1]:80"}, Case{"[::1]", "[::1]:80"},
-                        Case{"localhost", "127.0.0.1:80 [::1]:80"}, Case{"app.LOCALHOST.", "127.0.0.1:80 [::1]:80"}}) {
+  for (const Case& c : {Case{"192.0.2.1", "192.0.2.1:80"}, Case{"2001:db8::1", "[2001:db8::1]:80"},
+                        Case{"[::1]", "[::1]:80"}, Case{"localhost", "127.0.0.1:80 [::1]:80"},
+                        Case{"app.LOCALHOST.", "127.0.0.1:80 [::1]:80"}}) {
     Told told;
     const auto subscription = resolver.subscribe(c.host, 80, told.callback());
     ASSERT_EQ(told.count(), 1u) << c.host;
@@ -252,7 +253,8 @@ TEST(Resolver, ManyNamesAndSubscribersComeAndGoFromSeveralThreads) {
     for (int round = 0; round < 5; ++round) {
       std::vector<Resolver::Subscription> held;
       for (int i = first; i < 100; i += 2) {
-        held.push_back(resolver.subscribe("n" + std::to_string(i) + ".test", 80, [&](const Result<AddressList>&) { ++answers; }));
+        held.push_back(resolver.subscribe("n" + std::to_string(i) + ".test", 80,
+                                          [&](const Result<AddressList>&) { ++answers; }));
       }
     }
   };
@@ -262,7 +264,8 @@ TEST(Resolver, ManyNamesAndSubscribersComeAndGoFromSeveralThreads) {
   two.join();
   std::vector<Told> told(100);
   std::vector<Resolver::Subscription> held;
-  for (std::size_t i = 0; i < 100; ++i) held.push_back(resolver.subscribe("n" + std::to_string(i) + ".test", 80, told[i].callback()));
+  for (std::size_t i = 0; i < 100; ++i)
+    held.push_back(resolver.subscribe("n" + std::to_string(i) + ".test", 80, told[i].callback()));
   for (Told& one_told : told) EXPECT_EQ(one_told.at(0), "192.0.2.1:80");
 }
 

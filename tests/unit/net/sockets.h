@@ -2,12 +2,13 @@
 // Pairs of connected sockets for the tests of this directory.
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <memory>
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/net/descriptor.h"
 #include "revproxyd/net/listener.h"

@@ -1,12 +1,13 @@
 #include "revproxyd/net/transport.h"
 
-#include <gtest/gtest.h>
 #include <poll.h>
 
 #include <cerrno>
 #include <numeric>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/task_group.h"
 #include "tests/support/loop_runner.h"
@@ -149,7 +150,8 @@ TEST(Transport, TenMegabytesPassBothWaysAtOnce) { exchange(tcp_pair(), 10 * 1024
 TEST(Transport, WritesThatAreCutShortGoOnWhereTheyEnded) {
   auto pair = socket_pair();
   const int small = 4096;
-  for (const int fd : {pair.near.get(), pair.far.get()}) ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  for (const int fd : {pair.near.get(), pair.far.get()})
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   exchange(std::move(pair), 1024 * 1024);
 }
 
@@ -177,7 +179,8 @@ TEST(Transport, ManyPiecesWithEmptyOnesAmongThemArriveInOrder) {
   texts.push_back("");
   TaskGroup group;
   group.spawn(write_pieces_and_shut(*near, texts));
-  EXPECT_EQ(runner.run(read_all(*far, 777)), std::accumulate(texts.begin(), texts.end(), std::string()));
+  EXPECT_EQ(runner.run(read_all(*far, 777)),
+            std::accumulate(texts.begin(), texts.end(), std::string()));
   EXPECT_TRUE(runner.run_until([&] { return group.size() == 0; }));
 }
 
@@ -296,7 +299,8 @@ Task<void> ping_pong(Transport& near, Transport& far, int rounds, int& done) {
 }
 
 TEST(Transport, ABusyStreamDoesNotStarveItsNeighbour) {
-  // Within one thread the busy pair could go on for ever: what one writes the other may read at once.
+  // Within one thread the busy pair could go on for ever: what one writes the other may read at
+  // once.
   LoopRunner runner;
   auto busy = socket_pair();
   auto quiet = socket_pair();

@@ -1,8 +1,8 @@
 #include "revproxyd/pipeline/chain.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/hand_runner.h"
 #include "tests/unit/pipeline/pipeline_fixture.h"
@@ -94,9 +94,9 @@ TEST(Chain, WithoutFiltersIsTheHandlerItself) {
 TEST(Chain, AFilterThatAnswersByItselfKeepsTheRequestFromThoseBehindIt) {
   test::HandRunner runner;
   std::string notes;
-  const Chain chain(
-      {std::make_shared<Noting>(notes, 'a'), std::make_shared<ShortAnswer>(), std::make_shared<Noting>(notes, 'b')},
-      std::make_shared<Last>(notes));
+  const Chain chain({std::make_shared<Noting>(notes, 'a'), std::make_shared<ShortAnswer>(),
+                     std::make_shared<Noting>(notes, 'b')},
+                    std::make_shared<Last>(notes));
   Subrequest request(kGet);
   EXPECT_EQ(runner.run(chain.handle(request.exchange())).head.status, 401);
   EXPECT_EQ(notes, "aA");

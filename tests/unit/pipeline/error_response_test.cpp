@@ -1,8 +1,8 @@
 #include "revproxyd/pipeline/error_response.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/hand_runner.h"
 #include "tests/unit/pipeline/pipeline_fixture.h"
@@ -86,22 +86,27 @@ TEST(ErrorResponse, AnnouncesTheLengthOfItsBody) {
 
 TEST(ErrorResponse, SpeaksJsonToWhoPrefersIt) {
   Subrequest request("GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
-  http::Response response = error_response(request.exchange(), Error(Code::queue_full, Side::upstream));
+  http::Response response =
+      error_response(request.exchange(), Error(Code::queue_full, Side::upstream));
   EXPECT_EQ(response.head.fields.get(http::FieldName::content_type), "application/json");
   const std::string id(request.exchange().id());
-  EXPECT_EQ(body_of(response),
-            "{\"status\":503,\"error\":\"Service Unavailable\",\"why\":\"queue_full\",\"request_id\":\"" + id + "\"}\n");
+  EXPECT_EQ(
+      body_of(response),
+      "{\"status\":503,\"error\":\"Service Unavailable\",\"why\":\"queue_full\",\"request_id\":\"" +
+          id + "\"}\n");
 }
 
 TEST(ErrorResponse, SpeaksTextToABrowserThatAlsoTakesJson) {
-  Subrequest request("GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html, application/json;q=0.5\r\n\r\n");
+  Subrequest request(
+      "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html, application/json;q=0.5\r\n\r\n");
   const http::Response response = error_response(request.exchange(), Error(Code::no_route));
   EXPECT_EQ(response.head.fields.get(http::FieldName::content_type), "text/plain; charset=utf-8");
 }
 
 TEST(ErrorResponse, CarriesProxyStatusTheIdAndNoAddress) {
   Subrequest request(kGet);
-  http::Response response = error_response(request.exchange(), Error(Code::refused, Side::upstream, "10.0.0.1 refused"));
+  http::Response response =
+      error_response(request.exchange(), Error(Code::refused, Side::upstream, "10.0.0.1 refused"));
   EXPECT_EQ(response.head.fields.get(http::FieldName::proxy_status),
             "revproxyd; error=connection_refused; details=\"refused\"");
   EXPECT_EQ(response.head.fields.get(http::FieldName::x_request_id), request.exchange().id());
@@ -120,15 +125,18 @@ TEST(ErrorResponse, NamesTheMethodsThatAreServedWith405) {
 
 TEST(ErrorResponse, SaysWhenToTryAgainWith503Only) {
   Subrequest request(kGet);
-  const http::Response busy = error_response(request.exchange(), Error(Code::no_server, Side::upstream));
+  const http::Response busy =
+      error_response(request.exchange(), Error(Code::no_server, Side::upstream));
   EXPECT_EQ(busy.head.fields.get(http::FieldName::retry_after), "1");
-  const http::Response late = error_response(request.exchange(), Error(Code::connect_timeout, Side::upstream));
+  const http::Response late =
+      error_response(request.exchange(), Error(Code::connect_timeout, Side::upstream));
   EXPECT_FALSE(late.head.fields.has(http::FieldName::retry_after));
 }
 
 TEST(ErrorResponse, IsAResponseWhoseErrorIsSetAndWhoseCauseIsNoted) {
   Subrequest request(kGet);
-  const http::Response response = error_response(request.exchange(), Error(Code::idle_timeout, Side::upstream));
+  const http::Response response =
+      error_response(request.exchange(), Error(Code::idle_timeout, Side::upstream));
   EXPECT_EQ(response.error.code(), Code::idle_timeout);
   EXPECT_EQ(request.exchange().notes.why, Code::idle_timeout);
 }
@@ -136,7 +144,9 @@ TEST(ErrorResponse, IsAResponseWhoseErrorIsSetAndWhoseCauseIsNoted) {
 TEST(ErrorResponse, QuotesInATrustedIdDoNotLeaveTheirJsonString) {
   Client client;
   client.trusted = true;
-  Subrequest request("GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nX-Request-Id: a\"b\\c\r\n\r\n", client);
+  Subrequest request(
+      "GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nX-Request-Id: a\"b\\c\r\n\r\n",
+      client);
   http::Response response = error_response(request.exchange(), Error(Code::no_route));
   EXPECT_NE(body_of(response).find(R"("request_id":"a\"b\\c"})"), std::string::npos);
 }

@@ -1,8 +1,8 @@
 #include "revproxyd/pipeline/exchange.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/event.h"
 #include "tests/support/fake_connection.h"
@@ -66,9 +66,13 @@ TEST(Exchange, ReplacesTheIdThatAnybodyElseGives) {
 }
 
 TEST(Exchange, ReplacesAnIdThatIsTooLongOrHoldsBlanksEvenFromATrustedPeer) {
-  Subrequest longest("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(128, 'x') + "\r\n\r\n", trusted_client());
+  Subrequest longest(
+      "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(128, 'x') + "\r\n\r\n",
+      trusted_client());
   EXPECT_EQ(longest.exchange().id().size(), 128U);
-  Subrequest longer("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(129, 'x') + "\r\n\r\n", trusted_client());
+  Subrequest longer(
+      "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(129, 'x') + "\r\n\r\n",
+      trusted_client());
   EXPECT_EQ(longer.exchange().id().size(), 32U);
   Subrequest blank("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: a b\r\n\r\n", trusted_client());
   EXPECT_EQ(blank.exchange().id().size(), 32U);

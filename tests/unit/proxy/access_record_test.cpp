@@ -92,7 +92,8 @@ std::string combined_referer(std::string_view referer, const AccessMask& mask = 
 
 TEST(AccessRecordJson, KeepsOnlyTheMandatoryMembersOfABareRecord) {
   EXPECT_EQ(json(least()),
-            "{\"ts\":\"2026-11-23T12:44:58.007Z\",\"id\":\"r1\",\"client\":\"192.0.2.7\",\"method\":\"GET\",\"path\":\"/\","
+            "{\"ts\":\"2026-11-23T12:44:58.007Z\",\"id\":\"r1\",\"client\":\"192.0.2.7\","
+            "\"method\":\"GET\",\"path\":\"/\","
             "\"status\":200,\"bytes_out\":0,\"t_total\":0.000}\n");
 }
 
@@ -100,18 +101,26 @@ TEST(AccessRecordJson, KeepsMandatoryMembersThatAreEmpty) {
   AccessRecord record;
   record.ts = kTime;
   EXPECT_EQ(json(record),
-            "{\"ts\":\"2026-11-23T12:44:58.007Z\",\"id\":\"\",\"client\":\"\",\"method\":\"\",\"path\":\"\","
+            "{\"ts\":\"2026-11-23T12:44:58.007Z\",\"id\":\"\",\"client\":\"\",\"method\":\"\","
+            "\"path\":\"\","
             "\"status\":0,\"bytes_out\":0,\"t_total\":0.000}\n");
 }
 
 TEST(AccessRecordJson, WritesEveryMemberInTheDocumentedOrder) {
   EXPECT_EQ(json(full()),
-            "{\"ts\":\"2026-11-23T12:44:58.007Z\",\"id\":\"r1\",\"client\":\"192.0.2.7\",\"listener\":\"https\","
-            "\"proto\":\"HTTP/1.1\",\"tls\":\"TLSv1.3\",\"sni\":\"app.example.com\",\"method\":\"GET\",\"scheme\":\"https\","
-            "\"host\":\"app.example.com\",\"path\":\"/a/b\",\"query\":\"x=1\",\"status\":502,\"bytes_in\":3,"
-            "\"bytes_out\":18446744073709551615,\"referer\":\"https://example.com/\",\"user_agent\":\"curl/7.88.1\","
-            "\"route\":\"app\",\"upstream\":\"backend\",\"server\":\"10.0.0.1:8080\",\"retries\":1,\"cache\":\"miss\","
-            "\"t_queue\":0.000,\"t_connect\":0.001,\"t_ttfb\":12.345,\"t_total\":61000.000,\"why\":\"malformed_response\"}\n");
+            "{\"ts\":\"2026-11-23T12:44:58.007Z\",\"id\":\"r1\",\"client\":\"192.0.2.7\","
+            "\"listener\":\"https\","
+            "\"proto\":\"HTTP/"
+            "1.1\",\"tls\":\"TLSv1.3\",\"sni\":\"app.example.com\",\"method\":\"GET\",\"scheme\":"
+            "\"https\","
+            "\"host\":\"app.example.com\",\"path\":\"/a/"
+            "b\",\"query\":\"x=1\",\"status\":502,\"bytes_in\":3,"
+            "\"bytes_out\":18446744073709551615,\"referer\":\"https://example.com/"
+            "\",\"user_agent\":\"curl/7.88.1\","
+            "\"route\":\"app\",\"upstream\":\"backend\",\"server\":\"10.0.0.1:8080\",\"retries\":1,"
+            "\"cache\":\"miss\","
+            "\"t_queue\":0.000,\"t_connect\":0.001,\"t_ttfb\":12.345,\"t_total\":61000.000,\"why\":"
+            "\"malformed_response\"}\n");
 }
 
 TEST(AccessRecordJson, WritesTimesBeforeTheEpochAndInLeapYears) {
@@ -125,7 +134,8 @@ TEST(AccessRecordJson, WritesTimesBeforeTheEpochAndInLeapYears) {
 TEST(AccessRecordJson, EscapesWhatAStringMayNotHold) {
   AccessRecord record = least();
   record.user_agent = std::string_view("\"\\\n\r\t\x01\x00\x7f\xc3\xa9\xff<>", 13);
-  EXPECT_NE(json(record).find("\"user_agent\":\"\\\"\\\\\\n\\r\\t\\u0001\\u0000\\u007f\\u00c3\\u00a9\\u00ff<>\""),
+  EXPECT_NE(json(record).find(
+                "\"user_agent\":\"\\\"\\\\\\n\\r\\t\\u0001\\u0000\\u007f\\u00c3\\u00a9\\u00ff<>\""),
             std::string::npos);
 }
 
@@ -149,8 +159,10 @@ TEST(AccessRecordJson, StaysWithinItsRoomWhateverIsEscapedOrHidden) {
   while (parameters.size() < 20000) parameters += "=&";
   for (const std::string& referer : {url, "//@?" + parameters}) {
     AccessRecord record = least();
-    record.id = record.client = record.listener = record.proto = record.tls = record.sni = record.method = bad;
-    record.scheme = record.host = record.path = record.user_agent = record.route = record.upstream = bad;
+    record.id = record.client = record.listener = record.proto = record.tls = record.sni =
+        record.method = bad;
+    record.scheme = record.host = record.path = record.user_agent = record.route = record.upstream =
+        bad;
     record.server = record.cache = record.why = bad;
     record.query = parameters;
     record.referer = referer;
@@ -170,8 +182,9 @@ TEST(AccessRecordCombined, EscapesAtEveryPlaceOfALongText) {
       char hex[8];
       std::snprintf(hex, sizeof hex, "\\x%02x", static_cast<unsigned>(c));
       const bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-      const std::string expected =
-          std::string(at, '!') + (plain ? std::string(1, static_cast<char>(c)) : hex) + std::string(19 - at, '!');
+      const std::string expected = std::string(at, '!') +
+                                   (plain ? std::string(1, static_cast<char>(c)) : hex) +
+                                   std::string(19 - at, '!');
       ASSERT_TRUE(combined(record).ends_with("\"" + expected + "\"\n")) << at << ' ' << c;
     }
   }
@@ -185,7 +198,8 @@ TEST(AccessRecordJson, IsReadByAnIndependentParserWhateverTheBytes) {
   AccessRecord record = full();
   format_json(record, kMask, out);
   format_json(least(), kMask, out);
-  record.path = record.query = record.user_agent = record.referer = record.host = record.id = every_byte;
+  record.path = record.query = record.user_agent = record.referer = record.host = record.id =
+      every_byte;
   format_json(record, kMask, out);
   const std::string script =
       "import json,sys\n"
@@ -205,7 +219,8 @@ TEST(AccessRecordCombined, WritesTheClassicLine) {
   AccessRecord record = full();
   record.bytes_out = 17;
   EXPECT_EQ(combined(record),
-            "192.0.2.7 - - [23/Nov/2026:12:44:58 +0000] \"GET /a/b?x=1 HTTP/1.1\" 502 17 \"https://example.com/\" "
+            "192.0.2.7 - - [23/Nov/2026:12:44:58 +0000] \"GET /a/b?x=1 HTTP/1.1\" 502 17 "
+            "\"https://example.com/\" "
             "\"curl/7.88.1\"\n");
 }
 
@@ -219,7 +234,8 @@ TEST(AccessRecordCombined, PutsADashForWhatIsMissing) {
 TEST(AccessRecordCombined, EscapesQuotesBackslashesAndControlBytes) {
   AccessRecord record = least();
   record.user_agent = "a\" \"b\\\n\x1b[31m\x80";
-  EXPECT_NE(combined(record).find("\"a\\x22 \\x22b\\x5c\\x0a\\x1b[31m\\x80\"\n"), std::string::npos);
+  EXPECT_NE(combined(record).find("\"a\\x22 \\x22b\\x5c\\x0a\\x1b[31m\\x80\"\n"),
+            std::string::npos);
 }
 
 TEST(AccessMask, HidesTheValuesOfListedParameters) {
@@ -231,7 +247,8 @@ TEST(AccessMask, HidesTheValuesOfListedParameters) {
 }
 
 TEST(AccessMask, LeavesOtherParametersAlone) {
-  for (const char* query : {"tokens=1", "mytoken=1", "token", "a=token", "=token", "&&", "toke%6=1", "%", "to+ken=1", "tok%00en=1"}) {
+  for (const char* query : {"tokens=1", "mytoken=1", "token", "a=token", "=token", "&&", "toke%6=1",
+                            "%", "to+ken=1", "tok%00en=1"}) {
     EXPECT_EQ(json_query(query), query);
   }
 }
@@ -269,7 +286,8 @@ TEST(AccessMask, HidesWholeHeadersWhenListed) {
   const AccessMask mask({}, std::vector<std::string>{"REFERER", "user-agent", "Cookie"});
   AccessRecord record = full();
   EXPECT_NE(combined(record, mask).find("\"***\" \"***\"\n"), std::string::npos);
-  EXPECT_NE(json(record, mask).find("\"referer\":\"***\",\"user_agent\":\"***\""), std::string::npos);
+  EXPECT_NE(json(record, mask).find("\"referer\":\"***\",\"user_agent\":\"***\""),
+            std::string::npos);
   record.referer = record.user_agent = "";
   EXPECT_EQ(json(record, mask).find("***"), std::string::npos);
 }

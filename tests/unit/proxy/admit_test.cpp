@@ -1,8 +1,8 @@
 #include "proxy/admit.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/fake_connection.h"
 #include "tests/support/hand_runner.h"
@@ -16,7 +16,9 @@ using testing::OneExchange;
 class Certificate final : public net::TlsInfo {
  public:
   explicit Certificate(std::string sni) { server_name = std::move(sni); }
-  bool covers(std::string_view host) const noexcept override { return host == "a.example" || host == "b.example"; }
+  bool covers(std::string_view host) const noexcept override {
+    return host == "a.example" || host == "b.example";
+  }
 };
 
 std::string get(std::string_view host, std::string_view path = "/") {
@@ -36,7 +38,8 @@ Code admitted_over_tls(std::string_view host, const char* sni) {
   return admitted(exchange);
 }
 
-Code routed(std::string_view head, const RouteSettings& route, const ListenerSettings& listener = ListenerSettings()) {
+Code routed(std::string_view head, const RouteSettings& route,
+            const ListenerSettings& listener = ListenerSettings()) {
   OneExchange exchange(head);
   const auto result = admit_to_route(*exchange, route, listener);
   return result ? Code::none : result.error().code();
@@ -84,7 +87,9 @@ TEST(Admit, RefusesAHostThatTheCertificateDoesNotCover) {
   EXPECT_EQ(admitted_over_tls("c.example", "a.example"), Code::host_mismatch);
 }
 
-TEST(Admit, TakesAnyHostWhereNoNameWasAskedFor) { EXPECT_EQ(admitted_over_tls("c.example", ""), Code::none); }
+TEST(Admit, TakesAnyHostWhereNoNameWasAskedFor) {
+  EXPECT_EQ(admitted_over_tls("c.example", ""), Code::none);
+}
 
 TEST(AdmitToRoute, RefusesAnEncodedSlashUnlessTheRouteAllowsIt) {
   RouteSettings route;
@@ -112,7 +117,8 @@ TEST(AdmitToRoute, HoldsTheAnnouncedLengthToTheLimitOfListenerOrRoute) {
 // Notes the rules that it is given.
 class RuledStream final : public http::ServerStream {
  public:
-  RuledStream(std::string_view request, CancelScope& parent) : inner_(std::make_shared<test::Told>(), request, parent) {}
+  RuledStream(std::string_view request, CancelScope& parent)
+      : inner_(std::make_shared<test::Told>(), request, parent) {}
   Arena& arena() noexcept override { return inner_.arena(); }
   CancelScope& scope() noexcept override { return inner_.scope(); }
   const std::optional<Error>& refusal() const noexcept override { return inner_.refusal(); }
@@ -122,11 +128,15 @@ class RuledStream final : public http::ServerStream {
     stall = limit;
     min_rate = rate;
   }
-  Task<Result<void>> send_interim(const http::ResponseHead& head) override { return inner_.send_interim(head); }
+  Task<Result<void>> send_interim(const http::ResponseHead& head) override {
+    return inner_.send_interim(head);
+  }
   void stage_head(const http::ResponseHead& head) override { inner_.stage_head(head); }
   Task<Result<void>> send_body(http::Piece piece) override { return inner_.send_body(piece); }
   Task<Result<void>> flush() override { return inner_.flush(); }
-  Task<Result<void>> finish(const http::Fields& trailers) override { return inner_.finish(trailers); }
+  Task<Result<void>> finish(const http::Fields& trailers) override {
+    return inner_.finish(trailers);
+  }
   void reset(Code reason) noexcept override { inner_.reset(reason); }
   bool head_sent() const noexcept override { return inner_.head_sent(); }
   http::StreamBytes bytes() const noexcept override { return inner_.bytes(); }
@@ -150,7 +160,8 @@ class AdmitToRouteRules : public ::testing::Test {
   test::HandRunner runner_;
   RuledStream stream_{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", runner_.scope()};
   pipeline::Client client_;
-  Snapshot snapshot_{std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>()), nullptr, 1};
+  Snapshot snapshot_{std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>()),
+                     nullptr, 1};
   RouteSettings route_;
   ListenerSettings listener_;
   Duration tunnel_{0};

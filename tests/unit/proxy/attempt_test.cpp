@@ -1,8 +1,8 @@
 #include "proxy/attempt.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/unit/proxy/relay_fixture.h"
@@ -18,7 +18,8 @@ constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 
 constexpr std::string_view kEmptyOk = "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 0\r\n\r\n";
 
 std::string post(std::size_t length, std::string_view body) {
-  return "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" + std::string(body);
+  return "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
+         std::string(body);
 }
 
 class AttemptRelay : public testing::Relay {};
@@ -56,9 +57,13 @@ TEST_F(AttemptRelay, BytesOfUnknownLengthPassAtOnce) {
 }
 
 TEST_F(AttemptRelay, ChunksAndTrailersPassBothWays) {
-  request("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Up: 1\r\n\r\n");
+  request(
+      "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Up: "
+      "1\r\n\r\n");
   EXPECT_EQ(upload(), "3\r\nabc\r\n0\r\nX-Up: 1\r\n\r\n");
-  respond("HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\nX-Down: 2\r\n\r\n");
+  respond(
+      "HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\nX-Down: "
+      "2\r\n\r\n");
   EXPECT_TRUE(got("\r\n\r\n2\r\nde\r\n0\r\nX-Down: 2\r\n\r\n")) << client.received();
 }
 
@@ -140,7 +145,9 @@ TEST_F(AttemptRelay, AResponseThatFallsSilentIsCutOff) {
 
 TEST_F(AttemptRelay, AStreamOfEventsMayBeSilentAsLongAsATunnel) {
   request(kGet);
-  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+  respond(
+      "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
   runner.pass(seconds(3500));
   EXPECT_FALSE(ended);
   runner.pass(seconds(100));
@@ -240,7 +247,8 @@ TEST_F(ExpectRelay, AFinalStatusThatComesFirstIsTheAnswerAndNoBodyIsAskedFor) {
   respond("HTTP/1.1 401 Unauthorized\r\nDate: d\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(ended);
   EXPECT_TRUE(client.received().starts_with("HTTP/1.1 401 "));
-  EXPECT_TRUE(got("Connection: close\r\n")) << "what the client sends next may be the body after all";
+  EXPECT_TRUE(got("Connection: close\r\n"))
+      << "what the client sends next may be the body after all";
   EXPECT_EQ(upload(), "");
   EXPECT_FALSE(server_is_kept());
 }
@@ -357,7 +365,8 @@ TEST_F(BackPressure, TheServerIsNotReadWhileTheClientDoesNotTake) {
   constexpr std::size_t kSize = 4'000'000;
   client.take_only(1000);
   request(kGet);
-  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 4000000\r\n\r\n" + std::string(kSize, 'x'));
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 4000000\r\n\r\n" +
+          std::string(kSize, 'x'));
   EXPECT_GE(origin.unread(), kSize - 200'000);
   client.take_all();
   runner.settle();
@@ -398,7 +407,8 @@ TEST_F(BackPressure, AnEndlessStreamThatIsAlwaysReadyGivesOthersTheirTurn) {
     const std::uint64_t before = client.received_bytes();
     runner.step(1);
     ++resumptions;
-    EXPECT_LE(client.received_bytes() - before, limits::kTurnBytes + limits::kStreamRead) << "bytes of one turn";
+    EXPECT_LE(client.received_bytes() - before, limits::kTurnBytes + limits::kStreamRead)
+        << "bytes of one turn";
   }
   EXPECT_LE(resumptions, 20U);
   EXPECT_GT(client.received_bytes(), limits::kTurnBytes);

@@ -15,10 +15,12 @@ namespace revproxyd::proxy::testing {
 /// From 192.0.2.1 to port 8080 unless the client says otherwise.
 class OneExchange {
  public:
-  explicit OneExchange(std::string_view head, pipeline::Client client = ordinary_client()) : client_(std::move(client)) {
+  explicit OneExchange(std::string_view head, pipeline::Client client = ordinary_client())
+      : client_(std::move(client)) {
     auto parsed = http::h1::parse_request(arena_.copy(head), arena_, http::h1::HeadLimits());
     http::Request request(std::move(*parsed));
-    exchange_ = std::make_unique<pipeline::Exchange>(std::move(request), arena_, scope_, client_, snapshot_);
+    exchange_ = std::make_unique<pipeline::Exchange>(std::move(request), arena_, scope_, client_,
+                                                     snapshot_);
   }
   pipeline::Exchange& operator*() noexcept { return *exchange_; }
   pipeline::Exchange* operator->() noexcept { return exchange_.get(); }
@@ -41,7 +43,8 @@ class OneExchange {
   Arena arena_;
   CancelScope scope_;
   pipeline::Client client_;
-  Snapshot snapshot_{std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>()), nullptr, 1};
+  Snapshot snapshot_{std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>()),
+                     nullptr, 1};
   std::unique_ptr<pipeline::Exchange> exchange_;
 };
 

@@ -1,11 +1,12 @@
-// Forward over loopback servers, with a client in memory: choice, retries, cancellation, and what a reload leaves alone.
+// Forward over loopback servers, with a client in memory: choice, retries, cancellation, and what a
+// reload leaves alone.
 
 #include "proxy/forward.h"
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/support/loop_runner.h"
@@ -24,11 +25,15 @@ using testing::Spine;
 constexpr std::string_view kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 std::string ok(std::string_view text) {
-  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + std::string(text);
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" +
+         std::string(text);
 }
-std::string status(int code) { return "HTTP/1.1 " + std::to_string(code) + " Some\r\nContent-Length: 0\r\n\r\n"; }
+std::string status(int code) {
+  return "HTTP/1.1 " + std::to_string(code) + " Some\r\nContent-Length: 0\r\n\r\n";
+}
 std::string with_body(std::string_view method, std::size_t length, std::string_view body) {
-  return std::string(method) + " /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
+  return std::string(method) +
+         " /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
          std::string(body);
 }
 
@@ -46,9 +51,11 @@ class ForwardTest : public ::testing::Test {
   void open(std::vector<LoopOrigin*> origins) {
     for (LoopOrigin* origin : origins) settings_.servers.push_back(origin->server());
     shared_ = shared_of(settings_, nullptr);
-    spine_.emplace(plan_of({forward_route("r", {"/**"}, "u")}), std::vector<PlanUpstream>{{shared_, nullptr}});
+    spine_.emplace(plan_of({forward_route("r", {"/**"}, "u")}),
+                   std::vector<PlanUpstream>{{shared_, nullptr}});
   }
-  static std::shared_ptr<upstream::Shared> shared_of(const upstream::UpstreamSettings& settings, upstream::Shared* previous) {
+  static std::shared_ptr<upstream::Shared> shared_of(const upstream::UpstreamSettings& settings,
+                                                     upstream::Shared* previous) {
     auto shared = std::make_shared<upstream::Shared>(settings, previous);
     for (const auto& endpoint : shared->endpoints()) {
       auto list = std::make_shared<upstream::AddressList>();
@@ -64,8 +71,9 @@ class ForwardTest : public ::testing::Test {
   /// Waits for so many answers since the last call.
   std::vector<testing::Answer> answers(std::size_t count) {
     std::vector<testing::Answer> out;
-    EXPECT_TRUE(runner_.run_until([&] { return spine_->counts().requests_active.value() == 0 && enough(count); }))
-        << client_.received();
+    EXPECT_TRUE(runner_.run_until([&] {
+      return spine_->counts().requests_active.value() == 0 && enough(count);
+    })) << client_.received();
     return answers_in(client_.take_received());
   }
   testing::Answer answer_to(std::string_view bytes) {
@@ -79,7 +87,9 @@ class ForwardTest : public ::testing::Test {
   }
   bool enough(std::size_t count) const {
     std::size_t heads = 0;
-    for (std::size_t at = 0; (at = client_.received().find("HTTP/1.1 ", at)) != std::string::npos; ++at) ++heads;
+    for (std::size_t at = 0; (at = client_.received().find("HTTP/1.1 ", at)) != std::string::npos;
+         ++at)
+      ++heads;
     return heads >= count;
   }
 
@@ -95,7 +105,8 @@ TEST_F(ForwardTest, SendsTheRequestAndBringsTheResponse) {
   LoopOrigin origin(runner_);
   origin.answer_with(ok("hello"));
   open({&origin});
-  const auto answer = answer_to("GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n\r\n");
+  const auto answer = answer_to(
+      "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n\r\n");
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.body, "hello");
   const std::string& sent = origin.received(0);
@@ -104,7 +115,9 @@ TEST_F(ForwardTest, SendsTheRequestAndBringsTheResponse) {
   EXPECT_NE(sent.find("X-End: 2\r\n"), std::string::npos);
   EXPECT_NE(sent.find("X-Forwarded-For: 192.0.2.1\r\n"), std::string::npos);
   const std::string log = spine_->log();
-  EXPECT_NE(log.find("\"upstream\":\"u\",\"server\":\"" + origin.server().url.text + "\""), std::string::npos) << log;
+  EXPECT_NE(log.find("\"upstream\":\"u\",\"server\":\"" + origin.server().url.text + "\""),
+            std::string::npos)
+      << log;
 }
 
 TEST_F(ForwardTest, KeepsTheConnectionForTheNextRequest) {
@@ -298,10 +311,13 @@ TEST_F(ForwardTest, ARequestThatExpectsIsTriedOnAnotherServerBeforeItsBodyIsAske
 
 TEST_F(ForwardTest, ATunnelCarriesTheBytesThatCameWithTheHandshake) {
   LoopOrigin origin(runner_);
-  origin.answer_with("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello");
+  origin.answer_with(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello");
   open({&origin});
   request("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly");
-  await([&] { return client_.received().ends_with("\r\n\r\nhello") && origin.received(0).ends_with("early"); });
+  await([&] {
+    return client_.received().ends_with("\r\n\r\nhello") && origin.received(0).ends_with("early");
+  });
   origin.close(0);
   await([&] { return client_.saw_end(); });
   EXPECT_NE(spine_->log().find("\"status\":101"), std::string::npos) << spine_->log();
@@ -311,10 +327,12 @@ TEST_F(ForwardTest, ATokenThatTheRouteDoesNotListIsNotForwarded) {
   LoopOrigin origin(runner_);
   origin.answer_with(ok("plain"));
   open({&origin});
-  EXPECT_EQ(answer_to("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-                      "HTTP2-Settings: x\r\n\r\n")
-                .status,
-            200);
+  EXPECT_EQ(
+      answer_to(
+          "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+          "HTTP2-Settings: x\r\n\r\n")
+          .status,
+      200);
   EXPECT_EQ(origin.received(0).find("pgrade"), std::string::npos) << origin.received(0);
   EXPECT_EQ(origin.received(0).find("HTTP2"), std::string::npos);
 }
@@ -337,7 +355,8 @@ TEST_F(ForwardTest, AnUpstreamThatChangesStartsAfreshAndItsOldExchangesGoOn) {
   request(kGet);
   await([&] { return origin.requests() == 1; });
   settings_.timeouts.connect = std::chrono::seconds(1);
-  spine_->install(plan_of({forward_route("r", {"/**"}, "u")}), {{shared_of(settings_, shared_.get()), nullptr}});
+  spine_->install(plan_of({forward_route("r", {"/**"}, "u")}),
+                  {{shared_of(settings_, shared_.get()), nullptr}});
   origin.send(0, ok("old"));
   const auto got = answers(1);
   ASSERT_EQ(got.size(), 1U);
@@ -359,7 +378,8 @@ TEST_F(ForwardTest, SplitTrafficGoesToItsUpstreamsByWeight) {
   RouteSettings route = forward_route("r", {"/**"}, "u");
   route.targets = {{"u", 3}, {"v", 1}};
   shared_ = shared_of(settings_, nullptr);
-  spine_.emplace(plan_of({route}), std::vector<PlanUpstream>{{shared_, nullptr}, {shared_of(other, nullptr), nullptr}});
+  spine_.emplace(plan_of({route}), std::vector<PlanUpstream>{{shared_, nullptr},
+                                                             {shared_of(other, nullptr), nullptr}});
   constexpr int kRequests = 400;
   int first = 0;
   for (int i = 0; i < kRequests; ++i) first += answer_to(kGet).body == "one" ? 1 : 0;

@@ -1,8 +1,8 @@
 #include "proxy/forwarding_fields.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tests/unit/proxy/exchange_fixture.h"
 
@@ -14,7 +14,9 @@ using testing::OneExchange;
 
 const std::vector<net::Cidr> kTrusted{*net::Cidr::parse("10.0.0.0/8")};
 
-std::string get(std::string_view fields) { return "GET / HTTP/1.1\r\nHost: a.example:81\r\n" + std::string(fields) + "\r\n"; }
+std::string get(std::string_view fields) {
+  return "GET / HTTP/1.1\r\nHost: a.example:81\r\n" + std::string(fields) + "\r\n";
+}
 
 class FromAnybody : public ::testing::Test {
  protected:
@@ -52,8 +54,10 @@ TEST_F(FromAnybody, TheConnectionSaysWhoIsAsking) {
 
 TEST_F(FromAnybody, WhatTheyClaimIsReplaced) {
   OneExchange& sent = send(
-      "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n"
-      "X-Forwarded-Port: 1\r\nX-Real-IP: 3.3.3.3\r\nForwarded: for=4.4.4.4\r\nX-Request-Id: mine\r\n");
+      "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: "
+      "https\r\nX-Forwarded-Host: evil\r\n"
+      "X-Forwarded-Port: 1\r\nX-Real-IP: 3.3.3.3\r\nForwarded: for=4.4.4.4\r\nX-Request-Id: "
+      "mine\r\n");
   EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "192.0.2.1");
   EXPECT_EQ(sent->head().fields.count(FieldName::x_forwarded_for), 1U);
   EXPECT_EQ(sent.field(FieldName::x_forwarded_proto), "http");
@@ -67,7 +71,9 @@ TEST_F(FromAnybody, WhatTheyClaimIsReplaced) {
 }
 
 TEST_F(FromAnybody, FieldsOfTheHopAndProxyAreRemoved) {
-  OneExchange& sent = send("Connection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy: http://evil\r\nX-End: 2\r\n");
+  OneExchange& sent = send(
+      "Connection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy: "
+      "http://evil\r\nX-End: 2\r\n");
   for (const char* name : {"Connection", "X-Hop", "Keep-Alive", "TE", "Proxy"}) {
     EXPECT_EQ(sent->head().fields.find(name), nullptr) << name;
   }
@@ -76,7 +82,8 @@ TEST_F(FromAnybody, FieldsOfTheHopAndProxyAreRemoved) {
 
 TEST_F(FromAnybody, ForwardedIsWrittenWhenAskedFor) {
   EXPECT_FALSE(send("")->head().fields.has(FieldName::forwarded));
-  EXPECT_EQ(send("", true).field(FieldName::forwarded), "for=192.0.2.1;proto=http;host=\"a.example:81\"");
+  EXPECT_EQ(send("", true).field(FieldName::forwarded),
+            "for=192.0.2.1;proto=http;host=\"a.example:81\"");
 }
 
 TEST_F(FromAnybody, AnAddressOfVersion6IsQuotedInForwarded) {
@@ -84,12 +91,14 @@ TEST_F(FromAnybody, AnAddressOfVersion6IsQuotedInForwarded) {
   client.peer = *net::Address::ip("2001:db8::1", 1);
   OneExchange sent(get(""), client);
   set_forwarding_fields(*sent, true);
-  EXPECT_EQ(sent.field(FieldName::forwarded), "for=\"[2001:db8::1]\";proto=http;host=\"a.example:81\"");
+  EXPECT_EQ(sent.field(FieldName::forwarded),
+            "for=\"[2001:db8::1]\";proto=http;host=\"a.example:81\"");
   EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "2001:db8::1");
 }
 
 TEST_F(FromAnybody, ViaIsAppendedToWhatIsThere) {
-  EXPECT_EQ(send("Via: 1.1 one\r\nVia: 1.0 two\r\n").field(FieldName::via), "1.1 one, 1.0 two, 1.1 revproxyd");
+  EXPECT_EQ(send("Via: 1.1 one\r\nVia: 1.0 two\r\n").field(FieldName::via),
+            "1.1 one, 1.0 two, 1.1 revproxyd");
 }
 
 TEST_F(FromAnybody, ViaNamesTheVersionThatTheClientSpoke) {
@@ -104,7 +113,8 @@ TEST_F(FromATrustedProxy, TheClientIsTheFirstHopFromTheRightThatIsNotTrusted) {
 }
 
 TEST_F(FromATrustedProxy, HopsOfSeveralFieldsAreOneList) {
-  EXPECT_EQ(client("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 10.0.0.2, 10.0.0.3\r\n"),
+  EXPECT_EQ(client("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: "
+                   "10.0.0.2, 10.0.0.3\r\n"),
             "192.0.2.7");
 }
 
@@ -132,7 +142,8 @@ TEST_F(FromATrustedProxy, HopsMayHavePortsAndBrackets) {
 
 TEST_F(FromATrustedProxy, ItsAddressIsAppendedAndItsWordIsKept) {
   OneExchange& sent = send(
-      "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: public\r\nX-Forwarded-Port: 443\r\n"
+      "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "
+      "public\r\nX-Forwarded-Port: 443\r\n"
       "X-Request-Id: mine\r\n");
   EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "192.0.2.7, 10.0.0.1");
   EXPECT_EQ(sent.field(FieldName::x_real_ip), "192.0.2.7");

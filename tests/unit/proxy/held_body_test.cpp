@@ -1,9 +1,9 @@
 #include "proxy/held_body.h"
 
-#include <gtest/gtest.h>
-
 #include <deque>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/support/hand_runner.h"

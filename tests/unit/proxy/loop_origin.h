@@ -1,14 +1,14 @@
 #pragma once
 // A server on loopback that lives on the loop of the test and does what the test says.
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/task_group.h"
 #include "revproxyd/net/listener.h"
@@ -85,7 +85,8 @@ class LoopOrigin {
       auto accepted = co_await listener_->accept();
       if (!accepted) co_return;
       clients_.push_back(std::make_unique<Client>(tasks_.scope()));
-      clients_.back()->transport = std::move(*net::make_socket_transport(accepted->socket.release()));
+      clients_.back()->transport =
+          std::move(*net::make_socket_transport(accepted->socket.release()));
       tasks_.spawn(serve(*clients_.back()));
     }
   }

@@ -1,13 +1,14 @@
 #pragma once
-// One attempt between a client and a server that are both in memory, with the HTTP/1 codec on both sides.
-
-#include <gtest/gtest.h>
+// One attempt between a client and a server that are both in memory, with the HTTP/1 codec on both
+// sides.
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "proxy/attempt.h"
 #include "proxy/send_response.h"
@@ -33,9 +34,11 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
     shared_ = std::make_unique<upstream::Shared>(std::move(settings), nullptr);
     auto plan = std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>());
     snapshot_ = std::make_unique<Snapshot>(std::move(plan), nullptr, 1);
-    server_ = http::open_server_connection(client.transport(), "", http::ServerConnectionSettings(), runner.scope());
+    server_ = http::open_server_connection(client.transport(), "", http::ServerConnectionSettings(),
+                                           runner.scope());
     http::ClientConnection::Owner& owner = *this;
-    upstream_ = http::open_client_connection(origin.transport(), "", http::ClientConnectionSettings(), owner);
+    upstream_ = http::open_client_connection(origin.transport(), "",
+                                             http::ClientConnectionSettings(), owner);
   }
   void TearDown() override { runner.stop(); }
 
@@ -62,7 +65,9 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
     const std::size_t end = origin.received().find("\r\n\r\n");
     return end == std::string::npos ? std::string() : origin.received().substr(end + 4);
   }
-  bool got(std::string_view text) const { return client.received().find(text) != std::string::npos; }
+  bool got(std::string_view text) const {
+    return client.received().find(text) != std::string::npos;
+  }
   /// The server's connection can serve another request.
   bool server_is_kept() const { return upstream_->capacity() != 0; }
 
@@ -89,8 +94,8 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
   test::HandRunner runner;
   UpstreamRequest times;  // only its times are used
   http::BodyRules body_rules;
-  bool ended = false;          // the exchange is over
-  Code outcome = Code::none;   // what it ended with
+  bool ended = false;         // the exchange is over
+  Code outcome = Code::none;  // what it ended with
 
  private:
   void on_stream_closed(http::ClientConnection&) noexcept override {}

@@ -35,17 +35,14 @@ bool naive_host(const HostPattern& pattern, const std::string& host) {
 
 bool naive_path(const PathPattern& pattern, const std::string& path) {
   switch (pattern.kind) {
-    case PathKind::any:
-      return true;
-    case PathKind::exact:
-      return pattern.text == path;
+    case PathKind::any: return true;
+    case PathKind::exact: return pattern.text == path;
     case PathKind::prefix:
       return path == pattern.text ||
              path.compare(0, pattern.text.size() + 1, pattern.text + "/") == 0;
     case PathKind::regex:  // the test writes only plain letters
       return path.find(pattern.text) != std::string::npos;
-    case PathKind::glob:
-      break;
+    case PathKind::glob: break;
   }
   const std::vector<std::string> want = split(pattern.text, '/');
   const std::vector<std::string> have = split(path, '/');
@@ -130,18 +127,12 @@ class Dice {
 
   std::string path_pattern() {
     switch (below(6)) {
-      case 0:
-        return "/**";
-      case 1:
-        return "~" + pick({"a", "b/a", "ab/"});
-      case 2:
-        return segments(false) + "/**";
-      case 3:
-        return segments(true) + (one_in(2) ? "/**" : "");
-      case 4:
-        return segments(false) + (one_in(3) ? "/" : "");
-      default:
-        return segments(true);
+      case 0: return "/**";
+      case 1: return "~" + pick({"a", "b/a", "ab/"});
+      case 2: return segments(false) + "/**";
+      case 3: return segments(true) + (one_in(2) ? "/**" : "");
+      case 4: return segments(false) + (one_in(3) ? "/" : "");
+      default: return segments(true);
     }
   }
 

@@ -1,9 +1,9 @@
 #include "revproxyd/proxy/snapshot.h"
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/net/loop.h"
 #include "tests/unit/proxy/spine_fixture.h"

@@ -1,13 +1,14 @@
 #pragma once
-// A worker's share of serving without a worker: a plan, counters, a log to read, and connections in memory.
-
-#include <gtest/gtest.h>
+// A worker's share of serving without a worker: a plan, counters, a log to read, and connections in
+// memory.
 
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/log_writer.h"
 #include "revproxyd/proxy/serve.h"
@@ -17,13 +18,15 @@
 namespace revproxyd::proxy::testing {
 
 /// A route that answers by itself.
-inline RouteSettings respond_route(std::string name, std::vector<std::string_view> paths, std::string body) {
+inline RouteSettings respond_route(std::string name, std::vector<std::string_view> paths,
+                                   std::string body) {
   RouteSettings out = route(std::move(name), {}, std::move(paths));
   out.respond = RespondSettings{200, {}, std::move(body)};
   return out;
 }
 
-inline RouteSettings forward_route(std::string name, std::vector<std::string_view> paths, std::string upstream) {
+inline RouteSettings forward_route(std::string name, std::vector<std::string_view> paths,
+                                   std::string upstream) {
   RouteSettings out = route(std::move(name), {}, std::move(paths));
   out.targets = {{std::move(upstream), 1}};
   out.upgrade = {"websocket"};
@@ -64,7 +67,9 @@ class Spine {
   Runtime& runtime() noexcept { return runtime_; }
   Connection& client() noexcept { return client_; }
   const metrics::WorkerCounts& counts() const noexcept { return counts_; }
-  std::uint64_t answers_with(Code why) const noexcept { return counts_.reasons[static_cast<std::size_t>(why)].value(); }
+  std::uint64_t answers_with(Code why) const noexcept {
+    return counts_.reasons[static_cast<std::size_t>(why)].value();
+  }
   /// The access log so far.
   std::string log() { return std::string(batch_->line().held()); }
 
@@ -75,7 +80,9 @@ class Spine {
     auto connection = http::open_server_connection(peer.transport(), "", bounds, scope);
     co_await serve_connection(*connection, client_, runtime_);
   }
-  Task<void> serve(http::ServerConnection& connection) { return serve_connection(connection, client_, runtime_); }
+  Task<void> serve(http::ServerConnection& connection) {
+    return serve_connection(connection, client_, runtime_);
+  }
 
   http::ServerConnectionSettings bounds;
 
@@ -107,7 +114,8 @@ inline std::vector<Answer> answers_in(std::string_view bytes) {
     answer.status = static_cast<std::uint16_t>(std::stoi(answer.head.substr(9, 3)));
     bytes.remove_prefix(end + 4);
     const std::size_t told = answer.head.find("Content-Length: ");
-    const std::size_t size = told == std::string::npos ? 0 : std::stoul(answer.head.substr(told + 16));
+    const std::size_t size =
+        told == std::string::npos ? 0 : std::stoul(answer.head.substr(told + 16));
     answer.body = bytes.substr(0, size);
     bytes.remove_prefix(std::min(size, bytes.size()));
     out.push_back(std::move(answer));

@@ -1,9 +1,10 @@
-// The life of a request over connections in memory: an HTTP/1 client, and a connection that yields streams at once.
-
-#include <gtest/gtest.h>
+// The life of a request over connections in memory: an HTTP/1 client, and a connection that yields
+// streams at once.
 
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "revproxyd/proxy/serve.h"
@@ -23,7 +24,8 @@ using testing::Spine;
 constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 PlanSettings small_plan(std::string body = "answer a") {
-  PlanSettings settings = plan_of({respond_route("a", {"/a"}, std::move(body)), respond_route("b", {"/b"}, "answer b")});
+  PlanSettings settings = plan_of(
+      {respond_route("a", {"/a"}, std::move(body)), respond_route("b", {"/b"}, "answer b")});
   settings.headers.response.set = {{"X-Frame-Options", "DENY"}};
   for (RouteSettings& route : settings.routes) route.headers = settings.headers;
   return settings;
@@ -69,7 +71,8 @@ TEST_F(SpineOverHttp1, ARefusedHeadGetsAnAnswerALogLineAndACounter) {
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_EQ(answers[0].status, 400);
   EXPECT_NE(answers[0].head.find("Connection: close\r\n"), std::string::npos);
-  EXPECT_NE(answers[0].head.find("Proxy-Status: revproxyd; error=http_request_error"), std::string::npos);
+  EXPECT_NE(answers[0].head.find("Proxy-Status: revproxyd; error=http_request_error"),
+            std::string::npos);
   EXPECT_EQ(spine_.counts().requests.value(), 1U);
   EXPECT_EQ(spine_.counts().responses[4].value(), 1U);
   EXPECT_EQ(spine_.answers_with(Code::malformed_request), 1U);
@@ -88,7 +91,8 @@ struct Refusal {
 
 TEST(SpineRefusals, EachKindOfRefusalHasItsStatusAndItsReason) {
   const std::string long_line = "GET /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: x\r\n\r\n";
-  const std::string long_field = "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n";
+  const std::string long_field =
+      "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n";
   std::string many_fields = "GET / HTTP/1.1\r\nHost: x\r\n";
   for (int i = 0; i < 101; ++i) many_fields += "X: 1\r\n";
   many_fields += "\r\n";
@@ -101,7 +105,8 @@ TEST(SpineRefusals, EachKindOfRefusalHasItsStatusAndItsReason) {
       {"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", 405, Code::method_refused},
       {"TRACE /a HTTP/1.1\r\nHost: x\r\n\r\n", 405, Code::method_refused},
       {"GET /none HTTP/1.1\r\nHost: x\r\n\r\n", 404, Code::no_route},
-      {"GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: 104857601\r\n\r\n", 413, Code::body_too_large},
+      {"GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: 104857601\r\n\r\n", 413,
+       Code::body_too_large},
       {long_line.c_str(), 414, Code::request_line_too_long},
       {long_field.c_str(), 431, Code::header_too_large},
       {many_fields.c_str(), 431, Code::too_many_fields},
@@ -116,7 +121,8 @@ TEST(SpineRefusals, EachKindOfRefusalHasItsStatusAndItsReason) {
     ASSERT_EQ(answers.size(), 1U) << one.head;
     EXPECT_EQ(answers[0].status, one.status) << one.head;
     EXPECT_EQ(spine.answers_with(one.why), 1U) << one.head;
-    EXPECT_NE(spine.log().find("\"why\":\"" + std::string(name(one.why)) + "\""), std::string::npos) << spine.log();
+    EXPECT_NE(spine.log().find("\"why\":\"" + std::string(name(one.why)) + "\""), std::string::npos)
+        << spine.log();
     // The proxy's own answers pass the global filters.
     EXPECT_NE(answers[0].head.find("X-Frame-Options: DENY\r\n"), std::string::npos) << one.head;
     runner.stop();
@@ -124,7 +130,9 @@ TEST(SpineRefusals, EachKindOfRefusalHasItsStatusAndItsReason) {
 }
 
 TEST_F(SpineOverHttp1, PipelinedRequestsAreAnsweredInTheirOrder) {
-  const auto answers = ask("GET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto answers =
+      ask("GET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b "
+          "HTTP/1.1\r\nHost: x\r\n\r\n");
   ASSERT_EQ(answers.size(), 3U);
   EXPECT_EQ(answers[0].body, "answer b");
   EXPECT_EQ(answers[1].body, "answer a");
@@ -148,7 +156,9 @@ TEST_F(SpineOverHttp1, AClientThatPipelinesWithoutEndGivesOthersTheirTurn) {
 }
 
 TEST_F(SpineOverHttp1, ABodyThatTheRouteDoesNotWantIsReadAndDropped) {
-  const auto answers = ask("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto answers =
+      ask("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: "
+          "x\r\n\r\n");
   ASSERT_EQ(answers.size(), 2U);
   EXPECT_EQ(answers[1].body, "answer b");
 }
@@ -209,7 +219,8 @@ TEST_F(SpineOverHttp1, AListenerThatRedirectsAsksNoRoute) {
   const auto answers = ask("GET /none?q HTTP/1.1\r\nHost: x\r\n\r\n");
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_EQ(answers[0].status, 308);
-  EXPECT_NE(answers[0].head.find("Location: https://x/none?q\r\n"), std::string::npos) << answers[0].head;
+  EXPECT_NE(answers[0].head.find("Location: https://x/none?q\r\n"), std::string::npos)
+      << answers[0].head;
 }
 
 class SpineOverStreams : public ::testing::Test {

@@ -1,8 +1,8 @@
 #include "proxy/upstream_request.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tests/unit/proxy/exchange_fixture.h"
 
@@ -17,7 +17,8 @@ std::string target_of(std::string_view line) {
   return std::string(upstream_target(*exchange));
 }
 
-upstream::Endpoint endpoint(std::string host, std::uint16_t port, net::Scheme scheme = net::Scheme::http) {
+upstream::Endpoint endpoint(std::string host, std::uint16_t port,
+                            net::Scheme scheme = net::Scheme::http) {
   upstream::ServerSettings server;
   server.url.host = std::move(host);
   server.url.port = port;
@@ -31,8 +32,10 @@ std::string host_of(const upstream::HostHeaderSettings& settings, const upstream
   return std::string(upstream_host(*exchange, settings, server));
 }
 
-std::uint64_t key_of(const upstream::BalanceSettings& settings, std::string_view fields, std::string_view target = "/") {
-  OneExchange exchange("GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n");
+std::uint64_t key_of(const upstream::BalanceSettings& settings, std::string_view fields,
+                     std::string_view target = "/") {
+  OneExchange exchange("GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" +
+                       std::string(fields) + "\r\n");
   const auto key = pick_key(*exchange, settings);
   return key.has_hash ? key.hash : 0;
 }
@@ -61,20 +64,28 @@ TEST(UpstreamTarget, OfOptionsIsTheAsteriskWhereTheServerAsAWholeIsMeant) {
   EXPECT_EQ(target_of("OPTIONS http://a?c"), "/?c");
 }
 
-TEST(UpstreamTarget, OfOptionsIsThePathEvenWhenThatEndsLikeTheHost) { EXPECT_EQ(target_of("OPTIONS http://a/a"), "/a"); }
+TEST(UpstreamTarget, OfOptionsIsThePathEvenWhenThatEndsLikeTheHost) {
+  EXPECT_EQ(target_of("OPTIONS http://a/a"), "/a");
+}
 
-TEST(UpstreamHost, IsKeptAsTheClientSentIt) { EXPECT_EQ(host_of({}, endpoint("server", 8080)), "Shop.Example:81"); }
+TEST(UpstreamHost, IsKeptAsTheClientSentIt) {
+  EXPECT_EQ(host_of({}, endpoint("server", 8080)), "Shop.Example:81");
+}
 
 TEST(UpstreamHost, IsThatOfTheServerWhenAskedFor) {
   EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("server", 8080)), "server:8080");
   EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("server", 80)), "server");
-  EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("server", 443, net::Scheme::https)), "server");
-  EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("server", 80, net::Scheme::https)), "server:80");
+  EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("server", 443, net::Scheme::https)),
+            "server");
+  EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("server", 80, net::Scheme::https)),
+            "server:80");
   EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("::1", 8080)), "[::1]:8080");
   EXPECT_EQ(host_of({HostHeader::upstream, ""}, endpoint("", 0)), "localhost");
 }
 
-TEST(UpstreamHost, IsTheConfiguredValue) { EXPECT_EQ(host_of({HostHeader::value, "fixed"}, endpoint("server", 80)), "fixed"); }
+TEST(UpstreamHost, IsTheConfiguredValue) {
+  EXPECT_EQ(host_of({HostHeader::value, "fixed"}, endpoint("server", 80)), "fixed");
+}
 
 TEST(UpstreamHost, IsTheServersWhereAnOldClientNamesNone) {
   EXPECT_EQ(host_of({}, endpoint("server", 8080), "GET / HTTP/1.0\r\n\r\n"), "server:8080");
@@ -86,7 +97,8 @@ TEST(PickKey, IsAbsentUnlessTheMethodIsHash) {
 }
 
 TEST(PickKey, FollowsTheAddressOfTheClientNotOfTheProxyBeforeIt) {
-  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::client_ip, ""};
+  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash,
+                                           upstream::HashKey::client_ip, ""};
   OneExchange one("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   OneExchange other("GET /x HTTP/1.1\r\nHost: b\r\n\r\n");
   EXPECT_EQ(pick_key(*one, settings).hash, pick_key(*other, settings).hash);
@@ -95,20 +107,23 @@ TEST(PickKey, FollowsTheAddressOfTheClientNotOfTheProxyBeforeIt) {
 }
 
 TEST(PickKey, FollowsAHeaderAndIsAbsentWithoutIt) {
-  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::header, "X-User"};
+  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::header,
+                                           "X-User"};
   EXPECT_EQ(key_of(settings, "X-User: 7\r\n"), key_of(settings, "x-user: 7\r\nY: 1\r\n"));
   EXPECT_NE(key_of(settings, "X-User: 7\r\n"), key_of(settings, "X-User: 8\r\n"));
   EXPECT_EQ(key_of(settings, ""), 0U);
 }
 
 TEST(PickKey, FollowsTheTargetWithItsQuery) {
-  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::uri, ""};
+  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::uri,
+                                           ""};
   EXPECT_EQ(key_of(settings, "X: 1\r\n", "/a?b"), key_of(settings, "", "/a?b"));
   EXPECT_NE(key_of(settings, "", "/a?b"), key_of(settings, "", "/a?c"));
 }
 
 TEST(PickKey, FollowsACookieAmongOthers) {
-  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::cookie, "sid"};
+  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::cookie,
+                                           "sid"};
   const std::uint64_t key = key_of(settings, "Cookie: sid=7\r\n");
   EXPECT_NE(key, 0U);
   EXPECT_EQ(key_of(settings, "Cookie: a=1; sid=7; b=2\r\n"), key);
@@ -123,7 +138,8 @@ class NoBytes final : public http::Body {
   bool ready() const noexcept override { return true; }
 };
 
-constexpr std::string_view kWebSocket = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
+constexpr std::string_view kWebSocket =
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
 
 TEST(SettleUpgrade, KeepsATokenThatTheRouteListsInAnyCase) {
   OneExchange exchange(kWebSocket);
@@ -149,7 +165,9 @@ TEST(SettleUpgrade, MakesAnOrdinaryRequestOfATokenThatIsNotListed) {
 }
 
 TEST(SettleUpgrade, ARequestWithABodyKeepsItAndLosesTheUpgrade) {
-  OneExchange exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  OneExchange exchange(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: Upgrade\r\nUpgrade: "
+      "websocket\r\n\r\n");
   exchange->request().body = std::make_unique<NoBytes>();
   RouteSettings route;
   route.upgrade = {"websocket"};

@@ -1,13 +1,14 @@
 #include "revproxyd/tls/certificates.h"
 
-#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
-#include "tls/digest.h"
+#include <gtest/gtest.h>
+
 #include "revproxyd/tls/random.h"
 #include "tls/credential.h"
+#include "tls/digest.h"
 #include "tls/internal_certificate.h"
 #include "tls_fixture.h"
 
@@ -19,24 +20,29 @@ using namespace test;
 class Certificates : public ::testing::Test {
  protected:
   static SystemTime now() { return std::chrono::system_clock::now(); }
-  static CertificateStore::Loaded load(const std::vector<Certificate>& entries) { return CertificateStore::load(entries, now()); }
+  static CertificateStore::Loaded load(const std::vector<Certificate>& entries) {
+    return CertificateStore::load(entries, now());
+  }
 
   // The only error of loading `entry`, with the directory left out.
   std::string error_of(const Certificate& entry) {
     const auto loaded = load({entry});
     EXPECT_EQ(loaded.store, nullptr);
-    return loaded.errors.size() == 1 ? brief(loaded.errors[0]) : std::to_string(loaded.errors.size()) + " errors";
+    return loaded.errors.size() == 1 ? brief(loaded.errors[0])
+                                     : std::to_string(loaded.errors.size()) + " errors";
   }
 
   std::string warning_of(const Certificate& entry) {
     const auto loaded = load({entry});
     EXPECT_NE(loaded.store, nullptr);
     if (loaded.warnings.empty()) return "";
-    return loaded.warnings.size() == 1 ? brief(loaded.warnings[0]) : std::to_string(loaded.warnings.size()) + " warnings";
+    return loaded.warnings.size() == 1 ? brief(loaded.warnings[0])
+                                       : std::to_string(loaded.warnings.size()) + " warnings";
   }
 
   std::string brief(std::string text) const {
-    for (const std::string root = dir_.path(""); text.find(root) != text.npos;) text.erase(text.find(root), root.size());
+    for (const std::string root = dir_.path(""); text.find(root) != text.npos;)
+      text.erase(text.find(root), root.size());
     return text;
   }
 
@@ -54,7 +60,8 @@ TEST_F(Certificates, GoodOneLoadsWithoutAWord) {
   EXPECT_EQ(loaded.store->find(".a.test"), nullptr);
   EXPECT_EQ(loaded.store->find(""), nullptr);
   EXPECT_EQ(loaded.store->find("b.test"), nullptr);
-  EXPECT_EQ(loaded.store->files(), (std::vector<std::string>{dir_.path("a.pem"), dir_.path("a.key")}));
+  EXPECT_EQ(loaded.store->files(),
+            (std::vector<std::string>{dir_.path("a.pem"), dir_.path("a.key")}));
 }
 
 TEST_F(Certificates, KeyOfAnotherIsRefused) {
@@ -88,7 +95,8 @@ TEST_F(Certificates, BrokenCertificateFurtherDownIsFound) {
   auto entry = ca_.issue("a", {.names = {"a.test"}});
   std::string error;
   const std::string leaf = read_file(entry.cert, error);
-  entry.cert = dir_.write("chain.pem", leaf + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  entry.cert = dir_.write("chain.pem",
+                          leaf + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
   EXPECT_EQ(error_of(entry).rfind("certificate chain.pem: certificate 2 of the chain: ", 0), 0U);
 }
 
@@ -115,7 +123,8 @@ TEST_F(Certificates, WithoutHostsItsOwnNamesAreServed) {
   ASSERT_NE(loaded.store, nullptr);
   EXPECT_NE(loaded.store->find("a.test"), nullptr);
   EXPECT_NE(loaded.store->find("x.b.test"), nullptr);
-  EXPECT_EQ(error_of(ca_.issue("n", {})), "certificate n.pem: names no host (it has no subjectAltName)");
+  EXPECT_EQ(error_of(ca_.issue("n", {})),
+            "certificate n.pem: names no host (it has no subjectAltName)");
 }
 
 TEST_F(Certificates, ChainMustBeInOrder) {
@@ -126,15 +135,26 @@ TEST_F(Certificates, ChainMustBeInOrder) {
   entry.cert = dir_.write("good.pem", leaf + middle.pem() + ca_.pem());
   EXPECT_NE(load({entry}).store, nullptr);
   entry.cert = dir_.write("bad.pem", leaf + ca_.pem() + middle.pem());
-  EXPECT_EQ(error_of(entry), "certificate bad.pem: certificate 2 of the chain did not issue certificate 1");
+  EXPECT_EQ(error_of(entry),
+            "certificate bad.pem: certificate 2 of the chain did not issue certificate 1");
 }
 
 TEST_F(Certificates, ExpiryIsAWarning) {
-  EXPECT_EQ(warning_of(ca_.issue("old", {.names = {"a.test"}, .days_before = 30, .days_after = -1})), "certificate old.pem: expired 1 days ago");
-  EXPECT_EQ(warning_of(ca_.issue("fifth", {.names = {"a.test"}, .days_before = 81, .days_after = 19})), "certificate fifth.pem: expires in 18 days");
-  EXPECT_EQ(warning_of(ca_.issue("quarter", {.names = {"a.test"}, .days_before = 75, .days_after = 25})), "");
-  EXPECT_EQ(warning_of(ca_.issue("week", {.names = {"a.test"}, .days_before = 1, .days_after = 6})), "certificate week.pem: expires in 5 days");
-  EXPECT_EQ(warning_of(ca_.issue("early", {.names = {"a.test"}, .days_before = -2, .days_after = 365})).rfind("certificate early.pem: not valid before", 0), 0U);
+  EXPECT_EQ(
+      warning_of(ca_.issue("old", {.names = {"a.test"}, .days_before = 30, .days_after = -1})),
+      "certificate old.pem: expired 1 days ago");
+  EXPECT_EQ(
+      warning_of(ca_.issue("fifth", {.names = {"a.test"}, .days_before = 81, .days_after = 19})),
+      "certificate fifth.pem: expires in 18 days");
+  EXPECT_EQ(
+      warning_of(ca_.issue("quarter", {.names = {"a.test"}, .days_before = 75, .days_after = 25})),
+      "");
+  EXPECT_EQ(warning_of(ca_.issue("week", {.names = {"a.test"}, .days_before = 1, .days_after = 6})),
+            "certificate week.pem: expires in 5 days");
+  EXPECT_EQ(
+      warning_of(ca_.issue("early", {.names = {"a.test"}, .days_before = -2, .days_after = 365}))
+          .rfind("certificate early.pem: not valid before", 0),
+      0U);
 }
 
 TEST_F(Certificates, KeyReadableByEveryoneIsAWarning) {
@@ -156,7 +176,9 @@ TEST_F(Certificates, AllErrorsAreReportedAtOnce) {
 TEST_F(Certificates, SecondOfTheSameKindForANameIsAWarning) {
   const auto first = ca_.issue("first", {.names = {"a.test"}});
   EXPECT_EQ(load({first, ca_.issue("second", {.names = {"a.test"}})}).warnings.size(), 1U);
-  EXPECT_EQ(load({first, ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa})}).warnings.size(), 0U);
+  EXPECT_EQ(
+      load({first, ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa})}).warnings.size(),
+      0U);
 }
 
 TEST_F(Certificates, ReloadKeepsWhatItHasForBadFilesAndTakesUpGoodOnes) {
@@ -164,7 +186,9 @@ TEST_F(Certificates, ReloadKeepsWhatItHasForBadFilesAndTakesUpGoodOnes) {
   const auto b = ca_.issue("b", {.names = {"b.test"}});
   const auto before = load({a, b});
   ASSERT_NE(before.store, nullptr);
-  const auto identity = [](const CertificateStore& store, const char* name) { return store.find(name)->identity(); };
+  const auto identity = [](const CertificateStore& store, const char* name) {
+    return store.find(name)->identity();
+  };
 
   const auto same = CertificateStore::reload({a, b}, *before.store, now());
   ASSERT_NE(same.store, nullptr);
@@ -200,7 +224,8 @@ TEST_F(Certificates, InternalOneIsSharedUntilItsLastMonth) {
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(internal_credential(now()), made);
   EXPECT_TRUE(made->covers("anything.test"));
-  for (const char* name : {"localhost", "127.0.0.1", "::1"}) EXPECT_EQ(std::count(made->names().begin(), made->names().end(), name), 1) << name;
+  for (const char* name : {"localhost", "127.0.0.1", "::1"})
+    EXPECT_EQ(std::count(made->names().begin(), made->names().end(), name), 1) << name;
   EXPECT_NE(internal_credential(now() + 340 * 24h), made);
 }
 
@@ -208,8 +233,10 @@ TEST_F(Certificates, CoversByOneLabelOnly) {
   const auto entry = ca_.issue("a", {.names = {"a.test", "*.b.test", "IP:192.0.2.1"}});
   const auto loaded = Credential::load(entry.cert, entry.key);
   ASSERT_NE(loaded.credential, nullptr);
-  for (const char* host : {"a.test", "x.b.test", "192.0.2.1"}) EXPECT_TRUE(loaded.credential->covers(host)) << host;
-  for (const char* host : {"b.test", "x.y.b.test", ".b.test", "x.a.test", "", "192.0.2.2", "test"}) {
+  for (const char* host : {"a.test", "x.b.test", "192.0.2.1"})
+    EXPECT_TRUE(loaded.credential->covers(host)) << host;
+  for (const char* host :
+       {"b.test", "x.y.b.test", ".b.test", "x.a.test", "", "192.0.2.2", "test"}) {
     EXPECT_FALSE(loaded.credential->covers(host)) << host;
   }
 }

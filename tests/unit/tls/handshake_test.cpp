@@ -1,8 +1,9 @@
 #include "revproxyd/tls/handshake.h"
 
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "tls/client_context.h"
 #include "tls_fixture.h"
@@ -42,7 +43,8 @@ TEST_F(Handshake, SpeaksTls12WithAnEphemeralAeadSuite) {
 }
 
 TEST_F(Handshake, RefusesTls12WhereTls13IsTheMinimum) {
-  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})}, {.min_version = MinVersion::tls13});
+  const auto listener =
+      server({ca_.issue("a", {.names = {"a.test"}})}, {.min_version = MinVersion::tls13});
   const auto upstream = trusting(ca_, true);
   const Ends ends = handshake(*listener, *upstream, "a.test");
   EXPECT_FALSE(ends.server || ends.client);
@@ -62,12 +64,15 @@ TEST_F(Handshake, RefusesSuitesWithoutAeadOrEphemeralKeys) {
 }
 
 TEST_F(Handshake, PresentsEcdsaBesideRsaByWhatTheClientVerifies) {
-  const auto listener = server({ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa}), ca_.issue("ec", {.names = {"a.test"}})});
+  const auto listener = server({ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa}),
+                                ca_.issue("ec", {.names = {"a.test"}})});
   const auto kind = [&](bool tls12, const char* algorithms) {
     const auto upstream = trusting(ca_, tls12);
-    // ECDSA stays on the list for the authority's signature; the suites leave it no use in the handshake.
+    // ECDSA stays on the list for the authority's signature; the suites leave it no use in the
+    // handshake.
     if (algorithms != nullptr) SSL_CTX_set1_sigalgs_list(raw(*upstream), algorithms);
-    if (tls12 && algorithms != nullptr) SSL_CTX_set_cipher_list(raw(*upstream), "ECDHE-RSA-AES128-GCM-SHA256");
+    if (tls12 && algorithms != nullptr)
+      SSL_CTX_set_cipher_list(raw(*upstream), "ECDHE-RSA-AES128-GCM-SHA256");
     const Ends ends = handshake(*listener, *upstream, "a.test");
     if (!ends.client) return std::string(ends.client_error.text());
     return std::string(ends.client->tls()->cipher);
@@ -77,7 +82,8 @@ TEST_F(Handshake, PresentsEcdsaBesideRsaByWhatTheClientVerifies) {
 }
 
 TEST_F(Handshake, Tls13ClientThatPrefersNothingGetsEcdsaAndAnRsaOnlyClientRsa) {
-  const auto listener = server({ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa}), ca_.issue("ec", {.names = {"a.test"}})});
+  const auto listener = server({ca_.issue("rsa", {.names = {"a.test"}, .kind = Kind::rsa}),
+                                ca_.issue("ec", {.names = {"a.test"}})});
   const auto insecure = client({.insecure_skip_verify = true});
   std::vector<int> kinds;
   for (const char* algorithms : {"RSA-PSS+SHA256:ECDSA+SHA256", "RSA-PSS+SHA256"}) {
@@ -100,7 +106,8 @@ TEST_F(Handshake, Tls13ClientThatPrefersNothingGetsEcdsaAndAnRsaOnlyClientRsa) {
 }
 
 TEST_F(Handshake, ChoosesExactNameBeforeWildcardAndFirstWithoutName) {
-  const auto listener = server({ca_.issue("first", {.names = {"first.test", "IP:192.0.2.1"}}), ca_.issue("wild", {.names = {"*.a.test"}}),
+  const auto listener = server({ca_.issue("first", {.names = {"first.test", "IP:192.0.2.1"}}),
+                                ca_.issue("wild", {.names = {"*.a.test"}}),
                                 ca_.issue("exact", {.names = {"x.a.test"}})});
   const auto upstream = trusting(ca_);
   for (const char* name : {"x.a.test", "y.a.test", "first.test"}) {
@@ -175,11 +182,15 @@ TEST_F(Handshake, RequiredClientCertificateMustComeAndBeTrusted) {
     EXPECT_EQ(missing.server_error.code(), Code::certificate_rejected);
     EXPECT_EQ(missing.client_error.code(), Code::tls_failed);
 
-    const Ends wrong = handshake(*listener, *client({.ca = ca_.file(), .cert = foreign.cert, .key = foreign.key}, tls12), "a.test");
+    const Ends wrong = handshake(
+        *listener, *client({.ca = ca_.file(), .cert = foreign.cert, .key = foreign.key}, tls12),
+        "a.test");
     EXPECT_FALSE(wrong.server);
     EXPECT_EQ(wrong.server_error.code(), Code::certificate_rejected);
 
-    const Ends good = handshake(*listener, *client({.ca = ca_.file(), .cert = mine.cert, .key = mine.key}, tls12), "a.test");
+    const Ends good =
+        handshake(*listener, *client({.ca = ca_.file(), .cert = mine.cert, .key = mine.key}, tls12),
+                  "a.test");
     ASSERT_TRUE(good.server && good.client) << good.server_error.text();
     EXPECT_TRUE(good.server->tls()->client_certificate);
   }
@@ -193,14 +204,17 @@ TEST_F(Handshake, OptionalClientCertificateMayBeAbsentButNotWrong) {
   ASSERT_TRUE(absent.server && absent.client);
   EXPECT_FALSE(absent.server->tls()->client_certificate);
   const auto foreign = others.issue("foreign", {.names = {"client"}});
-  const Ends wrong = handshake(*listener, *client({.ca = ca_.file(), .cert = foreign.cert, .key = foreign.key}), "a.test");
+  const Ends wrong = handshake(
+      *listener, *client({.ca = ca_.file(), .cert = foreign.cert, .key = foreign.key}), "a.test");
   EXPECT_EQ(wrong.server_error.code(), Code::certificate_rejected);
 }
 
 TEST_F(Handshake, ServersCertificateMustBeTrustedNamedAndValid) {
   const Authority others(dir_, "others");
-  const auto expired = ca_.issue("old", {.names = {"old.test"}, .days_before = 30, .days_after = -1});
-  const auto listener = server({ca_.issue("a", {.names = {"a.test", "*.w.test"}}), expired}, {.unknown_sni = UnknownSni::first});
+  const auto expired =
+      ca_.issue("old", {.names = {"old.test"}, .days_before = 30, .days_after = -1});
+  const auto listener = server({ca_.issue("a", {.names = {"a.test", "*.w.test"}}), expired},
+                               {.unknown_sni = UnknownSni::first});
   const auto code = [&](const ClientContext& context, const char* name) {
     const Ends ends = handshake(*listener, context, name);
     return ends.client ? Code::none : ends.client_error.code();
@@ -222,7 +236,8 @@ TEST_F(Handshake, VerificationWithoutANameIsRefused) {
   EXPECT_EQ(ends.client_error.text(), "no server name to verify");
 }
 
-Task<void> serve_for(std::unique_ptr<net::Transport> plain, const ServerContext& context, Duration limit, Code& code) {
+Task<void> serve_for(std::unique_ptr<net::Transport> plain, const ServerContext& context,
+                     Duration limit, Code& code) {
   auto got = co_await accept(std::move(plain), context, limit);
   code = got ? Code::none : got.error().code();
 }
@@ -278,7 +293,8 @@ TEST_F(Handshake, PlainHttpIsToldApart) {
   Ends ends;
   TaskGroup group;
   const std::string_view request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-  ASSERT_EQ(::send(sockets.first, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  ASSERT_EQ(::send(sockets.first, request.data(), request.size(), 0),
+            static_cast<ssize_t>(request.size()));
   ::shutdown(sockets.first, SHUT_WR);
   Code code = Code::none;
   group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));

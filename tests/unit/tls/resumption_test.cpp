@@ -21,8 +21,10 @@ class Resumption : public TlsTest {
     tickets_ = std::make_shared<TicketKeys>(&test_now);
   }
 
-  // A connection on which a byte travels both ways, so that the client has read the tickets; true when it was resumed.
-  bool resumed(const ServerContext& listener, const ClientContext& upstream, std::string_view name = "a.test") {
+  // A connection on which a byte travels both ways, so that the client has read the tickets; true
+  // when it was resumed.
+  bool resumed(const ServerContext& listener, const ClientContext& upstream,
+               std::string_view name = "a.test") {
     const Ends ends = handshake(listener, upstream, name);
     if (!ends.server || !ends.client) {
       ADD_FAILURE() << ends.server_error.text() << " / " << ends.client_error.text();
@@ -65,7 +67,8 @@ TEST_F(Resumption, SurvivesOneTurnOfTheKeysAndRenewsTheTicket) {
     clock_now += 13h;
     EXPECT_TRUE(resumed(*listener, *upstream)) << "an old key opens";
     clock_now += 13h;
-    EXPECT_TRUE(resumed(*listener, *upstream)) << "the first key is gone, so the ticket was renewed";
+    EXPECT_TRUE(resumed(*listener, *upstream))
+        << "the first key is gone, so the ticket was renewed";
     clock_now += 37h;
     EXPECT_FALSE(resumed(*listener, *upstream)) << "all keys are gone";
   }
@@ -87,22 +90,28 @@ TEST_F(Resumption, DoesNotCrossClientCertificatePolicies) {
     EXPECT_TRUE(resumed(*optional, *upstream));
     EXPECT_TRUE(last_client_certificate_) << "the ticket carries what was verified";
   }
-  // A client without a certificate cannot bring the open listener's session to the one that requires one.
+  // A client without a certificate cannot bring the open listener's session to the one that
+  // requires one.
   const auto anonymous = trusting(ca_);
   EXPECT_FALSE(resumed(*open, *anonymous));
-  EXPECT_EQ(handshake(*required, *anonymous, "a.test").server_error.code(), Code::certificate_rejected);
+  EXPECT_EQ(handshake(*required, *anonymous, "a.test").server_error.code(),
+            Code::certificate_rejected);
   // The same mode with other authorities is another policy.
-  const auto trusting_others = server({entry}, {.client_auth = {ClientAuthMode::required, others.file()}});
+  const auto trusting_others =
+      server({entry}, {.client_auth = {ClientAuthMode::required, others.file()}});
   const auto with_mine = client({.ca = ca_.file(), .cert = mine.cert, .key = mine.key});
   EXPECT_FALSE(resumed(*required, *with_mine));
-  EXPECT_EQ(handshake(*trusting_others, *with_mine, "a.test").server_error.code(), Code::certificate_rejected);
+  EXPECT_EQ(handshake(*trusting_others, *with_mine, "a.test").server_error.code(),
+            Code::certificate_rejected);
 }
 
 TEST_F(Resumption, DoesNotCrossCertificates) {
-  const auto listener = server({ca_.issue("a", {.names = {"a.test"}}), ca_.issue("b", {.names = {"b.test"}}),
-                                ca_.issue("w", {.names = {"*.w.test"}})});
+  const auto listener =
+      server({ca_.issue("a", {.names = {"a.test"}}), ca_.issue("b", {.names = {"b.test"}}),
+              ca_.issue("w", {.names = {"*.w.test"}})});
   const auto upstream = trusting(ca_);
-  // The client side is made to offer the session of one name for another, as an attacker's client would.
+  // The client side is made to offer the session of one name for another, as an attacker's client
+  // would.
   const auto offer = [&](const std::string& from, const std::string& to) {
     const Sockets sockets = connected();
     const std::string peer = "|unix:";
@@ -141,8 +150,10 @@ TEST_F(Resumption, KeysTurnEveryTwelveHoursAndAreKeptForTwiceAsLong) {
 
 TEST_F(Resumption, SessionsOfManyServersAreBounded) {
   SessionCache cache;
-  for (std::size_t i = 0; i < SessionCache::kServers + 10; ++i) cache.put("s" + std::to_string(i), SessionPtr(SSL_SESSION_new()));
-  for (std::size_t i = 0; i < SessionCache::kSessionsOfServer + 10; ++i) cache.put("one", SessionPtr(SSL_SESSION_new()));
+  for (std::size_t i = 0; i < SessionCache::kServers + 10; ++i)
+    cache.put("s" + std::to_string(i), SessionPtr(SSL_SESSION_new()));
+  for (std::size_t i = 0; i < SessionCache::kSessionsOfServer + 10; ++i)
+    cache.put("one", SessionPtr(SSL_SESSION_new()));
   EXPECT_EQ(cache.take("one"), nullptr) << "an empty session cannot be resumed, and is dropped";
   EXPECT_EQ(cache.take("none"), nullptr);
 }

@@ -1,7 +1,5 @@
 #include "tls_fixture.h"
 
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +8,9 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "tls/client_context.h"
 
@@ -75,7 +76,8 @@ Task<void> serve(Ends& ends, std::unique_ptr<net::Transport> plain, const Server
   }
 }
 
-Task<void> go(Ends& ends, std::unique_ptr<net::Transport> plain, const ClientContext& context, std::string_view name) {
+Task<void> go(Ends& ends, std::unique_ptr<net::Transport> plain, const ClientContext& context,
+              std::string_view name) {
   auto got = co_await connect(std::move(plain), context, name, 10s);
   if (got) {
     ends.client = std::move(*got);
@@ -120,7 +122,8 @@ std::string TempDir::write(std::string_view name, std::string_view text) const {
   return file;
 }
 
-Authority::Authority(const TempDir& dir, std::string name, const Authority* issuer) : dir_(dir), name_(std::move(name)), key_(key_of(Kind::ec)) {
+Authority::Authority(const TempDir& dir, std::string name, const Authority* issuer)
+    : dir_(dir), name_(std::move(name)), key_(key_of(Kind::ec)) {
   certificate_ = blank(key_.get(), "test " + name_, 10, 3650);
   X509* const above = issuer != nullptr ? issuer->certificate_.get() : certificate_.get();
   X509_set_issuer_name(certificate_.get(), X509_get_subject_name(above));
@@ -177,11 +180,13 @@ std::shared_ptr<const CertificateStore> TlsTest::store(const std::vector<Certifi
   return loaded.store;
 }
 
-std::shared_ptr<const ServerContext> TlsTest::server(const std::vector<Certificate>& entries, ListenerTls settings) {
+std::shared_ptr<const ServerContext> TlsTest::server(const std::vector<Certificate>& entries,
+                                                     ListenerTls settings) {
   return server_with(store(entries), std::move(settings));
 }
 
-std::shared_ptr<const ServerContext> TlsTest::server_with(std::shared_ptr<const CertificateStore> certificates, ListenerTls settings) {
+std::shared_ptr<const ServerContext> TlsTest::server_with(
+    std::shared_ptr<const CertificateStore> certificates, ListenerTls settings) {
   ServerContext::Options options{std::move(settings), std::move(certificates), alpn_, tickets_};
   auto built = ServerContext::create(std::move(options));
   EXPECT_EQ(built.error, "");
@@ -201,14 +206,18 @@ std::shared_ptr<const ClientContext> TlsTest::trusting(const Authority& authorit
   return client(settings, tls12);
 }
 
-Ends TlsTest::handshake(const ServerContext& server_side, const ClientContext& client_side, std::string_view name, Sockets sockets) {
+Ends TlsTest::handshake(const ServerContext& server_side, const ClientContext& client_side,
+                        std::string_view name, Sockets sockets) {
   Ends ends;
   TaskGroup group;
   group.spawn(serve(ends, transport_of(sockets.second), server_side));
   group.spawn(go(ends, transport_of(sockets.first), client_side, name));
-  // With TLS 1.3 the client is done before the server has judged its certificate, and the server lingers until it leaves.
-  run_until([&] { return group.size() == 0 || (group.size() == 1 && ends.client && !ends.server); });
-  if (group.size() != 0) run_until([&] { return group.size() == 0 || ends.client->readiness().readable; });
+  // With TLS 1.3 the client is done before the server has judged its certificate, and the server
+  // lingers until it leaves.
+  run_until(
+      [&] { return group.size() == 0 || (group.size() == 1 && ends.client && !ends.server); });
+  if (group.size() != 0)
+    run_until([&] { return group.size() == 0 || ends.client->readiness().readable; });
   if (group.size() != 0) {
     char byte = 0;
     ends.client_error = read_once(*ends.client, MutableBytes(&byte, 1)).error();

@@ -1,14 +1,14 @@
 #pragma once
 // Certificates made on the spot, and both ends of a TLS connection in one loop.
 
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/task_group.h"
 #include "revproxyd/net/loop.h"
@@ -48,7 +48,8 @@ struct Wanted {
 /// A certificate authority whose files are in a TempDir.
 class Authority {
  public:
-  explicit Authority(const TempDir& dir, std::string name = "ca", const Authority* issuer = nullptr);
+  explicit Authority(const TempDir& dir, std::string name = "ca",
+                     const Authority* issuer = nullptr);
   const std::string& file() const noexcept { return file_; }
   std::string pem() const;
   /// Writes FILE.pem and FILE.key; hosts are the names without "IP:".
@@ -62,7 +63,8 @@ class Authority {
   KeyPtr key_;
 };
 
-/// A pair of connected UNIX stream sockets, non-blocking, with send buffers of `buffer` bytes unless it is 0.
+/// A pair of connected UNIX stream sockets, non-blocking, with send buffers of `buffer` bytes
+/// unless it is 0.
 struct Sockets {
   int first = -1;
   int second = -1;
@@ -85,13 +87,16 @@ class TlsTest : public ::testing::Test {
   void run_until(const std::function<bool()>& done);
 
   std::shared_ptr<const CertificateStore> store(const std::vector<Certificate>& entries);
-  std::shared_ptr<const ServerContext> server(const std::vector<Certificate>& entries, ListenerTls settings = {});
-  std::shared_ptr<const ServerContext> server_with(std::shared_ptr<const CertificateStore> certificates, ListenerTls settings);
+  std::shared_ptr<const ServerContext> server(const std::vector<Certificate>& entries,
+                                              ListenerTls settings = {});
+  std::shared_ptr<const ServerContext> server_with(
+      std::shared_ptr<const CertificateStore> certificates, ListenerTls settings);
   std::shared_ptr<const ClientContext> client(UpstreamTls settings = {}, bool tls12 = false);
   /// One that trusts `authority`.
   std::shared_ptr<const ClientContext> trusting(const Authority& authority, bool tls12 = false);
 
-  Ends handshake(const ServerContext& server_side, const ClientContext& client_side, std::string_view name, Sockets sockets = connected());
+  Ends handshake(const ServerContext& server_side, const ClientContext& client_side,
+                 std::string_view name, Sockets sockets = connected());
   /// Sends `text` one way and returns what arrives.
   std::string pass(net::Transport& from, net::Transport& to, std::string_view text);
   /// Reads once.

@@ -1,11 +1,12 @@
 #include "tls/tls_transport.h"
 
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cstring>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tls_fixture.h"
 
@@ -39,7 +40,8 @@ std::string pattern(std::size_t size) {
   return text;
 }
 
-Task<void> write_text(net::Transport& to, const std::string& text, std::size_t piece_size, bool& good) {
+Task<void> write_text(net::Transport& to, const std::string& text, std::size_t piece_size,
+                      bool& good) {
   std::vector<iovec> pieces;
   for (std::size_t at = 0; at < text.size(); at += piece_size) {
     pieces.push_back(net::piece_of(Bytes(text).substr(at, piece_size)));
@@ -125,7 +127,8 @@ TEST_F(TlsStream, PendingTellsOfBytesThatNoEventWillAnnounce) {
 
 TEST_F(TlsStream, SmallPiecesShareOneRecord) {
   const Ends ends = open();
-  const std::array<iovec, 4> pieces{net::piece_of("HTTP/1.1 200 OK\r\n"), net::piece_of(""), net::piece_of("\r\n"), net::piece_of("body")};
+  const std::array<iovec, 4> pieces{net::piece_of("HTTP/1.1 200 OK\r\n"), net::piece_of(""),
+                                    net::piece_of("\r\n"), net::piece_of("body")};
   ASSERT_EQ(ends.server->try_write(std::span<const iovec>(pieces)).bytes, 23U);
   std::array<char, 1> one;
   ASSERT_EQ(*read_once(*ends.client, MutableBytes(one)), 1U);
@@ -170,7 +173,8 @@ TEST_F(TlsStream, EndWithoutCloseNotifyIsAReset) {
 TEST_F(TlsStream, ForgedRecordBreaksTheConnectionForGood) {
   const Ends ends = open();
   const std::string forged = std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x');
-  ASSERT_EQ(::send(ends.client->fd(), forged.data(), forged.size(), 0), static_cast<ssize_t>(forged.size()));
+  ASSERT_EQ(::send(ends.client->fd(), forged.data(), forged.size(), 0),
+            static_cast<ssize_t>(forged.size()));
   std::array<char, 100> buffer;
   const auto read = read_once(*ends.server, MutableBytes(buffer));
   ASSERT_FALSE(read);
@@ -183,7 +187,8 @@ TEST_F(TlsStream, ForgedRecordBreaksTheConnectionForGood) {
 std::size_t fill(net::Transport& transport, const std::string& text) {
   std::size_t sent = 0;
   for (;;) {
-    const std::array<iovec, 2> pieces{net::piece_of(Bytes(text).substr(sent, 1000)), net::piece_of(Bytes(text).substr(sent + 1000, 1000))};
+    const std::array<iovec, 2> pieces{net::piece_of(Bytes(text).substr(sent, 1000)),
+                                      net::piece_of(Bytes(text).substr(sent + 1000, 1000))};
     const auto result = transport.try_write(std::span<const iovec>(pieces));
     if (result.status != IoStatus::done) return sent;
     sent += result.bytes;
@@ -236,7 +241,9 @@ TEST_F(TlsStream, ShutdownAfterAGivenUpWriteDoesNotLookOrderly) {
 class Trickle final : public net::Transport {
  public:
   explicit Trickle(std::unique_ptr<net::Transport> inner) : inner_(std::move(inner)) {}
-  net::IoResult try_read(MutableBytes into) noexcept override { return inner_->try_read(into.first(1)); }
+  net::IoResult try_read(MutableBytes into) noexcept override {
+    return inner_->try_read(into.first(1));
+  }
   net::IoResult try_write(std::span<const iovec> pieces) noexcept override {
     const iovec one{pieces.front().iov_base, 1};
     return inner_->try_write(std::span<const iovec>(&one, 1));
@@ -251,8 +258,8 @@ class Trickle final : public net::Transport {
   std::unique_ptr<net::Transport> inner_;
 };
 
-Task<void> accept_and_write(std::unique_ptr<net::Transport> plain, const ServerContext& context, const std::string& text,
-                            std::unique_ptr<net::Transport>& out) {
+Task<void> accept_and_write(std::unique_ptr<net::Transport> plain, const ServerContext& context,
+                            const std::string& text, std::unique_ptr<net::Transport>& out) {
   auto got = co_await accept(std::move(plain), context, 10s);
   if (!got) co_return;
   out = std::move(*got);
@@ -261,8 +268,10 @@ Task<void> accept_and_write(std::unique_ptr<net::Transport> plain, const ServerC
   EXPECT_TRUE(sent.has_value());
 }
 
-// Reads at once: the server's handshake ends with tickets, which do not fit into a socket that holds a few hundred one-byte messages.
-Task<void> connect_and_read(std::unique_ptr<net::Transport> plain, const ClientContext& context, std::string& text, std::size_t size,
+// Reads at once: the server's handshake ends with tickets, which do not fit into a socket that
+// holds a few hundred one-byte messages.
+Task<void> connect_and_read(std::unique_ptr<net::Transport> plain, const ClientContext& context,
+                            std::string& text, std::size_t size,
                             std::unique_ptr<net::Transport>& out) {
   auto got = co_await connect(std::move(plain), context, "a.test", 10s);
   if (!got) co_return;
@@ -279,8 +288,10 @@ TEST_F(TlsStream, ByteAtATimePeerIsServed) {
   std::unique_ptr<net::Transport> server_end;
   std::unique_ptr<net::Transport> client_end;
   TaskGroup group;
-  group.spawn(accept_and_write(std::make_unique<Trickle>(transport_of(sockets.second)), *listener_, text, server_end));
-  group.spawn(connect_and_read(std::make_unique<Trickle>(transport_of(sockets.first)), *upstream_, received, text.size(), client_end));
+  group.spawn(accept_and_write(std::make_unique<Trickle>(transport_of(sockets.second)), *listener_,
+                               text, server_end));
+  group.spawn(connect_and_read(std::make_unique<Trickle>(transport_of(sockets.first)), *upstream_,
+                               received, text.size(), client_end));
   run_until([&] { return group.size() == 0; });
   ASSERT_TRUE(server_end && client_end);
   EXPECT_TRUE(received == text);

@@ -1,8 +1,8 @@
 #include "http/h1/body_reader.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/support/hand_runner.h"

@@ -1,10 +1,11 @@
 #include "http/h1/chunked.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 
-// tests/wire/chunked.md holds the grammar; here is how bytes are handed out and what is limited over a body.
+#include <gtest/gtest.h>
+
+// tests/wire/chunked.md holds the grammar; here is how bytes are handed out and what is limited
+// over a body.
 
 namespace revproxyd::http::h1 {
 namespace {

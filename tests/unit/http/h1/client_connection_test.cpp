@@ -1,8 +1,8 @@
 #include "http/h1/client_connection.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/support/hand_runner.h"
@@ -18,11 +18,13 @@ class H1ClientConnection : public ::testing::Test, private http::ClientConnectio
   void TearDown() override { runner_.stop(); }
   H1ClientConnection() : request_(arena_) {
     request_.method_text = "GET";
-    connection_ = std::make_unique<ClientConnection>(peer_.transport(), ClientConnectionSettings(), owner());
+    connection_ =
+        std::make_unique<ClientConnection>(peer_.transport(), ClientConnectionSettings(), owner());
   }
   http::ClientConnection::Owner& owner() noexcept { return *this; }
 
-  std::unique_ptr<http::ClientStream> ask(Method method = Method::get, std::string_view text = "GET") {
+  std::unique_ptr<http::ClientStream> ask(Method method = Method::get,
+                                          std::string_view text = "GET") {
     request_.method = method;
     request_.method_text = text;
     auto stream = connection_->open_stream();
@@ -30,7 +32,9 @@ class H1ClientConnection : public ::testing::Test, private http::ClientConnectio
     EXPECT_TRUE(runner_.run(stream->send_body(Piece({}, true))));
     return stream;
   }
-  Result<ResponseHead> head_of(http::ClientStream& stream) { return runner_.run(stream.read_head(arena_)); }
+  Result<ResponseHead> head_of(http::ClientStream& stream) {
+    return runner_.run(stream.read_head(arena_));
+  }
   std::string read_all(Body& body) {
     std::string out;
     for (;;) {
@@ -96,7 +100,9 @@ TEST_F(H1ClientConnection, ReadsAHeadThatComesByteByByte) {
 
 TEST_F(H1ClientConnection, GivesInterimHeadsOneByOneAndThenTheFinalOne) {
   const auto stream = ask();
-  peer_.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+  peer_.send(
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No "
+      "Content\r\n\r\n");
   for (const int status : {100, 103, 204}) {
     const auto head = head_of(*stream);
     ASSERT_TRUE(head);
@@ -106,7 +112,8 @@ TEST_F(H1ClientConnection, GivesInterimHeadsOneByOneAndThenTheFinalOne) {
 
 TEST_F(H1ClientConnection, RefusesInterimHeadsWithoutEnd) {
   const auto stream = ask();
-  for (std::uint32_t i = 0; i <= limits::kInterimResponses; ++i) peer_.send("HTTP/1.1 103 Early Hints\r\n\r\n");
+  for (std::uint32_t i = 0; i <= limits::kInterimResponses; ++i)
+    peer_.send("HTTP/1.1 103 Early Hints\r\n\r\n");
   for (std::uint32_t i = 0; i < limits::kInterimResponses; ++i) ASSERT_TRUE(head_of(*stream));
   const auto head = head_of(*stream);
   ASSERT_FALSE(head);
@@ -124,7 +131,9 @@ TEST_F(H1ClientConnection, IsKeptAfterACompleteExchange) {
   EXPECT_EQ(connection_->active(), 1U);
 }
 
-TEST_F(H1ClientConnection, TheFirstStreamIsNotOnAReusedConnection) { EXPECT_FALSE(ask()->reused()); }
+TEST_F(H1ClientConnection, TheFirstStreamIsNotOnAReusedConnection) {
+  EXPECT_FALSE(ask()->reused());
+}
 
 TEST_F(H1ClientConnection, IsNotKeptWhenTheServerSaysSo) {
   EXPECT_EQ(exchange("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody"), 200);
@@ -152,7 +161,9 @@ TEST_F(H1ClientConnection, IsNotKeptWhenTheRequestWasNotSentToItsEnd) {
 }
 
 TEST_F(H1ClientConnection, IsNotKeptWhenMoreComesThanWasAskedFor) {
-  EXPECT_EQ(exchange("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"), 200);
+  EXPECT_EQ(exchange("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 "
+                     "OK\r\nContent-Length: 1\r\n\r\n2"),
+            200);
   EXPECT_EQ(connection_->capacity(), 0U);
 }
 
@@ -192,14 +203,18 @@ TEST_F(H1ClientConnection, AnEndWithinTheHeadIsTheStartOfAResponse) {
   EXPECT_TRUE(stream->response_started());
 }
 
-TEST_F(H1ClientConnection, RefusesWhatIsNoResponse) { EXPECT_EQ(failure_of("SSH-2.0-OpenSSH\r\n\r\n"), Code::malformed_response); }
+TEST_F(H1ClientConnection, RefusesWhatIsNoResponse) {
+  EXPECT_EQ(failure_of("SSH-2.0-OpenSSH\r\n\r\n"), Code::malformed_response);
+}
 
 TEST_F(H1ClientConnection, RefusesTwoDifferingLengths) {
-  EXPECT_EQ(failure_of("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), Code::malformed_response);
+  EXPECT_EQ(failure_of("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+            Code::malformed_response);
 }
 
 TEST_F(H1ClientConnection, RefusesAHeadOverItsLimit) {
-  EXPECT_EQ(failure_of("HTTP/1.1 200 OK\r\nX: " + std::string(70'000, 'x')), Code::response_header_too_large);
+  EXPECT_EQ(failure_of("HTTP/1.1 200 OK\r\nX: " + std::string(70'000, 'x')),
+            Code::response_header_too_large);
 }
 
 TEST_F(H1ClientConnection, WaitsForTheFirstByteNoLongerThanAllowed) {
@@ -265,9 +280,11 @@ TEST_F(H1ClientConnection, After101BothSidesAreATunnel) {
   request_.upgrade = "websocket";
   request_.fields.add(FieldName::upgrade, "websocket");
   const auto stream = ask();
-  EXPECT_EQ(peer_.take_received(),
-            "GET /x HTTP/1.1\r\nHost: example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-  peer_.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
+  EXPECT_EQ(
+      peer_.take_received(),
+      "GET /x HTTP/1.1\r\nHost: example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+  peer_.send(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
   const auto head = head_of(*stream);
   ASSERT_TRUE(head);
   EXPECT_EQ(head->length.framing, Framing::tunnel);

@@ -1,8 +1,8 @@
 #include "http/h1/message_writer.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/support/hand_runner.h"
@@ -14,13 +14,18 @@ namespace {
 class H1MessageWriter : public ::testing::Test {
  protected:
   void TearDown() override { runner_.stop(); }
-  H1MessageWriter() : transport_(peer_.transport()), writer_(*transport_, Side::downstream), message_(out_, writer_) {}
+  H1MessageWriter()
+      : transport_(peer_.transport()),
+        writer_(*transport_, Side::downstream),
+        message_(out_, writer_) {}
 
   void begin(Framing framing, std::uint64_t bytes = 0) {
     out_.append("HEAD\r\n\r\n");
     message_.begin({framing, bytes});
   }
-  Result<void> send(std::string_view text, bool last) { return runner_.run(message_.send(Piece(text, last))); }
+  Result<void> send(std::string_view text, bool last) {
+    return runner_.run(message_.send(Piece(text, last)));
+  }
   Result<void> flush() { return runner_.run(message_.flush()); }
 
   test::MemoryPeer peer_;

@@ -1,8 +1,8 @@
 #include "http/h1/parser.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 // tests/wire/*.md holds the grammar, case by case; here is what the wire notation cannot say.
 
@@ -54,7 +54,8 @@ TEST(H1Parser, TakesOnlyTokenCharactersInNames) {
     Fields fields(arena);
     EXPECT_EQ(parse_fields(block, Kind::request, fields, {}).has_value(), token) << byte;
     fields.clear();
-    EXPECT_EQ(parse_fields(block, Kind::response, fields, {}).has_value(), token || c == '_') << byte;
+    EXPECT_EQ(parse_fields(block, Kind::response, fields, {}).has_value(), token || c == '_')
+        << byte;
   }
 }
 
@@ -62,7 +63,8 @@ TEST(H1Parser, RefusesABlockThatDoesNotEndWithTheEmptyLine) {
   const std::string whole = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
   for (std::size_t size = 0; size < whole.size(); ++size) {
     Arena arena;
-    EXPECT_FALSE(parse_request(std::string_view(whole).substr(0, size), arena, {}).has_value()) << size;
+    EXPECT_FALSE(parse_request(std::string_view(whole).substr(0, size), arena, {}).has_value())
+        << size;
   }
   Arena arena;
   EXPECT_FALSE(parse_request(whole + "x", arena, {}).has_value());
@@ -71,12 +73,19 @@ TEST(H1Parser, RefusesABlockThatDoesNotEndWithTheEmptyLine) {
 TEST(H1Parser, HoldsItsBlockToTheLimitsWithoutAScanner) {
   Arena arena;
   const std::string_view head = "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n";
-  EXPECT_TRUE(parse_request(head, arena, {.start_line = 14, .header_bytes = 15, .header_count = 2}).has_value());
-  EXPECT_EQ(parse_request(head, arena, {.start_line = 13, .header_bytes = 15, .header_count = 2}).error().code(),
+  EXPECT_TRUE(parse_request(head, arena, {.start_line = 14, .header_bytes = 15, .header_count = 2})
+                  .has_value());
+  EXPECT_EQ(parse_request(head, arena, {.start_line = 13, .header_bytes = 15, .header_count = 2})
+                .error()
+                .code(),
             Code::request_line_too_long);
-  EXPECT_EQ(parse_request(head, arena, {.start_line = 14, .header_bytes = 14, .header_count = 2}).error().code(),
+  EXPECT_EQ(parse_request(head, arena, {.start_line = 14, .header_bytes = 14, .header_count = 2})
+                .error()
+                .code(),
             Code::header_too_large);
-  EXPECT_EQ(parse_request(head, arena, {.start_line = 14, .header_bytes = 15, .header_count = 1}).error().code(),
+  EXPECT_EQ(parse_request(head, arena, {.start_line = 14, .header_bytes = 15, .header_count = 1})
+                .error()
+                .code(),
             Code::too_many_fields);
 }
 
@@ -91,7 +100,8 @@ TEST(H1Parser, AppendsFieldsToThoseThatAreThere) {
 TEST(H1Parser, NamesTheSideThatIsAtFault) {
   Arena arena;
   EXPECT_EQ(parse_request("GET\r\n\r\n", arena, {}).error().side(), Side::downstream);
-  EXPECT_EQ(parse_response("HTTP/1.1\r\n\r\n", Method::get, arena, {}).error().side(), Side::upstream);
+  EXPECT_EQ(parse_response("HTTP/1.1\r\n\r\n", Method::get, arena, {}).error().side(),
+            Side::upstream);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "http/h1/parser.h"
 
@@ -10,7 +10,8 @@ namespace {
 TEST(HeadScanner, FindsTheEndOnceItIsThere) {
   HeadScanner scanner(Kind::request, {});
   const std::string head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-  for (std::size_t size = 0; size < head.size(); ++size) ASSERT_EQ(*scanner.scan(head.substr(0, size)), 0U) << size;
+  for (std::size_t size = 0; size < head.size(); ++size)
+    ASSERT_EQ(*scanner.scan(head.substr(0, size)), 0U) << size;
   EXPECT_EQ(*scanner.scan(head + "GET /next"), head.size());
 }
 
@@ -39,19 +40,23 @@ TEST(HeadScanner, RefusesAnUnfinishedLineAsSoonAsItIsTooLong) {
   const HeadLimits limits{.start_line = 10, .header_bytes = 10, .header_count = 5};
   // The eleventh byte may still be the CR of a line of ten.
   EXPECT_EQ(*HeadScanner(Kind::request, limits).scan("GET /234567"), 0U);
-  EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET /2345678").error().code(), Code::request_line_too_long);
+  EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET /2345678").error().code(),
+            Code::request_line_too_long);
   EXPECT_EQ(*HeadScanner(Kind::request, limits).scan("GET / H\r\nA: 123456"), 0U);
-  EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET / H\r\nA: 1234567").error().code(), Code::header_too_large);
+  EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET / H\r\nA: 1234567").error().code(),
+            Code::header_too_large);
 }
 
 TEST(HeadScanner, CountsFieldLinesBeforeTheirEnd) {
   const HeadLimits limits{.start_line = 10, .header_bytes = 100, .header_count = 1};
-  EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET / H\r\nA: 1\r\nB: 1\r\n").error().code(), Code::too_many_fields);
+  EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET / H\r\nA: 1\r\nB: 1\r\n").error().code(),
+            Code::too_many_fields);
 }
 
 TEST(HeadScanner, ReportsLimitsOfResponsesByOneCode) {
   const HeadLimits limits{.start_line = 20, .header_bytes = 10, .header_count = 1};
-  for (const char* head : {"HTTP/1.1 200 0123456789", "HTTP/1.1 200 OK\r\nA: 123456789", "HTTP/1.1 200 OK\r\nA:\r\nB:\r\n"}) {
+  for (const char* head : {"HTTP/1.1 200 0123456789", "HTTP/1.1 200 OK\r\nA: 123456789",
+                           "HTTP/1.1 200 OK\r\nA:\r\nB:\r\n"}) {
     const auto length = HeadScanner(Kind::response, limits).scan(head);
     ASSERT_FALSE(length.has_value()) << head;
     EXPECT_EQ(length.error().code(), Code::response_header_too_large) << head;

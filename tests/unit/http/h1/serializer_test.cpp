@@ -1,8 +1,8 @@
 #include "http/h1/serializer.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace revproxyd::http::h1 {
 namespace {
@@ -44,7 +44,8 @@ TEST_F(WriteRequestTest, FramesByTheLengthAndByNothingElse) {
   head_.length = {Framing::length, 7};
   EXPECT_EQ(written(), "GET /p?q HTTP/1.1\r\nHost: a.example\r\nContent-Length: 7\r\n\r\n");
   head_.length = {Framing::chunked, 0};
-  EXPECT_EQ(written(), "GET /p?q HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n");
+  EXPECT_EQ(written(),
+            "GET /p?q HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n");
 }
 
 TEST_F(WriteRequestTest, SaysThatContentIsEmptyWhereSomeIsExpected) {
@@ -61,8 +62,9 @@ TEST_F(WriteRequestTest, SaysWhatBecomesOfTheConnection) {
 TEST_F(WriteRequestTest, WritesUpgradeOnlyWithItsConnectionOption) {
   head_.fields.add("Upgrade", "websocket");
   EXPECT_EQ(written(), "GET /p?q HTTP/1.1\r\nHost: a.example\r\n\r\n");
-  EXPECT_EQ(written("upgrade"),
-            "GET /p?q HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+  EXPECT_EQ(
+      written("upgrade"),
+      "GET /p?q HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
 TEST_F(WriteRequestTest, AppendsToWhatIsHeld) {
@@ -73,11 +75,14 @@ TEST_F(WriteRequestTest, AppendsToWhatIsHeld) {
 }
 
 TEST_F(WriteRequestTest, FindsRoomForAnyHead) {
-  for (int i = 0; i < 100; ++i) head_.fields.add(arena_.copy(std::string(200, 'n')), arena_.copy(std::string(300, 'v')));
+  for (int i = 0; i < 100; ++i)
+    head_.fields.add(arena_.copy(std::string(200, 'n')), arena_.copy(std::string(300, 'v')));
   head_.length = {Framing::length, ~std::uint64_t{0}};
   const std::string text = written("close");
-  EXPECT_EQ(text.size(), std::string("GET /p?q HTTP/1.1\r\nHost: a.example\r\n").size() + 100 * 504 +
-                             std::string("Content-Length: 18446744073709551615\r\nConnection: close\r\n\r\n").size());
+  EXPECT_EQ(
+      text.size(),
+      std::string("GET /p?q HTTP/1.1\r\nHost: a.example\r\n").size() + 100 * 504 +
+          std::string("Content-Length: 18446744073709551615\r\nConnection: close\r\n\r\n").size());
 }
 
 class WriteResponseTest : public testing::Test {
@@ -132,8 +137,10 @@ TEST_F(WriteResponseTest, ClosesWhereTheConnectionEndsTheBody) {
 
 TEST_F(WriteResponseTest, SaysWhatBecomesOfTheConnectionInTheClientsVersion) {
   EXPECT_EQ(written(kClosing), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-  EXPECT_EQ(written(kOld), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n");
-  EXPECT_EQ(written(kOldClosing), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(written(kOld),
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_EQ(written(kOldClosing),
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 TEST_F(WriteResponseTest, LeavesOutFramingAndConnectionOfTheFields) {
@@ -175,7 +182,9 @@ TEST_F(WriteResponseTest, PassesOnTheLengthThatAnAnswerToHeadTells) {
   EXPECT_EQ(written(kHead), "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n");
 }
 
-TEST_F(WriteResponseTest, ClaimsNoLengthThatNobodyTold) { EXPECT_EQ(written(kHead), "HTTP/1.1 200 OK\r\n\r\n"); }
+TEST_F(WriteResponseTest, ClaimsNoLengthThatNobodyTold) {
+  EXPECT_EQ(written(kHead), "HTTP/1.1 200 OK\r\n\r\n");
+}
 
 TEST_F(WriteResponseTest, KeepsTheConnectionAfterHeadOfAnEndlessBody) {
   head_.length = {Framing::until_close, 0};
@@ -210,7 +219,9 @@ TEST_F(WriteResponseTest, TurnsIntoATunnelWith101) {
   head_.status = 101;
   head_.fields.add("Upgrade", "websocket");
   head_.length = {Framing::tunnel, 0};
-  EXPECT_EQ(written(), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
+  EXPECT_EQ(
+      written(),
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
   EXPECT_EQ(framing_, Framing::tunnel);
 }
 

@@ -1,7 +1,6 @@
 #pragma once
-// An HTTP/1 client connection in memory, and the ways in which its tests ask for streams and answer them.
-
-#include <gtest/gtest.h>
+// An HTTP/1 client connection in memory, and the ways in which its tests ask for streams and answer
+// them.
 
 #include <cstdlib>
 #include <memory>
@@ -9,6 +8,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "http/h1/server_connection.h"
 #include "http/h1/server_stream.h"
@@ -49,7 +50,8 @@ class ServerConnectionTest : public ::testing::Test {
   bool drained() const { return next_ && !next_->has_stream() && !next_->failed(); }
   bool failed() const { return next_ && next_->failed(); }
 
-  static ResponseHead head_of(std::uint16_t status, http::ServerStream& stream, std::uint64_t length) {
+  static ResponseHead head_of(std::uint16_t status, http::ServerStream& stream,
+                              std::uint64_t length) {
     ResponseHead head(stream.arena());
     head.status = status;
     head.fields.add(FieldName::date, "now");
@@ -63,8 +65,8 @@ class ServerConnectionTest : public ::testing::Test {
     EXPECT_TRUE(sent);
   }
   static std::string answered(std::string_view text, bool keep_alive = true) {
-    return "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: " + std::to_string(text.size()) + "\r\n" +
-           (keep_alive ? "" : "Connection: close\r\n") + "\r\n" + std::string(text);
+    return "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: " + std::to_string(text.size()) +
+           "\r\n" + (keep_alive ? "" : "Connection: close\r\n") + "\r\n" + std::string(text);
   }
   std::string read_all(Body& body) {
     std::string out;

@@ -1,8 +1,9 @@
-// What ends a client connection and what it may hold: limits, times, the client that leaves, draining.
-
-#include <gtest/gtest.h>
+// What ends a client connection and what it may hold: limits, times, the client that leaves,
+// draining.
 
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "revproxyd/base/limits.h"
 #include "tests/unit/http/h1/server_connection_fixture.h"
@@ -214,7 +215,8 @@ TEST_F(H1ServerConnectionLife, AnEndWithinTheBodyFailsItsReader) {
 
 TEST_F(H1ServerConnectionLife, DoesNotReadTheClientWhileNobodyTakesTheBody) {
   open();
-  const auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+  const auto stream =
+      next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
   const Request request = stream->take_request();
   peer_.send(std::string(1000000, 'x'));
   runner_.settle();

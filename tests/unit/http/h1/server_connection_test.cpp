@@ -1,8 +1,8 @@
 #include "http/h1/server_connection.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "tests/unit/http/h1/server_connection_fixture.h"
 
@@ -27,7 +27,8 @@ TEST_F(H1ServerConnection, YieldsARequestWithItsHead) {
 TEST_F(H1ServerConnection, YieldsTheSameRequestWhenItComesByteByByte) {
   open();
   ask();
-  for (const char c : std::string_view("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")) {
+  for (const char c :
+       std::string_view("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")) {
     EXPECT_FALSE(next_);
     peer_.send({&c, 1});
     runner_.settle();
@@ -55,7 +56,8 @@ TEST_F(H1ServerConnection, WritesAChunkedAnswerThatIsAtHandWithOneWrite) {
   ASSERT_TRUE(runner_.run(stream->send_body(Piece("ab", false))));
   ASSERT_TRUE(runner_.run(stream->send_body(Piece("cd", true))));
   EXPECT_EQ(peer_.received(),
-            "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n");
+            "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n");
   EXPECT_EQ(peer_.writes(), 1U);
 }
 
@@ -69,7 +71,9 @@ TEST_F(H1ServerConnection, KeepsTheConnectionForTheNextRequest) {
 
 TEST_F(H1ServerConnection, ServesPipelinedRequestsOneAfterTheOtherInTheirOrder) {
   open();
-  peer_.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer_.send(
+      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 "
+      "HTTP/1.1\r\nHost: a\r\n\r\n");
   for (const char* path : {"/1", "/2", "/3"}) {
     ask();
     auto got = stream();
@@ -158,7 +162,8 @@ TEST_F(H1ServerConnection, AnAnswerWhoseEndIsTheConnectionsIsCutWithAResetWhenIt
 
 TEST_F(H1ServerConnection, ClosesWhenTheClientStillWaitsToBeAskedForTheBody) {
   open();
-  auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  auto stream = next_stream_of(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
   answer(std::move(stream), "1");
   ask();
   EXPECT_TRUE(drained());
@@ -167,7 +172,8 @@ TEST_F(H1ServerConnection, ClosesWhenTheClientStillWaitsToBeAskedForTheBody) {
 
 TEST_F(H1ServerConnection, ReadingTheBodyAsksAClientThatWaitsForAWord) {
   open();
-  const auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  const auto stream = next_stream_of(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
   const Request request = stream->take_request();
   EXPECT_EQ(peer_.received(), "");
   std::optional<Result<Piece>> piece;
@@ -181,7 +187,8 @@ TEST_F(H1ServerConnection, ReadingTheBodyAsksAClientThatWaitsForAWord) {
 
 TEST_F(H1ServerConnection, A100IsSentOnceAndOnlyToWhoWaitsForIt) {
   open();
-  auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
+  auto stream = next_stream_of(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
   ResponseHead go_on(stream->arena());
   go_on.status = 100;
   ASSERT_TRUE(runner_.run(stream->send_interim(go_on)));
@@ -245,7 +252,8 @@ TEST_F(H1ServerConnection, NothingIsReadBehindARefusedHead) {
 
 TEST_F(H1ServerConnection, AnUpgradeTurnsTheBodyIntoATunnelThatBeginsWithWhatCameAlong) {
   open();
-  auto stream = next_stream_of("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
+  auto stream = next_stream_of(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
   const Request request = stream->take_request();
   ASSERT_NE(request.body, nullptr);
   std::optional<Result<Piece>> piece;
@@ -268,7 +276,8 @@ TEST_F(H1ServerConnection, AnUpgradeTurnsTheBodyIntoATunnelThatBeginsWithWhatCam
 
 TEST_F(H1ServerConnection, ATunnelKeepsWhatComesBetweenTheHandshakeAndTheAnswer) {
   open();
-  auto stream = next_stream_of("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n1");
+  auto stream = next_stream_of(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n1");
   const Request request = stream->take_request();
   peer_.send("2");
   runner_.settle();
@@ -284,7 +293,9 @@ TEST_F(H1ServerConnection, ATunnelKeepsWhatComesBetweenTheHandshakeAndTheAnswer)
 
 TEST_F(H1ServerConnection, ARefusedUpgradeLeavesAnOrdinaryConnection) {
   open();
-  answer(next_stream_of("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"), "no");
+  answer(next_stream_of(
+             "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+         "no");
   answer(next_stream_of(kGet), "2");
   EXPECT_EQ(peer_.received(), answered("no") + answered("2"));
 }
@@ -299,7 +310,8 @@ TEST_F(H1ServerConnection, CountsWhatWentOverTheWire) {
   const StreamBytes bytes = stream->bytes();
   EXPECT_EQ(bytes.body_in, 3U);
   EXPECT_EQ(bytes.body_out, 5U);
-  EXPECT_EQ(bytes.in, std::string_view("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").size());
+  EXPECT_EQ(bytes.in,
+            std::string_view("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").size());
   EXPECT_EQ(bytes.out, peer_.received().size());
 }
 
