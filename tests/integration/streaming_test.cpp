@@ -326,36 +326,48 @@ TEST(Streaming, EventsThatAreWrittenInPiecesAreNeverLate) {
   client.until("0\r\n\r\n");
 }
 
-TEST(Streaming, AClientThatLeavesAnUploadThatTheServerHoldsUpCancelsIt) {
-  for (const bool tls : {false, true}) {
-    Gate stop;
-    OriginOptions options;
-    options.receive_buffer = 4096;
-    Origin origin(
-        [&](OriginExchange& exchange) {
-          stop.wait(Milliseconds(20000));
-          exchange.close();
-        },
-        options);
-    const std::string listener = std::string("listeners: [ { name: main, address: '127.0.0.1:0'") +
-                                 (tls ? ", tls: internal" : "") + " } ]\n";
-    const Daemon daemon(listener + "routes: [ { to: '" + origin.url() + "' } ]\n" +
-                        std::string(kNoLimit));
-    {
-      RawClient client = tls ? RawClient(daemon.port(), ClientTls{}) : RawClient(daemon.port());
-      client.send("POST /left HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
-      const std::string block(kBlock, 'u');
-      while (client.stream().send_some(block, Milliseconds(300)) != 0) {
-      }
-      // An orderly end would wait in the client's kernel behind what the proxy does not take.
-      client.stream().reset();
+// A server that takes nothing of an upload, and a client that leaves when it can send no more of
+// it.
+void leave_a_stalled_upload(bool tls, const std::string& framing) {
+  Gate stop;
+  OriginOptions options;
+  options.receive_buffer = 4096;
+  Origin origin(
+      [&](OriginExchange& exchange) {
+        stop.wait(Milliseconds(20000));
+        exchange.close();
+      },
+      options);
+  const std::string listener = std::string("listeners: [ { name: main, address: '127.0.0.1:0'") +
+                               (tls ? ", tls: internal" : "") + " } ]\n";
+  const Daemon daemon(listener + "routes: [ { to: '" + origin.url() + "' } ]\n" +
+                      std::string(kNoLimit));
+  {
+    RawClient client = tls ? RawClient(daemon.port(), ClientTls{}) : RawClient(daemon.port());
+    client.send("POST /left HTTP/1.1\r\nHost: a\r\n" + framing);
+    const std::string block(kBlock, 'u');
+    while (client.stream().send_some(block, Milliseconds(300)) != 0) {
     }
-    // Long before timeouts.idle, which bounds the wait for the server.
-    const AccessEntry entry = daemon.wait_access_of("/left");
-    EXPECT_EQ(entry.why(), "client_gone");
-    EXPECT_EQ(entry.status(), 499);
-    stop.open();
+    // An orderly end would wait in the client's kernel behind what the proxy does not take.
+    client.stream().reset();
   }
+  // Long before timeouts.idle, which bounds the wait for the server.
+  const AccessEntry entry = daemon.wait_access_of("/left");
+  EXPECT_EQ(entry.why(), "client_gone");
+  EXPECT_EQ(entry.status(), 499);
+  stop.open();
+}
+
+TEST(Streaming, AClientThatResetsAnUploadThatTheServerHoldsUpCancelsIt) {
+  leave_a_stalled_upload(false, "Content-Length: 1000000000\r\n\r\n");
+}
+
+TEST(Streaming, AClientThatResetsAHeldUpUploadOverTlsCancelsIt) {
+  leave_a_stalled_upload(true, "Content-Length: 1000000000\r\n\r\n");
+}
+
+TEST(Streaming, AClientThatResetsAHeldUpUploadInChunksCancelsIt) {
+  leave_a_stalled_upload(false, "Transfer-Encoding: chunked\r\n\r\n3b9aca00\r\n");
 }
 
 TEST(Streaming, AClientThatEndsInsideItsUploadGetsNoMadeUpStatus) {

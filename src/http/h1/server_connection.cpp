@@ -1,5 +1,6 @@
 #include "http/h1/server_connection.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 
 #include "http/h1/server_stream.h"
@@ -229,10 +230,12 @@ void ServerConnection::on_input() noexcept {
   if (readiness.hangup) client_left();
 }
 
-// Nobody reads the body while the backend takes none of it. An end that came before as much as was
-// announced cannot be an upload that is whole.
+// Nobody reads the body while the backend takes none of it. A reset is the end of any upload; an
+// orderly end that came before as much as was announced cannot be that of one that is whole.
 void ServerConnection::leave_if_cut_short() noexcept {
   if (!transport_->readiness().hangup) return;
+  pollfd state{transport_->fd(), 0, 0};
+  if (::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0) return client_left();
   const auto left = stream_->reader_->left();
   int queued = 0;
   if (!left || ::ioctl(transport_->fd(), FIONREAD, &queued) != 0) return;

@@ -85,7 +85,8 @@ Task<Result<Piece>> ServerStream::read_body() {
   // Where the next request begins is not known any more; a reader that was only told to stop may go
   // on later.
   if (!piece && piece.error().code() != Code::cancelled) keep_alive_ = false;
-  if (piece && !upgrade_) connection_.watch_client();
+  const bool goes_on = piece || piece.error().code() == Code::cancelled;
+  if (goes_on && !upgrade_) connection_.watch_client();
   co_return std::move(piece);
 }
 
