@@ -8,6 +8,10 @@
 
 namespace revproxyd::app {
 
+namespace {
+constexpr int kBacklog = 4096;
+}
+
 std::string listener_identity(const proxy::ListenerSettings& listener) {
   const bool chosen = listener.address.path.empty() && listener.address.text.ends_with(":0");
   return chosen ? listener.name + " " + listener.address.text : listener.address.text;
@@ -24,7 +28,7 @@ Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t w
       bound.sockets.push_back(std::make_shared<net::Descriptor>(copy));
       continue;
     }
-    auto socket = net::bind_listener(wanted, !local, net::kBindOnly);
+    auto socket = net::bind_listener(wanted, !local, kBacklog);
     if (!socket) return socket.error();
     if (i == 0) {
       const net::Address where = net::local_address(socket->get());

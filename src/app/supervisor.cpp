@@ -19,7 +19,6 @@ namespace revproxyd::app {
 namespace {
 
 constexpr Duration kSecond{1000};
-constexpr int kBacklog = 4096;
 // How long the start waits for names; a server whose name is still unknown then is just not ready
 // yet.
 constexpr Duration kResolveWait{2000};
@@ -99,7 +98,7 @@ bool Supervisor::start(const Settings& settings) {
   settings_ = settings;
   make_workers();
   std::map<std::string, BoundAddress> fresh;
-  if (!bind_new(settings_, fresh, problem)) {
+  if (!bind_new(settings_, Ports::chosen, fresh, problem)) {
     log::error(problem);
     return false;
   }
@@ -107,6 +106,10 @@ bool Supervisor::start(const Settings& settings) {
   log::lines(log::Level::warn, joined(built_->warnings));
   if (!built_->errors.empty()) {
     log::lines(log::Level::error, joined(built_->errors));
+    return false;
+  }
+  if (!bind_new(settings_, Ports::fixed, fresh, problem)) {
+    log::error(problem);
     return false;
   }
   upstreams_.resolve(built_->upstreams);
@@ -175,11 +178,15 @@ bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>&
   return true;
 }
 
-// Ports that the kernel chose are written into the settings, for redirects name them.
-bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh,
-                          std::string& problem) {
+// Ports that the kernel chooses are written into the settings before anything is compiled, for
+// redirects name them. What has a port of its own is bound last, when nothing else can refuse the
+// configuration: nobody connects to a listener that is then closed again.
+bool Supervisor::bind_new(Settings& settings, Ports ports,
+                          std::map<std::string, BoundAddress>& fresh, std::string& problem) {
   for (auto& listener : settings.listeners) {
     const std::string identity = listener_identity(listener);
+    const bool chosen = listener.address.path.empty() && listener.address.port == 0;
+    if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
     if (const auto known = bound_.find(identity); known != bound_.end()) {
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
@@ -196,13 +203,6 @@ bool Supervisor::bind_new(Settings& settings, std::map<std::string, BoundAddress
   return true;
 }
 
-// Only now, when nothing can refuse the configuration any more: whoever connects is served.
-void Supervisor::start_listening(const net::Descriptor& socket, const std::string& name) {
-  if (auto listening = net::listen_on(socket.get(), kBacklog); !listening) {
-    log::Line(log::Level::error) << "listener " << name << ": " << text_of(listening.error());
-  }
-}
-
 void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
   std::map<std::string, Bound> bound;
   for (const auto& upstream : built_->upstreams) upstream.shared->apply();
@@ -212,8 +212,6 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
     now = found == fresh.end() ? bound_[listener.identity]
                                : Bound{found->second.where, found->second.port};
     if (found == fresh.end()) continue;
-    for (const auto& socket : found->second.sockets)
-      start_listening(*socket, listener.settings->name);
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
                                 << now.where;
   }
@@ -291,7 +289,7 @@ Verdict Supervisor::reload() {
 Verdict Supervisor::apply(Settings settings, const std::string& what) {
   std::map<std::string, BoundAddress> fresh;
   std::string problem;
-  if (!bind_new(settings, fresh, problem)) return refuse(problem);
+  if (!bind_new(settings, Ports::chosen, fresh, problem)) return refuse(problem);
   auto next = std::make_unique<Built>(build(settings, built_.get(), tickets_, generation_ + 1));
   log::lines(log::Level::warn, joined(next->warnings));
   if (!next->errors.empty()) {
@@ -301,6 +299,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
     return verdict;
   }
   std::shared_ptr<LogWriter> access_log = access_log_;
+  if (!bind_new(settings, Ports::fixed, fresh, problem)) return refuse(problem);
   if (!open_logs(settings, access_log, problem)) return refuse(problem);
   if (settings.workers != settings_.workers) log::warn("a change of workers needs a restart");
   if (!(settings.admin == settings_.admin)) log::warn("a change of admin needs a restart");

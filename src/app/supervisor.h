@@ -48,11 +48,11 @@ class Supervisor {
   Verdict reload();
   Verdict apply(Settings settings, const std::string& what);
   Verdict refuse(const std::string& what);
-  bool bind_new(Settings& settings, std::map<std::string, BoundAddress>& fresh,
+  enum class Ports : std::uint8_t { chosen, fixed };  // by the kernel, by the configuration
+  bool bind_new(Settings& settings, Ports ports, std::map<std::string, BoundAddress>& fresh,
                 std::string& problem);
   bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
                  std::string& problem);
-  static void start_listening(const net::Descriptor& socket, const std::string& name);
   void install(std::map<std::string, BoundAddress> fresh);
   void reopen_logs();
   void begin_stop();

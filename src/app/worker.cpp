@@ -127,6 +127,9 @@ void Worker::apply(Installation installation) {
 }
 
 void Worker::open(const ListenerInstall& wanted) {
+  // It could not be opened here when it was new; a restart, or taking it out and in again, tries
+  // anew.
+  if (wanted.socket == nullptr) return;
   auto active = std::make_unique<Active>();
   active->settings = wanted.settings;
   active->tls = wanted.tls;

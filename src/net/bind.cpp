@@ -26,10 +26,6 @@ bool set(int fd, int level, int option, int value) noexcept {
   return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-Result<void> listen_if(int fd, int backlog) noexcept {
-  return backlog == kBindOnly ? Result<void>() : listen_on(fd, backlog);
-}
-
 struct IpOptions {
   bool reuse_port = false;
   bool v6_only = true;
@@ -47,7 +43,7 @@ Result<Descriptor> bind_ip(const Address& address, IpOptions options, int backlo
     return failed("cannot set IPV6_V6ONLY");
   }
   if (::bind(fd, address.data(), address.size()) != 0) return failed("cannot bind");
-  if (auto listening = listen_if(fd, backlog); !listening) return listening.error();
+  if (::listen(fd, backlog) != 0) return failed("cannot listen");
   return socket;
 }
 
@@ -93,16 +89,11 @@ Result<Descriptor> bind_unix(const std::string& path, int backlog) {
   if (::fchmod(socket.get(), kUnixMode) != 0) return failed("cannot set the socket's mode");
   if (::bind(socket.get(), address->data(), address->size()) != 0) return failed("cannot bind");
   if (::chmod(path.c_str(), kUnixMode) != 0) return failed("cannot set the socket's mode");
-  if (auto listening = listen_if(socket.get(), backlog); !listening) return listening.error();
+  if (::listen(socket.get(), backlog) != 0) return failed("cannot listen");
   return socket;
 }
 
 }  // namespace
-
-Result<void> listen_on(int fd, int backlog) noexcept {
-  if (::listen(fd, backlog) != 0) return failed("cannot listen");
-  return {};
-}
 
 Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int backlog) {
   if (!where.path.empty()) return bind_unix(where.path, backlog);

@@ -204,17 +204,6 @@ struct Collecting {
   TaskGroup group;
 };
 
-TEST(BindListener, WhatIsOnlyBoundRefusesClientsUntilItListens) {
-  BindAddress where;
-  where.host = "127.0.0.1";
-  const auto socket = bind_listener(where, true, kBindOnly);
-  ASSERT_TRUE(socket);
-  const Address address = local_address(socket->get());
-  EXPECT_FALSE(call(address));
-  ASSERT_TRUE(listen_on(socket->get(), 16));
-  EXPECT_TRUE(call(address));
-}
-
 TEST(Listener, OneEdgeForManyConnectionsGivesThemAll) {
   Collecting server(loopback_listener());
   std::vector<Descriptor> clients;
