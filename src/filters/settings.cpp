@@ -32,12 +32,41 @@ config::Type<std::string> edited_name() {
   return type;
 }
 
+// One value or several to a name.
+config::Type<Pairs> fields_named(const config::Type<std::string>& name) {
+  const auto values = config::list(config::field_value(), {"header values", true});
+  const auto map = config::named(name, values, "headers");
+  config::Type<Pairs> type;
+  type.schema = map.schema;
+  type.read = [map](Reader& reader, const Node& node, Pairs& out) {
+    std::vector<std::pair<std::string, std::vector<std::string>>> read;
+    if (!map.read(reader, node, read)) return false;
+    out.clear();
+    for (const auto& [field, texts] : read) {
+      for (const std::string& text : texts) out.emplace_back(field, text);
+    }
+    return true;
+  };
+  type.write = [](const Pairs& pairs) {
+    std::vector<std::pair<std::string, Value>> grouped;
+    for (const auto& [field, text] : pairs) {
+      auto at = grouped.begin();
+      while (at != grouped.end() && at->first != field) ++at;
+      if (at == grouped.end()) at = grouped.insert(at, {field, Value::list()});
+      at->second.items.push_back(Value::of_text(text));
+    }
+    return Value::map(std::move(grouped));
+  };
+  return type;
+}
+
 config::Type<FieldEdits> field_edits() {
   return Record<FieldEdits>()
       .field("set", &FieldEdits::set,
              config::named(edited_name(), config::field_value(), "headers"),
              "Fields that get this value and no other.")
-      .field("add", &FieldEdits::add, fields(), "Fields that are added to those that are there.")
+      .field("add", &FieldEdits::add, fields_named(edited_name()),
+             "Fields that are added to those that are there.")
       .field("remove", &FieldEdits::remove, config::list(edited_name(), {"header names", true}),
              "Fields that go.")
       .check([](Reader& reader, const Node& node, FieldEdits& edits) {
@@ -99,33 +128,7 @@ std::string regex_problem(const std::string& regex) {
   return compiled->ok() ? std::string() : compiled->error();
 }
 
-config::Type<Pairs> fields() {
-  const config::Type<std::string> name = edited_name();
-  const auto values = config::list(config::field_value(), {"header values", true});
-  const auto map = config::named(name, values, "headers");
-  config::Type<Pairs> type;
-  type.schema = map.schema;
-  type.read = [map](Reader& reader, const Node& node, Pairs& out) {
-    std::vector<std::pair<std::string, std::vector<std::string>>> read;
-    if (!map.read(reader, node, read)) return false;
-    out.clear();
-    for (const auto& [field, texts] : read) {
-      for (const std::string& text : texts) out.emplace_back(field, text);
-    }
-    return true;
-  };
-  type.write = [](const Pairs& pairs) {
-    std::vector<std::pair<std::string, Value>> grouped;
-    for (const auto& [field, text] : pairs) {
-      auto at = grouped.begin();
-      while (at != grouped.end() && at->first != field) ++at;
-      if (at == grouped.end()) at = grouped.insert(at, {field, Value::list()});
-      at->second.items.push_back(Value::of_text(text));
-    }
-    return Value::map(std::move(grouped));
-  };
-  return type;
-}
+config::Type<Pairs> fields() { return fields_named(config::field_name()); }
 
 config::Type<HeadersSettings> headers_settings() {
   return Record<HeadersSettings>()

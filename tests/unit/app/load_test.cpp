@@ -70,6 +70,11 @@ TEST(Load, FieldsThatTheProxyDecidesAboutAreNotForEditing) {
   }
 }
 
+TEST(Load, AnAnswerOfTheConfigurationMayAskForProxyAuthentication) {
+  good(std::string(kListener) +
+       route("respond: { status: 407, headers: { Proxy-Authenticate: Basic } }"));
+}
+
 TEST(Load, PathsThatNoRequestCanHaveAreRefusedAtTheirPlace) {
   for (const char* path : {"/%00", "/a/%00/**", "/*/%00"}) {
     const std::string report =
