@@ -47,6 +47,7 @@ std::string_view name(Code code) noexcept {
     case Code::no_route: return "no_route";
     case Code::no_server: return "no_server";
     case Code::queue_full: return "queue_full";
+    case Code::max_forwards: return "max_forwards";
     case Code::redirect: return "redirect";
     case Code::respond: return "respond";
     case Code::shutdown: return "shutdown";

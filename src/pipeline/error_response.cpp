@@ -65,6 +65,7 @@ Row row_of(const Error& error) noexcept {
       return error.side() == Side::upstream ? Row{502, "connection_terminated"}
                                             : Row{500, "proxy_internal_error"};
     case Code::none:
+    case Code::max_forwards:
     case Code::redirect:
     case Code::respond:
     case Code::internal: return {500, "proxy_internal_error"};

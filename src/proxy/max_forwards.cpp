@@ -18,6 +18,7 @@ bool spend_forward(pipeline::Exchange& exchange) {
 }
 
 http::Response answer_as_last(pipeline::Exchange& exchange) {
+  exchange.notes.why = Code::max_forwards;
   http::ResponseHead head(exchange.arena());
   head.status = 200;
   return http::Response(std::move(head));

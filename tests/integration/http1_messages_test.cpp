@@ -177,6 +177,7 @@ TEST(Http1Messages, CountsMaxForwardsOfOptionsDownAndAnswersTheLast) {
   EXPECT_EQ(last.status, 200);
   EXPECT_EQ(last.field("Content-Length"), "0");
   EXPECT_EQ(proxy.origin.requests().size(), 1u);
+  EXPECT_EQ(proxy.daemon.wait_access_of("*").why(), "max_forwards");
   client.send("GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
   EXPECT_EQ(client.response().body, "0");
 }

@@ -58,7 +58,8 @@ enum class Code : std::uint8_t {
   no_route,
   no_server,
   queue_full,
-  // Answers of the configuration.
+  // Answers of the proxy itself that are no failure.
+  max_forwards,
   redirect,
   respond,
   // The end of the process or of a listener.
