@@ -128,8 +128,18 @@ IoResult TlsTransport::try_read(MutableBytes into) noexcept {
       break;
     }
     filled += result.bytes;
+    if (exhausted()) break;
   }
   return IoResult::moved(filled);
+}
+
+// Neither OpenSSL nor the socket holds anything more: asking again, which is most of what a small
+// read costs, can be spared.
+bool TlsTransport::exhausted() noexcept {
+  const net::Readiness& below = plain_->readiness();
+  if (below.readable || below.hangup || SSL_has_pending(ssl_.get()) == 1) return false;
+  more_ = false;
+  return true;
 }
 
 IoResult TlsTransport::read_record(MutableBytes into) noexcept {

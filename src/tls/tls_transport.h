@@ -67,6 +67,7 @@ class TlsTransport final : public net::Transport {
     bool named = false;
   };
 
+  bool exhausted() noexcept;
   net::IoResult read_record(MutableBytes into) noexcept;
   net::IoResult write_record(Bytes bytes) noexcept;
   net::IoResult outcome(int returned) noexcept;
