@@ -33,6 +33,7 @@ std::string first_of(const std::vector<std::string>& urls, std::string_view more
 }
 
 // A server whose health the test decides.
+// What it says is settled before its origin starts, which shares it with other threads.
 struct Patient {
   std::atomic<bool> healthy = true;
   std::string good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -68,9 +69,8 @@ TEST(Failover, HealthChecksTakeServersOutAndBack) {
 }
 
 TEST(Failover, HealthChecksLookAtTheBody) {
-  Patient patient;
-  patient.good = response_text("state: ready\n");
-  patient.bad = response_text("state: starting\n");
+  Patient patient{.good = response_text("state: ready\n"),
+                  .bad = response_text("state: starting\n")};
   const Daemon daemon(balance_over({patient.origin.url()},
                                    "health_check: { path: /healthz, interval: 100ms, timeout: "
                                    "200ms, rise: 1, fall: 1, expect: { body: ready } }"));
@@ -78,9 +78,8 @@ TEST(Failover, HealthChecksLookAtTheBody) {
 }
 
 TEST(Failover, HealthChecksLookAtFields) {
-  Patient patient;
-  patient.good = response_text("", 200, "X-State: up\r\n");
-  patient.bad = response_text("", 200, "X-State: down\r\n");
+  Patient patient{.good = response_text("", 200, "X-State: up\r\n"),
+                  .bad = response_text("", 200, "X-State: down\r\n")};
   const Daemon daemon(balance_over(
       {patient.origin.url()},
       "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, rise: 1, fall: 1, "
@@ -89,9 +88,7 @@ TEST(Failover, HealthChecksLookAtFields) {
 }
 
 TEST(Failover, HealthChecksTakeAStatusListAndAHost) {
-  Patient patient;
-  patient.good = response_text("", 418);
-  patient.bad = response_text("", 200);
+  Patient patient{.good = response_text("", 418), .bad = response_text("", 200)};
   const Daemon daemon(balance_over({patient.origin.url()},
                                    "health_check: { path: /healthz, host: checks.example, "
                                    "interval: 100ms, timeout: 200ms, rise: 1, "
@@ -105,8 +102,7 @@ TEST(Failover, HealthChecksTakeAStatusListAndAHost) {
 }
 
 TEST(Failover, HealthChecksCountSilenceAsFailure) {
-  Patient patient;
-  patient.bad = "";
+  Patient patient{.bad = ""};
   const Daemon daemon(balance_over({patient.origin.url()}, kFastChecks));
   expect_follows_health(patient, daemon);
 }
