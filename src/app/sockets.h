@@ -25,8 +25,7 @@ struct BoundAddress {
 /// chooses, its name too.
 std::string listener_identity(const proxy::ListenerSettings& listener);
 
-/// Binds `address` for `workers` workers; nobody can connect before net::listen_on(). Port 0 gives
-/// all of them the same port.
+/// Binds `address` for `workers` workers. Port 0 gives all of them the same port.
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers);
 
 }  // namespace revproxyd::app

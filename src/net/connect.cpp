@@ -120,18 +120,8 @@ class Order {
   std::size_t given_ = 0;
 };
 
-/// Sets an event when its time has come.
-class Alarm final : public Timer {
- public:
-  explicit Alarm(Event& event) noexcept : event_(event) {}
-
- private:
-  void fire() noexcept override { event_.set(); }
-  Event& event_;
-};
-
 struct Race {
-  explicit Race(CancelScope* scope) noexcept : attempts(scope), alarm(progress) {}
+  explicit Race(CancelScope* scope) noexcept : attempts(scope), alarm(progress, &Event::set) {}
 
   void won(std::unique_ptr<Transport> transport) noexcept {
     if (winner != nullptr) return;  // two at once: the later one closes
@@ -146,7 +136,7 @@ struct Race {
 
   TaskGroup attempts;
   Event progress;  // an attempt has ended, or it is time for another
-  Alarm alarm;
+  MemberTimer<Event> alarm;
   std::unique_ptr<Transport> winner;
   std::optional<Error> error;
 };

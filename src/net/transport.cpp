@@ -1,5 +1,8 @@
 #include "revproxyd/net/transport.h"
 
+#include <poll.h>
+#include <sys/ioctl.h>
+
 namespace revproxyd::net {
 
 namespace {
@@ -61,6 +64,17 @@ Task<Result<void>> shutdown(Transport& transport) {
     auto code = co_await transport.readiness().wait(want_of(result));
     if (code != Code::none) co_return stopped(code);
   }
+}
+
+bool is_gone(const Transport& transport) noexcept {
+  pollfd state{transport.fd(), 0, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+std::optional<std::size_t> most_unread(const Transport& transport) noexcept {
+  int queued = 0;
+  if (::ioctl(transport.fd(), FIONREAD, &queued) != 0) return std::nullopt;
+  return static_cast<std::size_t>(queued) + transport.most_held();
 }
 
 std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept {

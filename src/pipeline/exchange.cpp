@@ -68,19 +68,17 @@ std::string_view Exchange::id() {
 }
 
 Task<Result<void>> Exchange::interim(const http::ResponseHead& head) {
-  if (stream_ == nullptr) co_return {};
-  auto sent = co_await stream_->send_interim(head);
-  co_return sent;
-}
-
-bool Exchange::finish_now() noexcept {
-  if (running_ != nullptr && !running_->ended()) return false;
-  running_.reset();
-  return true;
+  if (stream_ == nullptr) return Task<Result<void>>::settled(Result<void>());
+  return stream_->send_interim(head);
 }
 
 Task<void> Exchange::finish() {
-  if (running_ == nullptr) co_return;
+  if (running_ != nullptr && !running_->ended()) return finish_running();
+  running_.reset();
+  return Task<void>::settled();
+}
+
+Task<void> Exchange::finish_running() {
   co_await running_->finish();
   running_.reset();
 }

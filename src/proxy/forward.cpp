@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <optional>
 #include <span>
 
@@ -37,10 +36,6 @@ const net::Address& client_of(const pipeline::Exchange& exchange) noexcept {
   return !exchange.client().trusted || peer.bytes() == exchange.address().bytes()
              ? peer
              : exchange.address();
-}
-
-Duration since(TimePoint begun) noexcept {
-  return std::chrono::duration_cast<Duration>(loop_now() - begun);
 }
 
 bool retried_by_default(http::Method method) noexcept {

@@ -52,7 +52,7 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);
   if (!sent) stream->reset(sent.error().code());
-  if (!exchange.finish_now()) co_await exchange.finish();
+  co_await exchange.finish();
   recorded.finish(response, sent, *stream);
 }
 

@@ -56,11 +56,15 @@ class TlsTransport final : public net::Transport {
   net::IoResult try_shutdown() noexcept override;
   void abort_on_close() noexcept override { plain_->abort_on_close(); }
   bool pending() const noexcept override;
+  // Two records: one that is being read, one behind it.
+  std::size_t most_held() const noexcept override { return 2 * kMostRecord; }
   net::Readiness& readiness() noexcept override { return plain_->readiness(); }
   int fd() const noexcept override { return plain_->fd(); }
   const net::TlsInfo* tls() const noexcept override { return &info_; }
 
  private:
+  static constexpr std::size_t kMostRecord = 17 * 1024;
+
   struct Info final : net::TlsInfo {
     bool covers(std::string_view host) const noexcept override;
     const CredentialGroup* group = nullptr;

@@ -1,6 +1,5 @@
 #include "revproxyd/upstream/cluster.h"
 
-#include <chrono>
 #include <utility>
 
 #include "revproxyd/base/patience.h"
@@ -68,7 +67,7 @@ Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
   for (bool again = false; !shared_->try_begin_request(); again = true) {
     const TimePoint begun = loop_now();
     auto place = co_await wait_in(shared_->turns(), nullptr, again, limit - waited);
-    waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
+    waited += since(begun);
     if (!place) co_return Acquired(nullptr, place.error());
   }
   auto acquired = co_await acquire_counted(demand, waited);
@@ -109,7 +108,7 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
     }
     const TimePoint begun = loop_now();
     auto place = co_await wait_in(shared_->places(), &demand, again, limit - waited);
-    waited += std::chrono::duration_cast<Duration>(loop_now() - begun);
+    waited += since(begun);
     if (!place) co_return Acquired(nullptr, place.error());
     picked = pick(demand);
     auto acquired = at_once(picked, demand);

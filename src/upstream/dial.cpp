@@ -1,7 +1,6 @@
 #include "upstream/dial.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/base/deadline.h"
@@ -33,7 +32,7 @@ Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, co
 // What is left of one limit for all steps; zero stays none.
 Duration left_of(Duration limit, TimePoint begun) noexcept {
   if (limit.count() <= 0) return limit;
-  return std::max(limit - std::chrono::duration_cast<Duration>(loop_now() - begun), Duration(1));
+  return std::max(limit - since(begun), Duration(1));
 }
 
 }  // namespace

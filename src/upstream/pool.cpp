@@ -34,7 +34,7 @@ Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
       settings_(settings),
       tls_(std::move(tls)),
       listener_(listener),
-      sweep_(*this) {}
+      sweep_(*this, &Pool::sweep) {}
 
 Pool::~Pool() {
   while (all_ != nullptr) {

@@ -114,17 +114,25 @@ TEST(Streaming, SlowReadersHoldBackTheServer) {
   stop.open();
 }
 
-TEST(Streaming, SlowServersHoldBackTheClient) {
+// A server that reads the head of a request and nothing behind it, and has little room for that.
+struct Unreading {
+  ~Unreading() { stop.open(); }
   Gate stop;
-  OriginOptions options;
-  options.receive_buffer = 4096;
-  Origin origin(
-      [&](OriginExchange& exchange) {
-        stop.wait(Milliseconds(20000));
-        exchange.close();
-      },
-      options);
-  const Daemon daemon(forward_to(origin.url(), kNoLimit));
+  Origin origin{[this](OriginExchange& exchange) {
+                  stop.wait(Milliseconds(20000));
+                  exchange.close();
+                },
+                little_room()};
+  static OriginOptions little_room() {
+    OriginOptions options;
+    options.receive_buffer = 4096;
+    return options;
+  }
+};
+
+TEST(Streaming, SlowServersHoldBackTheClient) {
+  const Unreading server;
+  const Daemon daemon(forward_to(server.origin.url(), kNoLimit));
   RawClient client(daemon.port());
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
   const std::string block(kBlock, 'u');
@@ -135,7 +143,6 @@ TEST(Streaming, SlowServersHoldBackTheClient) {
     sent += took;
   }
   EXPECT_LT(sent, 64 * kMiB);
-  stop.open();
 }
 
 TEST(Streaming, EventsPassAtOnce) {
@@ -329,18 +336,10 @@ TEST(Streaming, EventsThatAreWrittenInPiecesAreNeverLate) {
 // A server that takes nothing of an upload, and a client that leaves when it can send no more of
 // it.
 void leave_a_stalled_upload(bool tls, const std::string& framing) {
-  Gate stop;
-  OriginOptions options;
-  options.receive_buffer = 4096;
-  Origin origin(
-      [&](OriginExchange& exchange) {
-        stop.wait(Milliseconds(20000));
-        exchange.close();
-      },
-      options);
+  const Unreading server;
   const std::string listener = std::string("listeners: [ { name: main, address: '127.0.0.1:0'") +
                                (tls ? ", tls: internal" : "") + " } ]\n";
-  const Daemon daemon(listener + "routes: [ { to: '" + origin.url() + "' } ]\n" +
+  const Daemon daemon(listener + "routes: [ { to: '" + server.origin.url() + "' } ]\n" +
                       std::string(kNoLimit));
   {
     RawClient client = tls ? RawClient(daemon.port(), ClientTls{}) : RawClient(daemon.port());
@@ -355,7 +354,6 @@ void leave_a_stalled_upload(bool tls, const std::string& framing) {
   const AccessEntry entry = daemon.wait_access_of("/left");
   EXPECT_EQ(entry.why(), "client_gone");
   EXPECT_EQ(entry.status(), 499);
-  stop.open();
 }
 
 TEST(Streaming, AClientThatResetsAnUploadThatTheServerHoldsUpCancelsIt) {

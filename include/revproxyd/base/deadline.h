@@ -3,6 +3,7 @@
 // late and never early.
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -76,6 +77,11 @@ class TimerWheel {
 
 /// The time of the running batch; no system call.
 inline TimePoint loop_now() noexcept { return TimerWheel::current().now(); }
+
+/// How long ago, by that time.
+inline Duration since(TimePoint begun) noexcept {
+  return std::chrono::duration_cast<Duration>(loop_now() - begun);
+}
 
 /// Cancels a scope with a reason when its time comes.
 class Deadline final : public Timer {

@@ -20,13 +20,13 @@ namespace revproxyd::net {
 
 class Poller;
 
-/// Binds and listens, non-blocking and close-on-exec. An empty host is every
-/// interface: one IPv6 socket that takes IPv4 as well, or an IPv4 one where the machine has no
-/// IPv6; a host written as IPv6 takes IPv6 only. Port 0 lets the kernel choose (see local_address).
-/// `reuse_port` lets further sockets of this user bind the same port, one a worker; it has no
-/// meaning for UNIX sockets. The file of a UNIX socket gets mode 0660; one that nobody listens on
-/// any more is replaced, one in use and any other kind of file is an error. Errors have
-/// Code::system, a text and errno. `backlog` is cut to the kernel's net.core.somaxconn.
+/// Binds and listens, non-blocking and close-on-exec. An empty host is every interface: one IPv6
+/// socket that takes IPv4 as well, or an IPv4 one where the machine has no IPv6; a host written as
+/// IPv6 takes IPv6 only. Port 0 lets the kernel choose (see local_address). `reuse_port` lets
+/// further sockets of this user bind the same port, one a worker; it has no meaning for UNIX
+/// sockets. The file of a UNIX socket gets mode 0660; one that nobody listens on any more is
+/// replaced, one in use and any other kind of file is an error. Errors have Code::system, a text
+/// and errno. `backlog` is cut to the kernel's net.core.somaxconn.
 Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int backlog);
 
 /// What `fd` is bound to; of an accepted connection, the address that the client called. An empty

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,8 @@ class Transport {
   virtual void abort_on_close() noexcept = 0;
   /// Bytes are held in memory that no event will announce (TLS records).
   virtual bool pending() const noexcept = 0;
+  /// The most that was taken from the socket and may still be read.
+  virtual std::size_t most_held() const noexcept { return 0; }
 
   virtual Readiness& readiness() noexcept = 0;
   virtual int fd() const noexcept = 0;
@@ -92,6 +95,13 @@ Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Dura
 
 /// Orderly end of our side, waiting for the peer's window if need be.
 Task<Result<void>> shutdown(Transport& transport);
+
+/// The connection is gone and not only half-closed, as after a reset: nothing that is still to come
+/// will come.
+bool is_gone(const Transport& transport) noexcept;
+
+/// The most that can be read without the peer sending more; nothing when the kernel does not say.
+std::optional<std::size_t> most_unread(const Transport& transport) noexcept;
 
 /// Drops the first `bytes` from `pieces`; the rest.
 std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept;

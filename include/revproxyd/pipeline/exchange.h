@@ -92,10 +92,9 @@ class Exchange {
   /// Keeps something running until finish(); takes the place of what ran before, which has ended.
   void keep(std::unique_ptr<Running> running) noexcept { running_ = std::move(running); }
   Running* running() noexcept { return running_.get(); }
-  /// Ends what still runs for this exchange, before it is destroyed or tried anew.
+  /// Ends what still runs for this exchange, before it is destroyed or tried anew. Settled where
+  /// nothing has to be waited for.
   Task<void> finish();
-  /// The same where nothing has to be waited for; false: finish() is needed.
-  bool finish_now() noexcept;
 
   const proxy::Route* route = nullptr;
   /// What a filter made of the target, in the arena; empty: the client's own bytes are forwarded.
@@ -105,6 +104,8 @@ class Exchange {
   Notes notes;
 
  private:
+  Task<void> finish_running();
+
   http::ServerStream* stream_;
   Arena& arena_;
   CancelScope& scope_;

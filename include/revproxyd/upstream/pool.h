@@ -56,14 +56,6 @@ class Pool {
 
  private:
   struct Kept;
-  class Sweep final : public Timer {
-   public:
-    explicit Sweep(Pool& pool) noexcept : pool_(pool) {}
-
-   private:
-    void fire() noexcept override { pool_.sweep(); }
-    Pool& pool_;
-  };
 
   void returned(Kept& kept) noexcept;
   void push_idle(Kept& kept) noexcept;
@@ -82,7 +74,7 @@ class Pool {
   Kept* idle_head_ = nullptr;  // used last
   Kept* idle_tail_ = nullptr;  // idle for longest
   std::size_t idle_count_ = 0;
-  Sweep sweep_;
+  MemberTimer<Pool> sweep_;
 };
 
 }  // namespace revproxyd::upstream

@@ -1,7 +1,6 @@
 #include "http/h1/body_reader.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "revproxyd/base/limits.h"
 
@@ -167,7 +166,7 @@ Task<Result<std::size_t>> BodyReader::fill() {
     auto code = co_await readiness.wait(want);
     readiness.read_deadline(Duration::zero(), Code::none);
     if (code != Code::none) co_return Error(code, side_of(kind_), "wait for the body ended");
-    waited_ += std::chrono::duration_cast<Duration>(loop_now() - begun);
+    waited_ += since(begun);
     if (rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
         received_ * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count())) {
       co_return Error(Code::body_too_slow, side_of(kind_), "body comes slower than min_rate");

@@ -1,8 +1,5 @@
 #include "http/h1/server_connection.h"
 
-#include <poll.h>
-#include <sys/ioctl.h>
-
 #include "http/h1/server_stream.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
@@ -10,10 +7,6 @@
 namespace revproxyd::http::h1 {
 
 namespace {
-
-// Records that a TLS transport may have taken from the socket and not given out: one that is being
-// read, one behind it.
-constexpr std::size_t kTlsHolds = 2 * 17 * 1024;
 
 // Failures to read a head that still deserve an answer.
 bool wants_answer(Code code) noexcept {
@@ -234,13 +227,10 @@ void ServerConnection::on_input() noexcept {
 // orderly end that came before as much as was announced cannot be that of one that is whole.
 void ServerConnection::leave_if_cut_short() noexcept {
   if (!transport_->readiness().hangup) return;
-  pollfd state{transport_->fd(), 0, 0};
-  if (::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0) return client_left();
+  if (net::is_gone(*transport_)) return client_left();
   const auto left = stream_->reader_->left();
-  int queued = 0;
-  if (!left || ::ioctl(transport_->fd(), FIONREAD, &queued) != 0) return;
-  const std::size_t held = transport_->tls() != nullptr ? kTlsHolds : 0;
-  if (*left > stream_->reader_->waiting() + static_cast<std::size_t>(queued) + held) client_left();
+  const auto unread = net::most_unread(*transport_);
+  if (left && unread && *left > stream_->reader_->waiting() + *unread) client_left();
 }
 
 void ServerConnection::client_left() noexcept {

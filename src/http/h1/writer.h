@@ -38,6 +38,8 @@ class Writer {
   std::uint64_t sent() const noexcept { return sent_; }
 
  private:
+  /// One try; takes off `pieces` what went out. The result is done or what to wait for.
+  Result<net::IoResult> step(std::span<iovec>& pieces) noexcept;
   Task<Result<void>> wait(net::Want want);
 
   net::Transport& transport_;
