@@ -67,7 +67,8 @@ class Record {
     later_.insert(later_.end(), keys.begin(), keys.end());
     return *this;
   }
-  /// Runs after all fields were read without an error.
+  /// Runs when the record has no unknown key, every required one, and all fields were read without
+  /// an error.
   Record& check(std::function<bool(Reader&, const Node&, S&)> check) {
     checks_.push_back(std::move(check));
     return *this;
@@ -103,8 +104,8 @@ class Record {
   bool read(Reader& reader, const Node& node, S& out) const {
     std::optional<Reader::Inside> inside;
     if (!label_.empty()) inside.emplace(reader, record_name(label_, node), true);
-    if (!check_keys(reader, node, infos_, later_)) return false;
     const std::size_t errors_before = reader.report().errors();
+    if (!check_keys(reader, node, infos_, later_)) return false;
     bool good = true;
     for (const Entry& entry : node.entries) good = read_entry(reader, entry, out) && good;
     if (!good || reader.report().errors() != errors_before) return false;

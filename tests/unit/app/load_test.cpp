@@ -350,6 +350,11 @@ TEST(Load, RefusesBadRegexesWithTheirPlace) {
                     "invalid replacement"));
 }
 
+TEST(Load, ChecksNoRecordThatLacksARequiredKey) {
+  EXPECT_TRUE(holds(refusal(route("rewrite: { regex: 'a' }, to: http://a")), "'to' is missing"));
+  EXPECT_TRUE(holds(refusal(route("rewrite: { to: /x }, to: http://a")), "'regex' is missing"));
+}
+
 TEST(Load, RefusesRedirectTargetsThatCannotWork) {
   for (const char* bad : {"foo", "javascript:x", "/a b", "/{nope}", "/{path", "/a}"})
     EXPECT_FALSE(
