@@ -227,8 +227,17 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
       installation.listeners.push_back({listener.identity, listener.settings, listener.tls,
                                         found == fresh.end() ? nullptr : found->second.sockets[i]});
     }
-    workers_[i]->install(std::move(installation), [this] { loop_.post([this] { --pending_; }); });
+    workers_[i]->install(std::move(installation), [this] { loop_.post([this] { installed(); }); });
   }
+}
+
+// A worker serves by the new configuration. Success is told when all do.
+void Supervisor::installed() {
+  if (--pending_ != 0) return;
+  if (in_force_.empty()) return;
+  for (const std::string& text : in_force_) log::info(text);
+  in_force_.clear();
+  notify_service_manager("READY=1");
 }
 
 void Supervisor::on_signal(int number) {
@@ -310,6 +319,9 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   ++generation_;
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
+  const std::string text = what + " " + std::to_string(generation_) + ": ok, " +
+                           std::to_string(settings.routes.size()) + " routes";
+  in_force_.push_back(text);
   install(std::move(fresh));
   upstreams_.check(built_->upstreams);
   watched_ = settling_ = signature_of(built_->watched);
@@ -317,10 +329,6 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   counts_.reloads_ok.add();
   counts_.last_reload_failed.set(0);
   counts_.last_reload_time_s.set(static_cast<std::uint64_t>(std::time(nullptr)));
-  const std::string text = what + " " + std::to_string(generation_) + ": ok, " +
-                           std::to_string(settings.routes.size()) + " routes";
-  log::info(text);
-  notify_service_manager("READY=1");
   return {true, text};
 }
 

@@ -54,6 +54,7 @@ class Supervisor {
   bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
                  std::string& problem);
   void install(std::map<std::string, BoundAddress> fresh);
+  void installed();
   void reopen_logs();
   void begin_stop();
   void finish_stop();
@@ -84,8 +85,9 @@ class Supervisor {
   MemberTimer<Supervisor> second_;
   MemberTimer<Supervisor> drain_;
   std::uint64_t generation_ = 0;
-  std::size_t pending_ = 0;   // installations that workers have not put in force yet
-  std::size_t draining_ = 0;  // workers that still serve after begin_stop()
+  std::size_t pending_ = 0;            // installations that workers have not put in force yet
+  std::vector<std::string> in_force_;  // what is logged of them then
+  std::size_t draining_ = 0;           // workers that still serve after begin_stop()
   std::size_t seconds_ = 0;
   std::string watched_;   // signature of the watched files
   std::string settling_;  // a new one that must be seen twice: a file may be half written
