@@ -68,17 +68,19 @@ constexpr bool carries_content(const std::optional<BodyLength>& declared) noexce
 
 }  // namespace
 
-// | RFC 9112 section 6.3 | what is there                  | request   | response |
-// |----------------------|--------------------------------|-----------|-----------------------------|
-// | 1                    | HEAD, 204, 304                 |           | none | | 1 | 1xx | | none;
-// 101 tunnel            | | 2                    | 2xx to CONNECT                 |           |
-// tunnel                      | | 3                    | both fields                    | refused
-// | refused                     | | 4                    | Transfer-Encoding: chunked     | chunked
-// | chunked                     | | 4                    | any other coding, or HTTP/1.0  | refused
-// | refused                     | | 5                    | Content-Length bad or repeated | refused
-// | refused                     | | 6                    | Content-Length                 | length
-// | length                      | | 7, 8                 | neither                        | none |
-// until close                 |
+// clang-format off
+// | RFC 9112 section 6.3 | what is there                  | request | response    |
+// |----------------------|--------------------------------|---------|-------------|
+// | 1                    | HEAD, 204, 304                 |         | none        |
+// | 1                    | 1xx; 101                       |         | none; tunnel|
+// | 2                    | 2xx to CONNECT                 |         | tunnel      |
+// | 3                    | both fields                    | refused | refused     |
+// | 4                    | Transfer-Encoding: chunked     | chunked | chunked     |
+// | 4                    | any other coding, or HTTP/1.0  | refused | refused     |
+// | 5                    | Content-Length bad or repeated | refused | refused     |
+// | 6                    | Content-Length                 | length  | length      |
+// | 7, 8                 | neither                        | none    | until close |
+// clang-format on
 Result<BodyLength> request_length(Version version, const Fields& fields) {
   auto declared = declared_length(version, fields, refuse_request);
   if (!declared) return declared.error();
