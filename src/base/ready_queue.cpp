@@ -4,6 +4,11 @@
 
 namespace revproxyd {
 
+namespace {
+// Runs of coroutines that always have something to do before the turn ends all the same.
+constexpr std::uint32_t kMostRuns = 4;
+}  // namespace
+
 constinit thread_local ReadyQueue ReadyQueue::instance_;
 
 void ReadyQueue::push(Waiter& waiter) noexcept {
@@ -26,7 +31,38 @@ bool ReadyQueue::run(std::size_t limit) noexcept {
     waiter->handle_.resume();
   }
   refill();
-  return head_ != nullptr;
+  if (head_ == nullptr || ++runs_ >= kMostRuns) end_turn();
+  return !empty();
+}
+
+void ReadyQueue::end_turn() noexcept {
+  runs_ = 0;
+  // Those that ask again meanwhile are for the next turn.
+  for (std::size_t left = ends_; left != 0 && ends_head_ != nullptr; --left) {
+    TurnEnd& one = *ends_head_;
+    one.forget();
+    one.on_turn_end();
+  }
+}
+
+void TurnEnd::at_turn_end() noexcept {
+  if (asked_) return;
+  asked_ = true;
+  auto& queue = ReadyQueue::current();
+  ++queue.ends_;
+  previous_ = queue.ends_tail_;
+  next_ = nullptr;
+  (previous_ != nullptr ? previous_->next_ : queue.ends_head_) = this;
+  queue.ends_tail_ = this;
+}
+
+void TurnEnd::forget() noexcept {
+  if (!asked_) return;
+  asked_ = false;
+  auto& queue = ReadyQueue::current();
+  --queue.ends_;
+  (previous_ != nullptr ? previous_->next_ : queue.ends_head_) = next_;
+  (next_ != nullptr ? next_->previous_ : queue.ends_tail_) = previous_;
 }
 
 }  // namespace revproxyd

@@ -8,7 +8,11 @@ void Readiness::notify(bool input, bool output, bool ended) noexcept {
   if (ended) hangup = true;
   if (output || ended) {
     writable = true;
-    if (writer_ != nullptr) writer_->wake();
+    if (writer_ != nullptr) {
+      writer_->wake();
+    } else if (watcher_ != nullptr) {
+      watcher_->on_output();
+    }
   }
   if (!input && !ended) return;
   readable = true;

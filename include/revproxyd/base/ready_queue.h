@@ -3,11 +3,38 @@
 // keeps them fair.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "revproxyd/base/cancel.h"
 #include "revproxyd/base/limits.h"
 
 namespace revproxyd {
+
+/// Work that waits for the end of the thread's turn, so that what many coroutines have added to is
+/// done once: the bytes of all streams of a connection go out in one write.
+class TurnEnd {
+ public:
+  TurnEnd(const TurnEnd&) = delete;
+  TurnEnd& operator=(const TurnEnd&) = delete;
+
+ protected:
+  TurnEnd() noexcept = default;
+  virtual ~TurnEnd() { forget(); }
+
+  /// Asks for one call of on_turn_end(); asking again before it comes changes nothing.
+  void at_turn_end() noexcept;
+  /// Takes the request back.
+  void forget() noexcept;
+  /// Runs on the loop between coroutines: it may wake, cancel, and destroy this as its last act. A
+  /// request that is made in it is for the next turn.
+  virtual void on_turn_end() noexcept = 0;
+
+ private:
+  friend class ReadyQueue;
+  TurnEnd* previous_ = nullptr;
+  TurnEnd* next_ = nullptr;
+  bool asked_ = false;
+};
 
 /// One per thread. Every wake-up passes through it, which bounds the stack and lets no coroutine
 /// overtake another.
@@ -17,9 +44,10 @@ class ReadyQueue {
 
   /// Appends a waiter that wake() has marked.
   void push(Waiter& waiter) noexcept;
-  /// Resumes until the queue is empty or `limit` coroutines have run; true when some are left.
+  /// Resumes until the queue is empty or `limit` coroutines have run, then ends the turn: at once
+  /// when the queue is empty, after a few runs when it never is. True when something is left to do.
   bool run(std::size_t limit) noexcept;
-  bool empty() const noexcept { return head_ == nullptr; }
+  bool empty() const noexcept { return head_ == nullptr && ends_head_ == nullptr; }
 
   /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn
   /// is used up, queue yourself.
@@ -38,12 +66,19 @@ class ReadyQueue {
   }
 
  private:
+  friend class TurnEnd;
   static constinit thread_local ReadyQueue instance_;
+
+  void end_turn() noexcept;
 
   Waiter* head_ = nullptr;
   Waiter* tail_ = nullptr;
   std::size_t completions_ = limits::kTurnCompletions;
   std::size_t bytes_ = limits::kTurnBytes;
+  TurnEnd* ends_head_ = nullptr;
+  TurnEnd* ends_tail_ = nullptr;
+  std::size_t ends_ = 0;
+  std::uint32_t runs_ = 0;  // since the last end of a turn
 };
 
 /// Lets others run when this turn's budget is used up: `co_await Fair{};` in loops that may never

@@ -13,4 +13,11 @@ using Duration = std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 
+/// So many within so long; a count of 0 is no limit.
+struct Rate {
+  std::uint32_t count = 0;
+  Duration period{1000};
+  bool operator==(const Rate&) const = default;
+};
+
 }  // namespace revproxyd

@@ -22,6 +22,8 @@ class Watcher {
  public:
   /// Runs on the loop between coroutines: it may read, cancel and wake, not destroy the stream.
   virtual void on_input() noexcept = 0;
+  /// There is room for output again, and no coroutine waits for it.
+  virtual void on_output() noexcept {}
 
  protected:
   ~Watcher() = default;
