@@ -52,6 +52,7 @@ struct RequestHead {
   Version version = Version::http11;
   bool keep_alive = true;        // the client is ready for another exchange on this connection (h1)
   bool expect_continue = false;  // Expect: 100-continue was sent by an HTTP/1.1 client
+  bool accepts_trailers = false;  // TE: trailers (RFC 9110 section 10.1.4)
   std::string_view method_text;
   std::string_view raw_target;
   Target target;
