@@ -6,7 +6,7 @@ BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-
   libspdlog-dev libnghttp2-dev libc-ares-dev libre2-dev"
 
 # On top of the above, for tests/run.sh.
-TEST_PACKAGES="libgtest-dev curl openssl python3 python3-websockets"
+TEST_PACKAGES="libgtest-dev curl openssl python3 python3-websockets python3-grpcio nghttp2-client"
 
 # On top of both, for .ci/run.
 CHECK_PACKAGES="clang-14 clang-format-14 lld-14 llvm-14 libclang-rt-14-dev"

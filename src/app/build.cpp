@@ -12,6 +12,14 @@ namespace revproxyd::app {
 
 namespace {
 
+// For ALPN, best first.
+std::vector<std::string> protocol_names(bool http1, bool http2) {
+  std::vector<std::string> names;
+  if (http2) names.emplace_back("h2");
+  if (http1) names.emplace_back("http/1.1");
+  return names;
+}
+
 class Builder {
  public:
   Builder(const Settings& settings, const Built* previous,
@@ -57,7 +65,9 @@ class Builder {
       tls::ServerContext::Options options;
       options.settings = *listener.tls;
       options.certificates = built_.certificates;
-      options.alpn = {"http/1.1"};
+      options.alpn = protocol_names(listener.http1, listener.http2);
+      // Without ALPN a client speaks HTTP/1.1 (RFC 9113 section 3.2).
+      options.alpn_required = !listener.http1;
       options.tickets = tickets_;
       auto context = tls::ServerContext::create(std::move(options));
       if (!context) built_.errors.push_back("listener " + listener.name + ": " + context.error);
@@ -85,7 +95,10 @@ class Builder {
     if (secure) {
       tls::ClientContext::Options options;
       options.settings = tls;
-      options.alpn = {"http/1.1"};
+      using upstream::Protocol;
+      options.alpn = protocol_names(upstream.protocol != Protocol::http2,
+                                    upstream.protocol != Protocol::http1);
+      options.alpn_required = upstream.protocol == Protocol::http2;
       auto context = tls::ClientContext::create(options);
       if (!context) built_.errors.push_back("upstream " + upstream.name + ": " + context.error);
       one.tls = context.context;

@@ -192,7 +192,7 @@ Task<void> Worker::serve_client(net::Accepted accepted,
   const std::uint64_t per_client = behind_proxy ? 0 : limits.connections_per_client;
   const Code refused = process_.gate.enter(peer, limits.connections, per_client);
   if (refused != Code::none) {
-    co_await turn_away(std::move(accepted), refused, tls == nullptr);
+    co_await turn_away(std::move(accepted), refused, tls == nullptr && settings->http1);
     co_return;
   }
   counts_.connections_active.add();
@@ -238,6 +238,10 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
   bounds.header = settings.timeouts.header;
   bounds.keepalive = settings.timeouts.keepalive;
   bounds.write = settings.timeouts.write;
+  bounds.http1 = settings.http1;
+  bounds.http2 = settings.http2 && client.tls == nullptr;  // over TLS only by ALPN
+  bounds.streams = settings.limits.h2_streams;
+  bounds.resets = settings.limits.h2_resets;
   const std::string alpn = client.tls == nullptr ? std::string() : client.tls->alpn;
   CancelScope* parent = co_await current_scope();
   CancelScope scope(parent);
@@ -263,8 +267,8 @@ Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::C
   co_return {};
 }
 
-// Over a limit: plain clients are told so, others just find the connection closed, for a handshake
-// is what an attacker would like to cause.
+// Over a limit: plain HTTP/1.1 clients are told so, others just find the connection closed, for a
+// handshake is what an attacker would like to cause.
 Task<void> Worker::turn_away(net::Accepted accepted, Code why, bool plain) {
   counts_.connections_refused[static_cast<std::size_t>(why)].add();
   log::Line(log::Level::warn, name(why))

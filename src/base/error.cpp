@@ -25,6 +25,7 @@ std::string_view name(Code code) noexcept {
     case Code::connect_timeout: return "connect_timeout";
     case Code::first_byte_timeout: return "first_byte_timeout";
     case Code::idle_timeout: return "idle_timeout";
+    case Code::deadline_exceeded: return "deadline_exceeded";
     case Code::queue_timeout: return "queue_timeout";
     case Code::drain_timeout: return "drain_timeout";
     case Code::malformed_request: return "malformed_request";
@@ -44,6 +45,15 @@ std::string_view name(Code code) noexcept {
     case Code::connection_limit: return "connection_limit";
     case Code::client_connection_limit: return "client_connection_limit";
     case Code::memory_limit: return "memory_limit";
+    case Code::protocol_error: return "protocol_error";
+    case Code::reset_flood: return "reset_flood";
+    case Code::provoked_reset_flood: return "provoked_reset_flood";
+    case Code::settings_flood: return "settings_flood";
+    case Code::ping_flood: return "ping_flood";
+    case Code::priority_flood: return "priority_flood";
+    case Code::window_update_flood: return "window_update_flood";
+    case Code::empty_frame_flood: return "empty_frame_flood";
+    case Code::header_flood: return "header_flood";
     case Code::no_route: return "no_route";
     case Code::no_server: return "no_server";
     case Code::queue_full: return "queue_full";

@@ -24,7 +24,7 @@ void each_number(Set& set, Visit&& visit) {
   visit("queue_waits", set.queue_waits);
 }
 constexpr std::size_t kNumbers = 11;
-static_assert(sizeof(Totals) == (kNumbers + 2 * kCodeCount + 6) * sizeof(std::uint64_t));
+static_assert(sizeof(Totals) == (kNumbers + 3 * kCodeCount + 6) * sizeof(std::uint64_t));
 
 template <std::size_t Size>
 void add(std::array<std::uint64_t, Size>& to, const std::array<Counter, Size>& from) noexcept {
@@ -65,6 +65,7 @@ Totals sum(std::span<const WorkerCounts* const> workers) noexcept {
     each_number(*worker,
                 [&](std::string_view, const Counter& counter) { numbers[i++] += counter.value(); });
     add(totals.connections_refused, worker->connections_refused);
+    add(totals.connections_failed, worker->connections_failed);
     add(totals.responses, worker->responses);
     add(totals.reasons, worker->reasons);
   }
@@ -89,6 +90,7 @@ std::string to_json(const Totals& totals, const ProcessCounts& process) {
   out += '}';
   by_code(out, "reasons", totals.reasons);
   by_code(out, "connections_refused", totals.connections_refused);
+  by_code(out, "connections_failed", totals.connections_failed);
   out += '}';
   return out;
 }

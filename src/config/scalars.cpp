@@ -107,6 +107,55 @@ bool read_quantity(Reader& reader, const Node& node, const QuantityRules& rules,
   return true;
 }
 
+constexpr std::uint64_t kMostCount = 1'000'000'000;  // of a rate
+
+/// The period of a rate, "10s" or a unit alone; nothing when it is no time or longer than a
+/// duration may be.
+std::optional<Duration> period_of(std::string_view text) {
+  const bool bare = text == "s" || text == "m" || text == "h";
+  const std::optional<Quantity> q = bare ? Quantity{1, text} : quantity(text);
+  if (!q || q->number == 0) return std::nullopt;
+  const auto unit = std::find_if(kTimes.begin(), kTimes.end(),
+                                 [&](const Unit& one) { return one.name == q->unit; });
+  if (unit == kTimes.end() || q->number > kDuration.most / unit->size) return std::nullopt;
+  return Duration(q->number * unit->size);
+}
+
+std::string rate_text(const Rate& rate) {
+  if (rate.count == 0) return "0";
+  std::string period = duration_text(static_cast<std::uint64_t>(rate.period.count()));
+  if (period == "1s" || period == "1m" || period == "1h") period.erase(0, 1);
+  return std::to_string(rate.count) + "/" + period;
+}
+
+bool read_rate(Reader& reader, const Node& node, Zero zero, Rate& out) {
+  const std::string* text = reader.scalar(node, "a rate");
+  if (text == nullptr) return false;
+  const std::optional<Quantity> q = quantity(*text);
+  const bool zero_alone = q && q->number == 0 && q->unit.empty();
+  if (!q || (!q->unit.empty() && q->unit.front() != '/'))
+    return reader.error(node, Reader::shown(node) + " is not a rate such as 100/10s");
+  const std::string count = std::to_string(q->number);
+  if (q->unit.empty() && !zero_alone)
+    return reader.error(node, "a rate needs a period", node.secret ? "" : "write " + count + "/s");
+  const std::string_view written = zero_alone ? "s" : q->unit.substr(1);
+  const std::optional<Duration> period = period_of(written);
+  if (!period) {
+    const bool digits =
+        !written.empty() && std::all_of(written.begin(), written.end(), ascii::is_digit);
+    const std::string fixed = "write " + count + "/" + std::string(written) + "s";
+    return reader.error(
+        node, Reader::shown(node) + " is not a rate",
+        digits && !node.secret ? fixed : "a period is s, m, h or a duration up to 365d");
+  }
+  if (q->number > kMostCount)
+    return reader.error(node, "a rate of more than " + std::to_string(kMostCount));
+  if (q->number == 0 && zero == Zero::refused)
+    return reader.error(node, "0 is not allowed for " + reader.context());
+  out = q->number == 0 ? Rate() : Rate{static_cast<std::uint32_t>(q->number), *period};
+  return true;
+}
+
 Value pattern_schema(std::string_view pattern, std::string_view title, Zero zero) {
   Value schema = string_schema(title);
   schema.set("pattern", Value::of_text(std::string(pattern) + "|\\$\\{"));
@@ -250,6 +299,17 @@ Type<std::uint64_t> byte_rate(Zero zero) {
   type.write = [](const std::uint64_t& value) {
     return Value::of_plain(value == 0 ? "0" : size_text(value) + "/s");
   };
+  return type;
+}
+
+Type<Rate> rate(Zero zero) {
+  Type<Rate> type;
+  type.schema =
+      pattern_schema("^[0-9]+/([0-9]+(ms|s|m|h|d)|[smh])$", "a rate: 50/s, 5/m, 100/10s", zero);
+  type.read = [zero](Reader& reader, const Node& node, Rate& out) {
+    return read_rate(reader, node, zero, out);
+  };
+  type.write = [](const Rate& value) { return Value::of_plain(rate_text(value)); };
   return type;
 }
 

@@ -138,10 +138,12 @@ Parsed<ServerUrl> parse_server_url(std::string_view text) {
   if (colon == std::string_view::npos)
     return refuse<ServerUrl>("the scheme is missing", "write http://" + std::string(text));
   const std::string scheme = ascii::lower(text.substr(0, colon));
-  if (scheme == "h2c") return refuse<ServerUrl>("h2c:// is not supported by this version");
-  if (scheme != "http" && scheme != "https")
-    return refuse<ServerUrl>("the scheme is neither http nor https");
-  out.scheme = scheme == "https" ? Scheme::https : Scheme::http;
+  if (scheme == "https")
+    out.scheme = Scheme::https;
+  else if (scheme == "h2c")
+    out.scheme = Scheme::h2c;
+  else if (scheme != "http")
+    return refuse<ServerUrl>("the scheme is not http, https or h2c");
   std::string_view rest = text.substr(colon + 3);
   if (rest.ends_with('/') && rest.find('/') == rest.size() - 1) rest.remove_suffix(1);
   if (const std::size_t slash = rest.find_first_of("/?#"); slash != std::string_view::npos) {

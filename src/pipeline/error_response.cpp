@@ -4,6 +4,7 @@
 
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/http/status.h"
+#include "revproxyd/pipeline/grpc.h"
 #include "revproxyd/pipeline/text_body.h"
 
 namespace revproxyd::pipeline {
@@ -36,6 +37,15 @@ Row row_of(const Error& error) noexcept {
     case Code::too_many_fields: return {431, "http_request_error"};
     case Code::unsupported_version: return {505, "http_request_error"};
     case Code::client_gone:
+    case Code::protocol_error:
+    case Code::reset_flood:
+    case Code::provoked_reset_flood:
+    case Code::settings_flood:
+    case Code::ping_flood:
+    case Code::priority_flood:
+    case Code::window_update_flood:
+    case Code::empty_frame_flood:
+    case Code::header_flood:
     case Code::write_timeout:
     case Code::keepalive_timeout:
     case Code::handshake_timeout:
@@ -58,9 +68,12 @@ Row row_of(const Error& error) noexcept {
     case Code::malformed_response: return {502, "http_protocol_error"};
     case Code::response_header_too_large: return {502, "http_response_header_section_size"};
     case Code::connect_timeout: return {504, "connection_timeout"};
-    case Code::first_byte_timeout: return {504, "http_response_timeout"};
-    case Code::idle_timeout:
-    case Code::tunnel_timeout: return {504, "connection_read_timeout"};
+    case Code::first_byte_timeout:
+    case Code::deadline_exceeded: return {504, "http_response_timeout"};
+    case Code::idle_timeout: return {504, "connection_read_timeout"};
+    case Code::tunnel_timeout:
+      return error.side() == Side::downstream ? Row{408, "http_request_error"}
+                                              : Row{504, "connection_read_timeout"};
     case Code::system:
       return error.side() == Side::upstream ? Row{502, "connection_terminated"}
                                             : Row{500, "proxy_internal_error"};
@@ -107,31 +120,57 @@ std::string_view body_text(Exchange& exchange, std::uint16_t status, Code why, b
   return exchange.arena().copy(text);
 }
 
-}  // namespace
-
-std::uint16_t status_of(const Error& error) noexcept { return row_of(error).status; }
-
-http::Response error_response(Exchange& exchange, const Error& error) {
+void say_why(Exchange& exchange, const Row& row, Code why, http::Fields& fields) {
   Arena& arena = exchange.arena();
-  const Row row = row_of(error);
-  exchange.notes.why = error.code();
-  http::ResponseHead head(arena);
+  if (!row.proxy_status.empty()) {
+    fields.add(FieldName::proxy_status,
+               arena.join("revproxyd; error=", row.proxy_status,
+                          "; details=", arena.join("\"", name(why), "\"")));
+  }
+  fields.add(FieldName::x_request_id, exchange.id());
+}
+
+http::Response page(Exchange& exchange, const Row& row, Code why) {
+  http::ResponseHead head(exchange.arena());
   head.status = row.status;
   const bool json = prefers_json(exchange.head().fields);
-  const std::string_view text = body_text(exchange, row.status, error.code(), json);
+  const std::string_view text = body_text(exchange, row.status, why, json);
   head.fields.add(FieldName::content_type, json ? "application/json" : "text/plain; charset=utf-8");
   head.fields.add(FieldName::cache_control, "no-store");
-  if (!row.proxy_status.empty()) {
-    head.fields.add(FieldName::proxy_status,
-                    arena.join("revproxyd; error=", row.proxy_status,
-                               "; details=", arena.join("\"", name(error.code()), "\"")));
-  }
-  head.fields.add(FieldName::x_request_id, exchange.id());
+  say_why(exchange, row, why, head.fields);
   if (row.status == 405) head.fields.add("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   if (row.status == 503) head.fields.add(FieldName::retry_after, "1");
   head.length = {http::Framing::length, text.size()};
   http::Response response(std::move(head));
   response.body = std::make_unique<TextBody>(text);
+  return response;
+}
+
+// A call that ends without a message: the status is in the only block of fields ("Trailers-Only" of
+// gRPC over HTTP2), which no body follows. What is never sent keeps the status that the log shows.
+http::Response trailers_only(Exchange& exchange, const Row& row, Code why) {
+  Arena& arena = exchange.arena();
+  http::ResponseHead head(arena);
+  head.status = row.status == kClientGoneStatus ? kClientGoneStatus : 200;
+  head.fields.add(FieldName::content_type, "application/grpc");
+  const auto status = static_cast<unsigned>(grpc_status(why, row.status));
+  head.fields.add("grpc-status", arena.copy(std::to_string(status)));
+  // Words of the proxy hold nothing that must be percent-encoded.
+  head.fields.add("grpc-message", arena.join("revproxyd: ", name(why)));
+  say_why(exchange, row, why, head.fields);
+  return http::Response(std::move(head));
+}
+
+}  // namespace
+
+std::uint16_t status_of(const Error& error) noexcept { return row_of(error).status; }
+
+http::Response error_response(Exchange& exchange, const Error& error) {
+  const Row row = row_of(error);
+  exchange.notes.why = error.code();
+  const bool grpc = is_grpc(exchange.head().fields);
+  http::Response response =
+      grpc ? trailers_only(exchange, row, error.code()) : page(exchange, row, error.code());
   response.error = error;
   return response;
 }

@@ -1,5 +1,8 @@
 #include "proxy/admit.h"
 
+#include "proxy/upstream_request.h"
+#include "revproxyd/pipeline/grpc.h"
+
 namespace revproxyd::proxy {
 
 namespace {
@@ -43,11 +46,18 @@ Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& r
   }
   exchange.tunnel_timeout = route.tunnel_timeout.value_or(listener.timeouts.tunnel);
   if (exchange.stream() == nullptr) return {};
-  const std::uint64_t min_rate = route.min_rate.value_or(listener.limits.min_rate);
+  // A call may be silent, or taken slowly, as long as it likes within that time.
+  const bool grpc = pipeline::is_grpc(head.fields);
+  const std::uint64_t min_rate = grpc ? 0 : route.min_rate.value_or(listener.limits.min_rate);
   http::BodyRules rules;
-  rules.max_bytes = max_body;
-  rules.stall = route.body_timeout.value_or(listener.timeouts.body);
-  rules.min_rate = min_rate;
+  // What goes through a tunnel is judged by the attempt, both directions together.
+  if (!opens_tunnel(exchange.request(), route)) {
+    rules.max_bytes = max_body;
+    rules.stall =
+        grpc ? exchange.tunnel_timeout : route.body_timeout.value_or(listener.timeouts.body);
+    rules.stall_code = grpc ? Code::tunnel_timeout : Code::body_timeout;
+    rules.min_rate = min_rate;
+  }
   exchange.stream()->set_body_rules(rules);
   exchange.stream()->set_write_rules(route.write_timeout.value_or(listener.timeouts.write),
                                      min_rate);

@@ -51,7 +51,9 @@ Attempt::Attempt(upstream::Lease lease, pipeline::Exchange& exchange,
       request_(request),
       scope_(&exchange.scope()),
       pump_(&scope_),
-      tunnel_deadline_(scope_) {}
+      tunnel_deadline_(scope_) {
+  if (request.deadline.count() > 0) deadline_.arm(request.deadline);
+}
 
 Task<void> Attempt::finish() {
   pump_.cancel(Code::cancelled);
@@ -145,6 +147,7 @@ Task<Result<http::ResponseHead>> Attempt::pass_interim(http::ResponseHead head) 
 }
 
 std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
+  answered_ = true;
   if (head.length.framing == http::Framing::none) return nullptr;
   http::BodyRules rules;
   rules.stall_code = Code::idle_timeout;
@@ -168,6 +171,12 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
 
 void Attempt::touch_tunnel() noexcept {
   tunnel_deadline_.set(request_.tunnel, Code::tunnel_timeout);
+}
+
+// As long as nothing was answered the exchange itself must live on to say so. Later whatever it
+// does is to end, also a wait for the client to take bytes.
+void Attempt::deadline_passed() {
+  (answered_ ? exchange_.scope() : scope_).cancel(Code::deadline_exceeded);
 }
 
 }  // namespace revproxyd::proxy

@@ -21,6 +21,7 @@ struct UpstreamRequest {
   Duration first_byte{0};
   Duration idle{0};
   Duration tunnel{0};
+  Duration deadline{0};  // until all of the exchange must be over; 0: none
 };
 
 /// Kept by the exchange until it is over. The pump is joined before the stream goes.
@@ -51,6 +52,7 @@ class Attempt final : public pipeline::Running {
   Task<bool> may_go_on();
   Task<Result<http::ResponseHead>> pass_interim(http::ResponseHead head);
   void touch_tunnel() noexcept;
+  void deadline_passed();
 
   upstream::Lease lease_;
   pipeline::Exchange& exchange_;
@@ -58,10 +60,12 @@ class Attempt final : public pipeline::Running {
   CancelScope scope_;
   TaskGroup pump_;
   Deadline tunnel_deadline_;
+  MemberTimer<Attempt> deadline_{*this, &Attempt::deadline_passed};
   Event go_on_;  // the origin asked for the body
   Error downstream_error_{Code::none};
   bool awaits_continue_ = false;
   bool tunnel_ = false;
+  bool answered_ = false;  // the final head has been taken
 };
 
 }  // namespace revproxyd::proxy

@@ -13,6 +13,7 @@
 #include "revproxyd/base/random_source.h"
 #include "revproxyd/http/hop_by_hop.h"
 #include "revproxyd/pipeline/error_response.h"
+#include "revproxyd/pipeline/grpc.h"
 #include "revproxyd/proxy/snapshot.h"
 #include "revproxyd/tls/random.h"
 
@@ -49,6 +50,9 @@ RandomSource& random_source() noexcept {
   return source;
 }
 
+// Blames no server, so that no other is tried.
+constexpr Error kLate(Code::deadline_exceeded, Side::downstream, "grpc-timeout has passed");
+
 /// How far a failed try got.
 struct Failure {
   Error error{Code::none};
@@ -71,6 +75,8 @@ class Forwarding {
   bool rewind() noexcept { return held_ == nullptr || held_->rewind(); }
 
  private:
+  Task<upstream::Acquired> acquire(const upstream::Demand& wanted, Duration& queued);
+  Task<upstream::Acquired> acquire_in_time(const upstream::Demand& wanted, Duration& queued);
   Attempt& begin(upstream::Lease lease);
   void fail(Attempt& attempt, const Error& error) noexcept;
   bool give_up(std::uint16_t status) noexcept;
@@ -79,6 +85,9 @@ class Forwarding {
   upstream::Demand demand() const;
   bool listed(std::uint16_t status) const noexcept;
   bool may_retry() noexcept;
+  bool late() const noexcept { return deadline_.count() > 0 && since_arrival() >= deadline_; }
+  Duration since_arrival() const noexcept { return since(exchange_.notes.began); }
+  Duration time_left() const noexcept;
 
   pipeline::Exchange& exchange_;
   const RouteSettings& route_;
@@ -88,6 +97,7 @@ class Forwarding {
   // The first tries_ are set; null for a try that got no server.
   std::array<const upstream::Endpoint*, upstream::RetrySettings::kMostAttempts> tried_;
   std::uint32_t tries_ = 0;
+  Duration deadline_{0};  // for all tries, from the arrival of the request; 0: none
   Failure failure_;
 };
 
@@ -96,6 +106,8 @@ Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route,
     : exchange_(exchange), route_(route), cluster_(cluster), settings_(cluster.settings()) {
   exchange_.notes.upstream = settings_.name;
   settle_upgrade(exchange_, route_);
+  if (pipeline::is_grpc(exchange_.head().fields))
+    deadline_ = pipeline::grpc_timeout(exchange_.head().fields).value_or(Duration::zero());
   http::Request& request = exchange_.request();
   if (request.body != nullptr && request.head.length.framing != http::Framing::none) {
     // The exchange owns it: the pump goes on reading when this object is gone.
@@ -121,14 +133,14 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
   const upstream::Demand wanted = demand();
   const TimePoint begun = loop_now();
   Duration queued{0};
-  auto acquired = co_await cluster_.acquire(wanted, queued);
+  auto acquired = co_await acquire(wanted, queued);
   exchange_.notes.queue += queued;
   exchange_.notes.connect = since(begun) - queued;
   tried_[tries_++] = acquired.endpoint;
   if (acquired.endpoint != nullptr) exchange_.notes.server = acquired.endpoint->url().text;
   if (!acquired.lease) {
     if (acquired.endpoint != nullptr) ++exchange_.notes.connect_failures;
-    failure_.error = acquired.lease.error();
+    failure_.error = late() ? kLate : acquired.lease.error();
     co_return std::nullopt;
   }
   Attempt& attempt = begin(std::move(*acquired.lease));
@@ -139,6 +151,27 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
   }
   if (listed(head->status) && give_up(head->status)) co_return std::nullopt;
   co_return accept(attempt, std::move(*head));
+}
+
+Duration Forwarding::time_left() const noexcept {
+  if (deadline_.count() == 0) return Duration::zero();
+  return std::max(deadline_ - since_arrival(), Duration(1));
+}
+
+Task<upstream::Acquired> Forwarding::acquire(const upstream::Demand& wanted, Duration& queued) {
+  return deadline_.count() == 0 ? cluster_.acquire(wanted, queued)
+                                : acquire_in_time(wanted, queued);
+}
+
+Task<upstream::Acquired> Forwarding::acquire_in_time(const upstream::Demand& wanted,
+                                                     Duration& queued) {
+  CancelScope scope(&exchange_.scope());
+  Deadline deadline(scope);
+  deadline.set(time_left(), Code::deadline_exceeded);
+  auto acquiring = cluster_.acquire(wanted, queued);
+  auto scoped = std::move(acquiring).under(scope);
+  auto acquired = co_await std::move(scoped);
+  co_return std::move(acquired);
 }
 
 Attempt& Forwarding::begin(upstream::Lease lease) {
@@ -152,11 +185,11 @@ Attempt& Forwarding::begin(upstream::Lease lease) {
 }
 
 void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
-  // A client that leaves or fails says nothing about the server.
+  // A client that leaves, fails or does not want to wait says nothing about the server.
   const bool client_failed =
-      exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
+      late() || exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
   if (!client_failed) attempt.endpoint().count_failure();
-  failure_.error = error;
+  failure_.error = late() ? kLate : error;
   failure_.sent = attempt.stream().request_started();
   failure_.response_began = attempt.stream().response_started();
 }
@@ -199,6 +232,7 @@ UpstreamRequest Forwarding::request_to(const upstream::Endpoint& endpoint) {
   request.first_byte = settings_.timeouts.first_byte;
   request.idle = settings_.timeouts.idle;
   request.tunnel = exchange_.tunnel_timeout;
+  request.deadline = time_left();
   return request;
 }
 
@@ -215,7 +249,7 @@ bool Forwarding::may_retry() noexcept {
   const RetrySettings& retry = settings_.retry;
   const Error& error = failure_.error;
   if (tries_ >= std::min(retry.attempts, RetrySettings::kMostAttempts) ||
-      exchange_.scope().cancelled())
+      exchange_.scope().cancelled() || late())
     return false;
   if (held_ != nullptr && !held_->can_rewind()) return false;
   const http::Method method = exchange_.head().method;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <unordered_set>
 
+#include "revproxyd/base/log.h"
 #include "revproxyd/pipeline/error_response.h"
 
 namespace revproxyd::proxy {
@@ -133,6 +134,15 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
     format_combined(record, settings.mask, line);
   }
   worker_.access_log->line_done();
+}
+
+void record_failure(const Connection& client, const Error& why, Runtime& worker) {
+  worker.counts->connections_failed[static_cast<std::size_t>(why.code())].add();
+  // That clients go away, or are slow, is no news.
+  const bool abuse = why.code() >= Code::protocol_error && why.code() <= Code::header_flood;
+  log::Line(abuse ? log::Level::warn : log::Level::debug, name(why.code()))
+      << "listener " << client.listener << ": connection from " << client.peer.host()
+      << " ended: " << why;
 }
 
 }  // namespace revproxyd::proxy

@@ -30,4 +30,8 @@ class RecordedExchange {
   RecordedExchange* next_ = nullptr;
 };
 
+/// A connection that ended otherwise than orderly: counted, and logged where the client is to
+/// blame.
+void record_failure(const Connection& client, const Error& why, Runtime& worker);
+
 }  // namespace revproxyd::proxy

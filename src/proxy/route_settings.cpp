@@ -42,6 +42,11 @@ std::string target(Reader& reader, const Node& node, bool url_only) {
   return {};
 }
 
+/// Of a normalised URL; a UNIX socket speaks plain HTTP.
+std::string_view scheme_of(std::string_view url) {
+  return url.starts_with("unix:") ? "http" : url.substr(0, url.find(':'));
+}
+
 bool read_to(Reader& reader, const Node& node, R& out) {
   std::string joined;
   std::vector<std::string> seen;
@@ -52,9 +57,10 @@ bool read_to(Reader& reader, const Node& node, R& out) {
     for (const Node& item : node.items) {
       const std::string url = target(reader, item, true);
       if (url.empty()) return false;
-      const bool secure = url.starts_with("https:");
-      if (!seen.empty() && secure != seen.front().starts_with("https:"))
-        return reader.error(item, "http and https in one list of URLs",
+      if (!seen.empty() && scheme_of(url) != scheme_of(seen.front()))
+        return reader.error(item,
+                            std::string(scheme_of(seen.front())) + " and " +
+                                std::string(scheme_of(url)) + " in one list of URLs",
                             "write an upstream for each");
       if (std::find(seen.begin(), seen.end(), url) != seen.end())
         return reader.error(item, "a URL is listed twice");

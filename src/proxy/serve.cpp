@@ -65,7 +65,7 @@ Task<void> serve_connection(http::ServerConnection& connection, const Connection
   for (;;) {
     auto next = co_await connection.next_stream();
     if (!next.has_stream()) {
-      if (next.failed()) exchanges.cancel(Code::client_gone);
+      if (next.failed()) record_failure(client, next.error(), worker);
       break;
     }
     exchanges.spawn(serve_exchange(next.take(), client, worker.snapshot, worker));

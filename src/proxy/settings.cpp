@@ -20,6 +20,8 @@ using config::Value;
 using config::Zero;
 
 constexpr std::int64_t kMost = 1'000'000'000;  // of counts that only have to fit
+// Each stream may hold a request head and a window of body, so a connection needs a bound.
+constexpr std::int64_t kMostStreams = 10'000;
 
 Record<Limits> limits_record() {
   using L = Limits;
@@ -37,41 +39,50 @@ Record<Limits> limits_record() {
       .field("max_body", &L::max_body, size, "Bytes of a request body.")
       .field("min_rate", &L::min_rate, config::byte_rate(Zero::allowed),
              "Of a request body, after its first 10 s.")
-      .later({"h2_streams", "h2_resets"});
+      .field("h2_streams", &L::h2_streams, config::integer<std::uint32_t>(1, kMostStreams),
+             "Requests at once on an HTTP/2 connection.")
+      .field("h2_resets", &L::h2_resets, config::rate(Zero::allowed),
+             "Resets and other misuse on an HTTP/2 connection before it is closed.");
   return record;
 }
 
-/// `protocols`: HTTP/1.1 is what this version offers.
+bool read_protocol(Reader& reader, const Node& item, ListenerSettings& out) {
+  if (!item.is_scalar() || (item.text != "h2" && item.text != "http/1.1")) {
+    if (item.is_scalar() && item.text == "h3")
+      return reader.error(item, "'h3' is not supported by this version");
+    return reader.error(item, Reader::shown(item) + " is not a protocol",
+                        "expected h2 or http/1.1");
+  }
+  bool& spoken = item.text == "h2" ? out.http2 : out.http1;
+  if (spoken) return reader.error(item, "a protocol is listed twice");
+  spoken = true;
+  return true;
+}
+
+/// `protocols`: a set; the order says nothing.
 config::Type<ListenerSettings> protocols() {
+  const Value words = Value::list({Value::of_text("h2"), Value::of_text("http/1.1")});
   config::Type<ListenerSettings> type;
-  type.schema = Value::map(
-      {{"type", Value::of_text("array")},
-       {"items",
-        Value::map({{"enum", Value::list({Value::of_text("h2"), Value::of_text("http/1.1")})}})}});
+  type.schema = Value::map({{"type", Value::of_text("array")},
+                            {"items", Value::map({{"enum", words}})},
+                            {"minItems", Value::of_number(1)},
+                            {"uniqueItems", Value::of_bool(true)},
+                            {"default", words}});
   type.read = [](Reader& reader, const Node& node, ListenerSettings& out) {
     if (!reader.expect_list(node, "a list of protocols")) return false;
-    out.h1 = false;
-    const Node* h2 = nullptr;
-    for (const Node& item : node.items) {
-      if (item.is_scalar() && item.text == "http/1.1")
-        out.h1 = true;
-      else if (item.is_scalar() && item.text == "h2")
-        h2 = &item;
-      else if (item.is_scalar() && item.text == "h3")
-        return reader.error(item, "'h3' is not supported by this version");
-      else
-        return reader.error(item, Reader::shown(item) + " is not a protocol",
-                            "expected http/1.1 or h2");
-    }
-    if (h2 != nullptr && out.h1)
-      reader.warning(h2->mark, "h2 is not supported by this version; http/1.1 is offered");
-    if (out.h1) return true;
-    return reader.error(
-        node,
-        h2 != nullptr ? "h2 alone is not supported by this version" : "an empty list of protocols",
-        "write [http/1.1]");
+    if (node.items.empty())
+      return reader.error(node, "an empty list of protocols", "write [h2, http/1.1]");
+    out.http1 = out.http2 = false;
+    bool good = true;
+    for (const Node& item : node.items) good = read_protocol(reader, item, out) && good;
+    return good;
   };
-  type.write = [](const ListenerSettings&) { return Value::list({Value::of_text("http/1.1")}); };
+  type.write = [](const ListenerSettings& listener) {
+    Value spoken = Value::list();
+    if (listener.http2) spoken.items.push_back(Value::of_text("h2"));
+    if (listener.http1) spoken.items.push_back(Value::of_text("http/1.1"));
+    return spoken;
+  };
   return type;
 }
 
@@ -134,7 +145,7 @@ config::Type<ListenerSettings> listener_settings() {
       .field("address", &L::address, net::bind_address(),
              "Where it listens: \":80\", \"127.0.0.1:80\", \"[::1]:80\", unix:/path.")
       .required()
-      .whole("protocols", protocols(), "What is offered.")
+      .whole("protocols", protocols(), "What is spoken: h2, http/1.1 or both.")
       .whole("redirect", redirect_https(),
              "https: every request is sent to the TLS listener with 308.")
       .field("tls", &L::tls, config::optional(tls::listener_tls()),

@@ -27,6 +27,11 @@ std::string_view cookie_value(const http::Fields& fields, std::string_view name)
   return {};
 }
 
+bool asks_for_tunnel(const http::Request& request) noexcept {
+  return !request.head.upgrade.empty() && request.body != nullptr &&
+         request.head.length.framing == http::Framing::none;
+}
+
 bool passes(const RouteSettings& route, std::string_view token) noexcept {
   return std::ranges::any_of(route.upgrade, [token](const std::string& allowed) {
     return ascii::iequals(allowed, token);
@@ -74,17 +79,20 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
   return {upstream::hash_bytes(text), true};
 }
 
+bool opens_tunnel(const http::Request& request, const RouteSettings& route) noexcept {
+  return asks_for_tunnel(request) && passes(route, request.head.upgrade);
+}
+
 void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route) {
   http::Request& request = exchange.request();
   http::RequestHead& head = request.head;
   if (head.upgrade.empty()) return;
-  const bool tunnel = request.body != nullptr && head.length.framing == http::Framing::none;
-  if (tunnel && passes(route, head.upgrade)) {
+  if (opens_tunnel(request, route)) {
     head.fields.set(FieldName::upgrade, head.upgrade);
     return;
   }
+  if (asks_for_tunnel(request)) request.body.reset();
   head.upgrade = {};
-  if (tunnel) request.body.reset();
 }
 
 }  // namespace revproxyd::proxy

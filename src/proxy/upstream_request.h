@@ -21,6 +21,9 @@ std::string_view upstream_host(pipeline::Exchange& exchange,
 /// What the `hash` method looks at.
 upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance);
 
+/// The request asks for a tunnel, and the route lets its token pass.
+bool opens_tunnel(const http::Request& request, const RouteSettings& route) noexcept;
+
 /// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary
 /// request otherwise.
 void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route);

@@ -62,6 +62,7 @@ Built<ClientContext> ClientContext::create(const Options& options) {
   const auto alpn = alpn_wire(options.alpn);
   if (!alpn) return {nullptr, "a protocol name is empty or too long"};
   const auto* wire = reinterpret_cast<const unsigned char*>(alpn->data());  // NOLINT: text as bytes
+  state->alpn_required = options.alpn_required;
   if (!alpn->empty() &&
       SSL_CTX_set_alpn_protos(context, wire, static_cast<unsigned int>(alpn->size())) != 0) {
     return {nullptr, "tls: " + reason_text()};

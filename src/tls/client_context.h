@@ -13,6 +13,7 @@ namespace revproxyd::tls {
 struct ClientContext::State {
   SslContextPtr context;
   SessionCache sessions;
+  bool alpn_required = false;  // a server that chooses no protocol is refused
   bool verify = true;
 };
 

@@ -116,6 +116,9 @@ Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Trans
   transport->negotiation().named = true;
   auto done = co_await run(*transport, limit, on_timeout);
   if (!done) co_return done.error();
+  // OpenSSL itself refuses a choice that was not offered.
+  if (state.alpn_required && transport->tls()->alpn.empty())
+    co_return Error(Code::tls_failed, "the server chose none of the protocols offered");
   keep_renewed(state, *transport);
   co_return std::unique_ptr<net::Transport>(std::move(transport));
 }

@@ -39,6 +39,13 @@ bool read_server_name(SSL* ssl, std::string& name) {
   return name.find('\0') == name.npos;
 }
 
+bool offers_protocols(SSL* ssl) noexcept {
+  const unsigned char* data = nullptr;
+  std::size_t size = 0;
+  return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &data,
+                                   &size) == 1;
+}
+
 const CredentialGroup* choose(const State& state, TlsTransport::Negotiation& negotiation) noexcept {
   if (state.internal) return state.internal.get();
   if (negotiation.server_name.empty()) return state.certificates->first();
@@ -57,6 +64,12 @@ int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
   if (!read_server_name(ssl, negotiation.server_name)) {
     negotiation.refusal = "malformed server name";
     *alert = SSL_AD_DECODE_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  // on_alpn is not asked when the client sends no list.
+  if (state.alpn_required && !offers_protocols(ssl)) {
+    negotiation.refusal = "the client offers no protocol";
+    *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
     return SSL_CLIENT_HELLO_ERROR;
   }
   negotiation.group = choose(state, negotiation);
@@ -164,6 +177,7 @@ Built<ServerContext> ServerContext::create(Options options) {
   const auto alpn = alpn_wire(options.alpn);
   if (!alpn) return {nullptr, "a protocol name is empty or too long"};
   state->alpn = *alpn;
+  state->alpn_required = options.alpn_required;
   clear_errors();
   state->context.reset(SSL_CTX_new(TLS_server_method()));
   if (!state->context || !apply_policy(state->context.get(), state->settings.min_version))

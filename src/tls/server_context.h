@@ -16,7 +16,8 @@ struct ServerContext::State {
   std::shared_ptr<const CertificateStore> certificates;
   std::shared_ptr<const CredentialGroup> internal;  // instead of certificates
   std::shared_ptr<TicketKeys> tickets;
-  std::string alpn;      // as on the wire
+  std::string alpn;  // as on the wire
+  bool alpn_required = false;
   Fingerprint policy{};  // what a ticket's connection must have agreed to
 };
 

@@ -99,6 +99,10 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
   for (bool again = false;; again = true) {
     if (picked.status == PickStatus::picked) {
       Pool& pool = *pools_[picked.index];
+      if (pool.joinable()) {
+        auto joined = co_await join(pool);
+        if (joined) co_return std::move(*joined);
+      }
       // A connection too old for this request still holds a place that a new one may need.
       if (pool.endpoint().at_connection_limit()) pool.shed_idle();
       if (pool.endpoint().try_acquire_connection()) {
@@ -114,6 +118,19 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
     auto acquired = at_once(picked, demand);
     if (acquired) co_return std::move(*acquired);
   }
+}
+
+// Nothing when the connections that were made meanwhile have no room for this request.
+Task<std::optional<Acquired>> Cluster::join(Pool& pool) {
+  Endpoint& endpoint = pool.endpoint();
+  while (pool.joinable()) {
+    auto stream = co_await pool.join();
+    if (!stream) co_return Acquired(&endpoint, stream.error());
+    if (*stream == nullptr) continue;
+    Lease lease(*shared_, endpoint, std::move(*stream));
+    co_return Acquired(&endpoint, std::move(lease));
+  }
+  co_return std::nullopt;
 }
 
 Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
@@ -165,7 +182,7 @@ bool Cluster::came_free(const Demand* demand) noexcept {
   const Pick picked = pick(*demand);
   return picked.status == PickStatus::none_usable ||
          (picked.status == PickStatus::picked &&
-          (pools_[picked.index]->has_idle() ||
+          (pools_[picked.index]->has_room() ||
            !pools_[picked.index]->endpoint().at_connection_limit()));
 }
 
@@ -216,7 +233,7 @@ void Cluster::on_place_free() noexcept { shared_->places().wake_one(); }
 
 bool Cluster::has_spare(const Endpoint& endpoint) const noexcept {
   for (const auto& pool : pools_) {
-    if (&pool->endpoint() == &endpoint) return pool->has_idle();
+    if (&pool->endpoint() == &endpoint) return pool->has_room();
   }
   return false;
 }

@@ -1,7 +1,9 @@
 #include "upstream/health_settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
+#include <vector>
 
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
@@ -82,26 +84,37 @@ config::Type<std::string> probe_path() {
       });
 }
 
-/// A key that a TCP check does not have, and therefore does not print.
-config::Type<HealthSettings> http_only(std::string HealthSettings::*member,
-                                       const config::Type<std::string>& inner) {
+/// A key that only checks of `types` have, and the others therefore do not print.
+config::Type<HealthSettings> only(std::vector<HealthType> types,
+                                  std::string HealthSettings::*member,
+                                  const config::Type<std::string>& inner) {
   config::Type<HealthSettings> type;
   type.schema = inner.schema;
   type.read = [member, inner](Reader& reader, const Node& node, HealthSettings& out) {
     return inner.read(reader, node, out.*member);
   };
-  type.write = [member, inner](const HealthSettings& health) {
-    return health.type == HealthType::http ? inner.write(health.*member) : Value::none();
+  type.write = [types, member, inner](const HealthSettings& health) {
+    const bool has = std::find(types.begin(), types.end(), health.type) != types.end();
+    return has ? inner.write(health.*member) : Value::none();
   };
   return type;
 }
 
+/// For messages: which types of check have that key; empty for all.
+std::string_view types_of(std::string_view key, HealthType type) {
+  if (type != HealthType::http && (key == "path" || key == "expect")) return "http";
+  if (type == HealthType::tcp && key == "host") return "http and grpc";
+  if (type != HealthType::grpc && key == "service") return "grpc";
+  return {};
+}
+
 bool check_health(Reader& reader, const Node& node, HealthSettings& health) {
-  if (health.type == HealthType::http) return true;
   bool good = true;
   for (const config::Entry& entry : node.entries) {
-    if (entry.key != "path" && entry.key != "host" && entry.key != "expect") continue;
-    good = reader.error(entry.mark, "'" + entry.key + "' is for checks of type http only");
+    const std::string_view types = types_of(entry.key, health.type);
+    if (!types.empty())
+      good = reader.error(
+          entry.mark, "'" + entry.key + "' is for checks of type " + std::string(types) + " only");
   }
   return good;
 }
@@ -111,12 +124,16 @@ bool check_health(Reader& reader, const Node& node, HealthSettings& health) {
 config::Type<HealthSettings> health_settings() {
   using H = HealthSettings;
   return Record<H>()
-      .field("type", &H::type,
-             config::enumeration<HealthType>({{"http", HealthType::http}, {"tcp", HealthType::tcp}},
-                                             {"grpc"}),
-             "A request, or only a connection.")
-      .whole("path", http_only(&H::path, probe_path()), "The path that is asked for.")
-      .whole("host", http_only(&H::host, config::text("a host")),
+      .field(
+          "type", &H::type,
+          config::enumeration<HealthType>(
+              {{"http", HealthType::http}, {"tcp", HealthType::tcp}, {"grpc", HealthType::grpc}}),
+          "A request, only a connection, or the health service of gRPC.")
+      .whole("path", only({HealthType::http}, &H::path, probe_path()),
+             "The path that is asked for.")
+      .whole("service", only({HealthType::grpc}, &H::service, config::text("a service")),
+             "The service that is asked about; without it the server as a whole.")
+      .whole("host", only({HealthType::http, HealthType::grpc}, &H::host, config::text("a host")),
              "Host of the request; without it that of the server's URL.")
       .whole("expect", expect(), "What a healthy answer looks like.")
       .field("interval", &H::interval, config::duration(),

@@ -1,7 +1,9 @@
 #include "revproxyd/upstream/pool.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "revproxyd/base/event.h"
 #include "revproxyd/base/limits.h"
 #include "upstream/dial.h"
 
@@ -22,6 +24,7 @@ struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
   TimePoint born;
   TimePoint idle_since;
   bool idle = false;
+  bool shared = false;
   Kept* previous = nullptr;  // of all
   Kept* next = nullptr;
   Kept* newer = nullptr;  // among the idle
@@ -44,21 +47,88 @@ Pool::~Pool() {
   }
 }
 
+/// A request that waits for a connection which another one makes.
+struct Pool::Joiner {
+  Event done;
+  Error error{Code::none};
+};
+
+/// A connection in the making; lives in the frame that makes it.
+struct Pool::Dial {
+  explicit Dial(Pool& owner) : pool(owner) { pool.dials_.push_back(this); }
+  ~Dial() { end(Error(Code::none)); }
+  void end(const Error& error) noexcept {
+    std::erase(pool.dials_, this);
+    for (Joiner* joiner : joiners) {
+      joiner->error = error;
+      joiner->done.set();
+    }
+    joiners.clear();
+  }
+  Pool& pool;
+  std::vector<Joiner*> joiners;
+};
+
 std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh) noexcept {
+  if (Kept* kept = sharable(); kept != nullptr) return open_on(*kept);
   while (idle_head_ != nullptr) {
     Kept& kept = *idle_head_;
-    if (fresh && loop_now() - kept.idle_since >= limits::kFreshIdle) return nullptr;
+    const bool stale = loop_now() - kept.idle_since >= limits::kFreshIdle;
+    if (fresh && stale && !kept.connection->multiplexes()) return nullptr;
     if (!kept.connection->alive()) {
       close(kept);
       continue;
     }
     unlink_idle(kept);
-    return kept.connection->open_stream();
+    return open_on(kept);
   }
   return nullptr;
 }
 
+// The first with room: the load stays on few connections, and the others become idle.
+Pool::Kept* Pool::sharable() const noexcept {
+  for (Kept* kept : shared_) {
+    if (kept->connection->capacity() != 0 && !old(*kept)) return kept;
+  }
+  return nullptr;
+}
+
+std::unique_ptr<http::ClientStream> Pool::open_on(Kept& kept) {
+  if (!kept.shared && shares() && kept.connection->multiplexes()) {
+    kept.shared = true;
+    shared_.push_back(&kept);
+  }
+  return kept.connection->open_stream();
+}
+
+bool Pool::old(const Kept& kept) const noexcept {
+  return loop_now() - kept.born >= settings_.keepalive.lifetime;
+}
+
+bool Pool::may_multiplex() const noexcept {
+  if (!shares()) return false;
+  const net::Scheme scheme = endpoint_->url().scheme;
+  return scheme == net::Scheme::h2c ||
+         (scheme == net::Scheme::https && settings_.protocol != Protocol::http1 && !single_);
+}
+
 Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& origin) {
+  std::optional<Dial> dial;
+  if (may_multiplex()) dial.emplace(*this);
+  auto made = co_await make_connection(origin);
+  if (!made) {
+    if (dial) dial->end(made.error());
+    co_return made.error();
+  }
+  Kept& kept = **made;
+  auto stream = open_on(kept);
+  // Those that wait for a place may have one here.
+  for (std::size_t room = kept.shared ? kept.connection->capacity() : 0; room != 0; --room)
+    listener_.on_place_free();
+  co_return std::move(stream);
+}
+
+Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
   auto transport =
       co_await dial(*endpoint_, settings_, tls_.get(), origin, settings_.timeouts.connect);
   if (!transport) {
@@ -69,19 +139,47 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& or
   http::ClientConnectionSettings settings;
   settings.response_header_bytes = settings_.limits.response_header_bytes;
   settings.write = settings_.timeouts.idle;
+  settings.http2 = endpoint_->url().scheme == net::Scheme::h2c;
   const net::TlsInfo* info = (*transport)->tls();
   const std::string_view alpn = info != nullptr ? std::string_view(info->alpn) : std::string_view();
   auto kept = std::make_unique<Kept>(*this);
   kept->connection = http::open_client_connection(std::move(*transport), alpn, settings, *kept);
+  single_ = !kept->connection->multiplexes();
   kept->next = all_;
   if (all_ != nullptr) all_->previous = kept.get();
   all_ = kept.get();
-  co_return kept.release()->connection->open_stream();
+  co_return kept.release();
+}
+
+Pool::Dial* Pool::open_dial() const noexcept {
+  for (Dial* dial : dials_) {
+    if (dial->joiners.size() + 1 < limits::kStreamsPerConnection) return dial;
+  }
+  return nullptr;
+}
+
+Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
+  Dial* const dial = open_dial();
+  Joiner joiner;
+  dial->joiners.push_back(&joiner);
+  auto code = co_await joiner.done.wait();
+  if (code != Code::none) {
+    // The dial may have ended meanwhile; while it is there, it must forget this frame.
+    for (Dial* one : dials_) std::erase(one->joiners, &joiner);
+    co_return Error(code, "waiting for a connection ended");
+  }
+  if (joiner.error.code() != Code::none) co_return joiner.error;
+  co_return reuse(false);
 }
 
 void Pool::returned(Kept& kept) noexcept {
-  const bool old = loop_now() - kept.born >= settings_.keepalive.lifetime;
-  if (kept.connection->capacity() == 0 || old || !keeps()) return close(kept);
+  if (kept.connection->active() != 0) {
+    if (kept.connection->capacity() != 0) listener_.on_place_free();
+    return;
+  }
+  if (kept.shared) std::erase(shared_, &kept);
+  kept.shared = false;
+  if (kept.connection->capacity() == 0 || old(kept) || !keeps()) return close(kept);
   push_idle(kept);
   if (listener_.on_idle()) return close(kept);
   while (idle_count_ > settings_.keepalive.max_idle) shed_idle();

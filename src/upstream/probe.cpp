@@ -6,6 +6,7 @@
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/http/connection.h"
 #include "upstream/dial.h"
+#include "upstream/probe_grpc.h"
 
 namespace revproxyd::upstream {
 
@@ -20,20 +21,12 @@ class NoOwner final : public http::ClientConnection::Owner {
   void on_idle_input(http::ClientConnection&) noexcept override {}
 };
 
-std::string text_of(const Error& error) {
-  std::string text(name(error.code()));
-  if (!error.text().empty()) text += ": " + std::string(error.text());
-  return text;
-}
-
 http::RequestHead probe_head(const Endpoint& endpoint, const HealthSettings& settings,
                              Arena& arena) {
   http::RequestHead head(arena);
   head.method = http::Method::get;
   head.method_text = "GET";
-  const net::ServerUrl& url = endpoint.url();
-  head.authority = settings.host.empty() ? arena.copy(url.host.empty() ? "localhost" : url.host)
-                                         : std::string_view(settings.host);
+  head.authority = arena.copy(probe_authority(endpoint.url(), settings));
   head.fields.add(http::FieldName::user_agent, "revproxyd-health-check");
   head.fields.add(http::FieldName::accept, "*/*");
   return head;
@@ -96,14 +89,38 @@ Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream
   if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
   http::ClientConnectionSettings connection_settings;
   connection_settings.write = settings.timeout;
+  connection_settings.http2 = endpoint.url().scheme == net::Scheme::h2c;
+  const net::TlsInfo* info = (*transport)->tls();
+  const std::string_view alpn = info != nullptr ? std::string_view(info->alpn) : std::string_view();
+  const bool grpc = settings.type == HealthType::grpc;
+  if (grpc && !connection_settings.http2 && alpn != "h2")
+    co_return ProbeResult(false, "the server does not speak HTTP/2, which gRPC needs");
   NoOwner owner;
   auto connection =
-      http::open_client_connection(std::move(*transport), "", connection_settings, owner);
+      http::open_client_connection(std::move(*transport), alpn, connection_settings, owner);
+  if (grpc) {
+    auto answer = co_await ask_grpc(*connection, endpoint, settings);
+    co_return std::move(answer);
+  }
   auto result = co_await ask(*connection, endpoint, settings);
   co_return std::move(result);
 }
 
 }  // namespace
+
+std::string text_of(const Error& error) {
+  std::string text(name(error.code()));
+  if (!error.text().empty()) text += ": " + std::string(error.text());
+  return text;
+}
+
+std::string probe_authority(const net::ServerUrl& url, const HealthSettings& settings) {
+  if (!settings.host.empty()) return settings.host;
+  if (url.host.empty()) return "localhost";
+  const bool v6 = url.host.find(':') != std::string::npos;
+  const bool usual = url.port == (url.scheme == net::Scheme::https ? 443 : 80);
+  return (v6 ? "[" + url.host + "]" : url.host) + (usual ? "" : ":" + std::to_string(url.port));
+}
 
 Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,
                         const tls::ClientContext* tls) {

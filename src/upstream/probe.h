@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "revproxyd/base/error.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/tls/context.h"
 #include "revproxyd/upstream/endpoint.h"
@@ -15,6 +16,11 @@ struct ProbeResult {
   bool well;
   std::string reason;  // of a failure
 };
+
+/// A failure in the words of ProbeResult::reason.
+std::string text_of(const Error& error);
+/// Host, or :authority, of a probe.
+std::string probe_authority(const net::ServerUrl& url, const HealthSettings& settings);
 
 /// Asks `endpoint` as `settings` say, within settings.timeout. `tls` is used for an https URL;
 /// `server_name` is the name to verify.

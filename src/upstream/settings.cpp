@@ -26,7 +26,7 @@ constexpr std::int64_t kMost = 1'000'000'000;  // of counts that only have to fi
 config::Type<ServerSettings> server() {
   return Record<ServerSettings>("server")
       .field("url", &ServerSettings::url, net::server_url(),
-             "http://host:port, https://host:port or unix:/path.")
+             "http://host:port, https://host:port, h2c://host:port or unix:/path.")
       .required()
       .field("weight", &ServerSettings::weight, config::integer<std::uint32_t>(1, 65535),
              "Share of the requests.")
@@ -199,18 +199,28 @@ config::Type<UpstreamLimits> limits() {
       .type();
 }
 
-config::Type<UpstreamSettings> protocol() {
-  enum class Protocol : std::uint8_t { http1 };
-  const auto words = config::enumeration<Protocol>(
-      {{"http/1.1", Protocol::http1}, {"auto", Protocol::http1}}, {"h2"});
-  config::Type<UpstreamSettings> type;
-  type.schema = words.schema;
-  type.read = [words](Reader& reader, const Node& node, UpstreamSettings&) {
-    Protocol protocol{};
-    return words.read(reader, node, protocol);
-  };
-  type.write = [](const UpstreamSettings&) { return Value::of_text("http/1.1"); };
-  return type;
+/// The same address with another scheme, for hints.
+std::string with_scheme(std::string_view scheme, const net::ServerUrl& url) {
+  return std::string(scheme) + url.text.substr(url.text.find("://"));
+}
+
+/// Whether the server can speak what `protocol` and the checks ask for. `where` is its URL.
+bool check_protocol(Reader& reader, const Node& where, const net::ServerUrl& url,
+                    const UpstreamSettings& out) {
+  const std::string hint =
+      where.secret || !url.path.empty() ? std::string() : "write " + with_scheme("h2c", url);
+  const bool plain = url.scheme == net::Scheme::http;
+  if (plain && out.protocol == Protocol::http2)
+    return reader.error(where, Reader::shown(where) + " cannot be spoken to by 'protocol: h2'",
+                        hint);
+  if (url.scheme == net::Scheme::h2c && out.protocol == Protocol::http1)
+    return reader.error(where,
+                        Reader::shown(where) + " cannot be spoken to by 'protocol: http/1.1'",
+                        where.secret ? std::string() : "write " + with_scheme("http", url));
+  if (plain && out.health_check && out.health_check->type == HealthType::grpc)
+    return reader.error(
+        where, Reader::shown(where) + " cannot be checked by 'type: grpc': that is HTTP/2", hint);
+  return true;
 }
 
 bool check_upstream(Reader& reader, const Node& node, UpstreamSettings& out) {
@@ -219,11 +229,16 @@ bool check_upstream(Reader& reader, const Node& node, UpstreamSettings& out) {
   bool secure = false;
   for (std::size_t i = 0; i < out.servers.size(); ++i) {
     const ServerSettings& one = out.servers[i];
+    const Node& item = node.find("servers")->items[i];
     secure = secure || one.url.scheme == net::Scheme::https;
     if (!urls.insert(one.url.text).second)
-      good = reader.error(node.find("servers")->items[i],
-                          "a server is listed twice in " + reader.context(), "use weight");
+      good = reader.error(item, "a server is listed twice in " + reader.context(), "use weight");
+    good = check_protocol(reader, *item.find("url"), one.url, out) && good;
   }
+  const bool grpc = out.health_check && out.health_check->type == HealthType::grpc;
+  if (secure && grpc && out.protocol == Protocol::http1)
+    good =
+        reader.error(*node.find("protocol"), "checks of type grpc need HTTP/2", "write auto or h2");
   const Node* tls = node.find("tls");
   if (tls != nullptr && !secure && out.tls != tls::UpstreamTls{})
     reader.warning(tls->mark,
@@ -269,8 +284,12 @@ config::Type<UpstreamSettings> upstream_settings() {
       .field("servers", &U::servers, config::list(server(), {"servers", false, true}),
              "Where requests go.")
       .required()
-      .whole("protocol", protocol(),
-             "What is spoken to the servers: auto and http/1.1 are HTTP/1.1.")
+      .field("protocol", &U::protocol,
+             config::enumeration<Protocol>({{"auto", Protocol::automatic},
+                                            {"h2", Protocol::http2},
+                                            {"http/1.1", Protocol::http1}}),
+             "What is spoken to the servers; auto: with https what ALPN chooses, else what the URL "
+             "says.")
       .field("timeouts", &U::timeouts, timeouts(), "Time-outs towards the servers.")
       .field("keepalive", &U::keepalive, keepalive(), "Connections that are kept.")
       .field("limits", &U::limits, limits(), "How much may be under way.")

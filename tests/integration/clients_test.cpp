@@ -116,7 +116,7 @@ TEST(Clients, CurlOverHttpsVerified) {
   const CommandResult got =
       served.curl({served.secure() + "/a", "-w", " %{http_version} %{ssl_verify_result}"});
   EXPECT_EQ(got.status, 0) << got.out;
-  EXPECT_EQ(got.out, "GET /a 0 1.1 0");
+  EXPECT_EQ(got.out, "GET /a 0 2 0");
 }
 
 TEST(Clients, CurlUploadsWithContinueAndChunks) {
@@ -132,10 +132,10 @@ TEST(Clients, CurlUploadsWithContinueAndChunks) {
             "POST /up 3000000");
 }
 
-TEST(Clients, CurlThatOffersHttp2StaysWithHttp11) {
+TEST(Clients, CurlThatOffersNoHttp2StaysWithHttp11) {
   const Served served;
   const CommandResult got =
-      served.curl({"--http2", served.secure() + "/a", "-w", " %{http_version}"});
+      served.curl({"--http1.1", served.secure() + "/a", "-w", " %{http_version}"});
   EXPECT_EQ(got.out, "GET /a 0 1.1");
   // Over plain HTTP curl asks for h2c, which is not spoken and does no harm.
   EXPECT_EQ(run_command({"curl", "-sS", "--http2", served.plain() + "/a"}).out, "GET /a 0");

@@ -159,7 +159,8 @@ TEST(Smuggling, RefusesBrokenRequestLines) {
       {"fragment", with_target("/a#b")},
       {"no slash", with_target("a")},
       {"asterisk with GET", with_target("*")},
-      {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+      {"HTTP/2 without its preface", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+      {"half of a preface", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505},
       {"HTTP/3.0", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505},
   });
 }

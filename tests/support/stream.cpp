@@ -46,12 +46,16 @@ std::string wire_form(const std::vector<std::string>& protocols) {
   return out;
 }
 
-// Any protocol that a client offers first is taken, so that tests see what the proxy offers.
-int take_first(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in,
-               unsigned, void*) {
-  *size = in[0];
-  *out = in + 1;
-  return SSL_TLSEXT_ERR_OK;
+// Context data: the protocol that is taken.
+int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* size,
+                    const unsigned char* in, unsigned in_size, void*) {
+  const auto* wanted = static_cast<const std::string*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  for (unsigned at = 0; at + 1 < in_size; at += in[at] + 1U) {
+    *out = in + at + 1;
+    *size = in[at];
+    if (*wanted == std::string(*out, *out + *size)) return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_NOACK;
 }
 
 }  // namespace
@@ -123,9 +127,14 @@ void Stream::start_client_tls(const ClientTls& tls) {
 }
 
 std::shared_ptr<SSL_CTX> server_context(const ServerTls& tls) {
-  std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  auto* const protocol = new std::string(tls.alpn);
+  std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), [protocol](SSL_CTX* made) {
+    SSL_CTX_free(made);
+    delete protocol;
+  });
+  SSL_CTX_set_app_data(context.get(), protocol);
   load_certificate(context.get(), tls.certificate);
-  SSL_CTX_set_alpn_select_cb(context.get(), take_first, nullptr);
+  SSL_CTX_set_alpn_select_cb(context.get(), choose_protocol, nullptr);
   SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>("t"), 1);
   if (!tls.client_ca.empty()) {
     SSL_CTX_load_verify_locations(context.get(), tls.client_ca.c_str(), nullptr);

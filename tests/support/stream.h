@@ -43,7 +43,8 @@ struct ClientTls {
 
 struct ServerTls {
   Certificate certificate;
-  std::string client_ca;  // file; not empty = a certificate of this authority is demanded
+  std::string client_ca;          // file; not empty = a certificate of this authority is demanded
+  std::string alpn = "http/1.1";  // what is chosen when it is offered; otherwise nothing is
 };
 
 /// Sends and receives within kPatience for each call. Owns the descriptor.

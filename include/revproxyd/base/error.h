@@ -32,6 +32,7 @@ enum class Code : std::uint8_t {
   connect_timeout,
   first_byte_timeout,
   idle_timeout,
+  deadline_exceeded,
   queue_timeout,
   drain_timeout,
   // The downstream message.
@@ -54,6 +55,16 @@ enum class Code : std::uint8_t {
   connection_limit,
   client_connection_limit,
   memory_limit,
+  // What a peer of a multiplexed connection does against the protocol, or too often.
+  protocol_error,
+  reset_flood,
+  provoked_reset_flood,
+  settings_flood,
+  ping_flood,
+  priority_flood,
+  window_update_flood,
+  empty_frame_flood,
+  header_flood,
   // Where to.
   no_route,
   no_server,

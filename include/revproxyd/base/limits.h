@@ -48,6 +48,9 @@ inline constexpr std::uint32_t kInterimResponses = 16;
 // A body may be slower than limits.min_rate for so long.
 inline constexpr std::chrono::milliseconds kRateGrace{10000};
 
+// Requests that share one connection to a server, where the server allows as many.
+inline constexpr std::size_t kStreamsPerConnection = 100;
+
 // A server that refused a connection is left alone for so long.
 inline constexpr std::chrono::milliseconds kRefusedRest{1000};
 

@@ -34,7 +34,8 @@ struct Counts {
   T connections_active{};
   std::array<T, kCodeCount>
       connections_refused{};  // by the Code of the reason: a limit, a bad PROXY header, ...
-  T requests{};               // heads received, refused ones too
+  std::array<T, kCodeCount> connections_failed{};  // by what ended them otherwise than orderly
+  T requests{};                                    // heads received, refused ones too
   T requests_active{};
   std::array<T, 6> responses{};  // final answers to clients by status / 100; [0] = none was sent
   std::array<T, kCodeCount> reasons{};  // answers by `why`; [none] = from an upstream

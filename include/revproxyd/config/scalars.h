@@ -51,6 +51,9 @@ Type<Duration> duration(Zero zero = Zero::refused);
 Type<std::uint64_t> size(Zero zero = Zero::refused);
 /// "240B/s": a size over one second.
 Type<std::uint64_t> byte_rate(Zero zero = Zero::refused);
+/// "100/10s": how many in a duration; of s, m and h the number 1 may be left out. Bare 0 only where
+/// it is allowed.
+Type<Rate> rate(Zero zero = Zero::refused);
 /// "20%", a whole number up to `high`.
 Type<std::uint32_t> percentage(std::uint32_t high);
 

@@ -15,7 +15,8 @@
 
 namespace revproxyd::http {
 
-/// What a connection yields next: a stream, or the end, orderly (drained) or not (failed).
+/// What a connection yields next: a stream, or the end, orderly (drained) or not (failed). A
+/// connection that fails has cancelled the scopes of its streams.
 class Next {
  public:
   static Next of(std::unique_ptr<ServerStream> stream) noexcept {
@@ -45,6 +46,12 @@ struct ServerConnectionSettings {
   Duration header{10000};
   Duration keepalive{60000};
   Duration write{30000};
+  /// What is spoken where ALPN has chosen nothing: HTTP/2 then by prior knowledge (RFC 9113 section
+  /// 3.3).
+  bool http1 = true;
+  bool http2 = true;
+  std::uint32_t streams = 100;        // requests at once, on multiplexed versions
+  Rate resets{100, Duration(10000)};  // what the client may do wrong there before it is told to go
 };
 
 class ServerConnection {
@@ -76,6 +83,7 @@ std::unique_ptr<ServerConnection> open_server_connection(std::unique_ptr<net::Tr
 struct ClientConnectionSettings {
   std::size_t response_header_bytes = 64 * 1024;
   Duration write{60000};  // longest wait for the origin to take bytes; Code::idle_timeout
+  bool http2 = false;     // spoken although ALPN has chosen nothing
 };
 
 class ClientConnection {
@@ -102,6 +110,8 @@ class ClientConnection {
   virtual std::size_t capacity() const noexcept = 0;
   /// Streams that are open.
   virtual std::size_t active() const noexcept = 0;
+  /// Several streams may be open at once.
+  virtual bool multiplexes() const noexcept { return false; }
   /// A stream for one exchange; needs capacity(). It must not outlive the connection.
   virtual std::unique_ptr<ClientStream> open_stream() = 0;
   /// Asks the kernel whether an idle connection is still open and silent.

@@ -19,9 +19,10 @@ struct BindAddress {
   bool operator==(const BindAddress&) const = default;
 };
 
-enum class Scheme : std::uint8_t { http, https };
+/// `h2c`, HTTP/2 without TLS, is for servers only; requests have the other two.
+enum class Scheme : std::uint8_t { http, https, h2c };
 
-/// Where a server is: http://host:port, https://host, unix:/path (plain HTTP).
+/// Where a server is: http://host:port, https://host, h2c://host:port, unix:/path (plain HTTP/1.1).
 struct ServerUrl {
   std::string text;  // as written, normalised to have no trailing slash
   Scheme scheme = Scheme::http;

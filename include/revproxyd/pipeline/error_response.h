@@ -16,7 +16,8 @@ inline constexpr std::uint16_t kClientGoneStatus = 499;
 std::uint16_t status_of(const Error& error) noexcept;
 
 /// An answer of the proxy's own: a short body, JSON when Accept prefers it, with the request id;
-/// Proxy-Status (RFC 9209). Sets notes.why.
+/// Proxy-Status (RFC 9209). A gRPC call ends with status 200, a grpc-status and no body instead.
+/// Sets notes.why.
 http::Response error_response(Exchange& exchange, const Error& error);
 
 /// The same as a task, for handlers that refuse.

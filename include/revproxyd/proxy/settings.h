@@ -27,7 +27,7 @@ struct Timeouts {
   bool operator==(const Timeouts&) const = default;
 };
 
-/// 0 = none.
+/// 0 = none, but for h2_streams.
 struct Limits {
   std::uint64_t connections = 20000;  // of the process
   std::uint64_t connections_per_client = 0;
@@ -36,15 +36,19 @@ struct Limits {
   std::uint64_t header_bytes = 32 * 1024;
   std::uint64_t header_count = 100;
   std::uint64_t max_body = 100ULL * 1024 * 1024;
-  std::uint64_t min_rate = 240;  // bytes a second, of a body after its first 10 s
-  std::uint64_t memory = 0;      // of the process; global only
+  std::uint64_t min_rate = 240;          // bytes a second, of a body after its first 10 s
+  std::uint64_t memory = 0;              // of the process; global only
+  std::uint32_t h2_streams = 100;        // 1..10000; requests at once on an HTTP/2 connection
+  Rate h2_resets{100, Duration(10000)};  // what a client may do wrong on an HTTP/2 connection
   bool operator==(const Limits&) const = default;
 };
 
 struct ListenerSettings {
   std::string name;  // default: the address as written
   net::BindAddress address;
-  bool h1 = true;
+  // What is spoken; at least one. With TLS by ALPN, HTTP/2 first; else HTTP/2 by prior knowledge.
+  bool http1 = true;
+  bool http2 = true;
   bool redirect_https = false;
   std::optional<tls::ListenerTls> tls;
   std::vector<net::Cidr> proxy_protocol_from;

@@ -33,6 +33,7 @@ class ServerContext : public std::enable_shared_from_this<ServerContext> {
     std::shared_ptr<const CertificateStore> certificates;  // unused with settings.internal
     std::vector<std::string>
         alpn;  // best first; a client that offers only others is refused (RFC 7301 section 3.2)
+    bool alpn_required = false;  // a client that offers none at all is refused, too
     std::shared_ptr<TicketKeys> tickets;
   };
 
@@ -56,6 +57,7 @@ class ClientContext : public std::enable_shared_from_this<ClientContext> {
   struct Options {
     UpstreamTls settings;
     std::vector<std::string> alpn;  // offered, best first
+    bool alpn_required = false;     // a server that chooses none of them is refused
   };
 
   static Built<ClientContext> create(const Options& options);

@@ -21,7 +21,8 @@ Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transp
 /// Makes a handshake as the client. `server_name` is a host name or an IP literal without brackets:
 /// it is what the certificate must name, and goes out as SNI if it is a host name (RFC 6066 section
 /// 3). It and `context` must stay until the task ends. Errors as above; certificate_rejected when
-/// the server's certificate is not accepted. `on_timeout` is the code when `limit` has passed.
+/// the server's certificate is not accepted, tls_failed when the protocol it chose is none of ours.
+/// `on_timeout` is the code when `limit` has passed.
 Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain,
                                                       const ClientContext& context,
                                                       std::string_view server_name, Duration limit,

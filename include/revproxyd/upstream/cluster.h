@@ -86,6 +86,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>,
  private:
   Pick pick(const Demand& demand) noexcept;
   Task<Acquired> connect(Pool& pool, const Origin& origin);
+  Task<std::optional<Acquired>> join(Pool& pool);
   Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
   bool came_free(const Demand* demand) noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Duration& waited);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task.h"
@@ -39,16 +40,23 @@ class Pool {
   Endpoint& endpoint() noexcept { return *endpoint_; }
   const Endpoint& endpoint() const noexcept { return *endpoint_; }
 
-  /// A stream on the connection that was used last, or null. `fresh`: only on one that has been
-  /// idle for less than limits::kFreshIdle, for requests that must not meet a server which is just
-  /// closing.
+  /// A stream on a connection that others use too and that has room for one more, else on the idle
+  /// one that was used last, or null. `fresh`: not on one that carries one request at a time and
+  /// has been idle for limits::kFreshIdle, for requests that must not meet a server which is just
+  /// closing; where streams are multiplexed, the server says which ones it has not looked at.
   std::unique_ptr<http::ClientStream> reuse(bool fresh) noexcept;
-  bool has_idle() const noexcept { return idle_head_ != nullptr; }
+  /// reuse() would find a connection.
+  bool has_room() const noexcept { return idle_head_ != nullptr || sharable() != nullptr; }
 
   /// A stream on a new connection. The caller has taken a place with
   /// Endpoint::try_acquire_connection(); the pool gives it back. Errors: resolve_failed, refused,
   /// unreachable, connect_timeout, tls_failed, certificate_rejected, reset.
   Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin);
+  /// A connection that many requests can share is being made, and one more may wait for it instead
+  /// of making its own.
+  bool joinable() const noexcept { return open_dial() != nullptr; }
+  /// Waits for it; null when it turned out to serve others only. Errors are those of connect().
+  Task<Result<std::unique_ptr<http::ClientStream>>> join();
 
   /// Closes the connection that has been idle for longest; false when there is none.
   bool shed_idle() noexcept;
@@ -56,15 +64,23 @@ class Pool {
 
  private:
   struct Kept;
+  struct Joiner;
+  struct Dial;
 
+  Task<Result<Kept*>> make_connection(const Origin& origin);
+  Kept* sharable() const noexcept;
+  Dial* open_dial() const noexcept;
+  std::unique_ptr<http::ClientStream> open_on(Kept& kept);
+  bool may_multiplex() const noexcept;
+  bool old(const Kept& kept) const noexcept;
   void returned(Kept& kept) noexcept;
   void push_idle(Kept& kept) noexcept;
   void unlink_idle(Kept& kept) noexcept;
   void close(Kept& kept) noexcept;
   void sweep() noexcept;
-  bool keeps() const noexcept {
-    return settings_.keepalive.max_idle != 0 && settings_.proxy_protocol == ProxyProtocol::none;
-  }
+  /// A PROXY header makes a connection one client's own.
+  bool shares() const noexcept { return settings_.proxy_protocol == ProxyProtocol::none; }
+  bool keeps() const noexcept { return settings_.keepalive.max_idle != 0 && shares(); }
 
   std::shared_ptr<Endpoint> endpoint_;
   const UpstreamSettings& settings_;
@@ -74,6 +90,9 @@ class Pool {
   Kept* idle_head_ = nullptr;  // used last
   Kept* idle_tail_ = nullptr;  // idle for longest
   std::size_t idle_count_ = 0;
+  std::vector<Kept*> shared_;  // multiplexed, with streams open
+  std::vector<Dial*> dials_;   // that others may join
+  bool single_ = false;        // ALPN has chosen a protocol without multiplexing
   MemberTimer<Pool> sweep_;
 };
 

@@ -37,12 +37,13 @@ struct StatusRange {
   bool operator==(const StatusRange&) const = default;
 };
 
-enum class HealthType : std::uint8_t { http, tcp };
+enum class HealthType : std::uint8_t { http, tcp, grpc };
 
 struct HealthSettings {
   HealthType type = HealthType::http;
-  std::string path = "/";
-  std::string host;  // Host field of the probe; empty = host (and port) of the server's URL
+  std::string path = "/";  // of http; likewise status, body and header
+  std::string service;     // of grpc: what is asked about; empty = the server as a whole
+  std::string host;        // authority of the probe; empty = host (and port) of the server's URL
   std::vector<StatusRange> status{StatusRange{}};
   std::string body;  // text that the first 64 KiB of the body must contain; empty = any
   std::vector<std::pair<std::string, std::string>>
@@ -96,10 +97,15 @@ struct HostHeaderSettings {
   bool operator==(const HostHeaderSettings&) const = default;
 };
 
+/// What is spoken to the servers. `automatic` is HTTP/1.1 with http URLs and HTTP/2 with h2c; with
+/// https ALPN decides, HTTP/2 preferred.
+enum class Protocol : std::uint8_t { automatic, http1, http2 };
+
 struct UpstreamSettings {
   std::string name;  // key of the map; an anonymous one (`to: URL`) has its URLs joined by ','
   BalanceSettings balance;
   std::vector<ServerSettings> servers;
+  Protocol protocol = Protocol::automatic;
   UpstreamTimeouts timeouts;
   KeepaliveSettings keepalive;
   UpstreamLimits limits;

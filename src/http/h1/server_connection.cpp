@@ -31,14 +31,16 @@ HeadLimits head_limits(const ServerConnectionSettings& settings) noexcept {
 }  // namespace
 
 ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
-                                   const ServerConnectionSettings& settings, CancelScope& scope)
+                                   const ServerConnectionSettings& settings, CancelScope& scope,
+                                   Buffer received)
     : transport_(std::move(transport)),
       scope_(scope),
       idle_scope_(&scope),
       settings_(settings),
       limits_(head_limits(settings)),
       scanner_(Kind::request, limits_),
-      writer_(*transport_, Side::downstream) {
+      writer_(*transport_, Side::downstream),
+      in_(std::move(received)) {
   writer_.set_rules({settings.write, Code::write_timeout, 0});
 }
 

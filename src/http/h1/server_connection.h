@@ -20,8 +20,10 @@ class ServerStream;
 /// works it watches for the client to leave and keeps pipelined bytes up to header_bytes.
 class ServerConnection final : public http::ServerConnection, private net::Watcher {
  public:
+  /// `received`: what was read from the transport already.
   ServerConnection(std::unique_ptr<net::Transport> transport,
-                   const ServerConnectionSettings& settings, CancelScope& scope);
+                   const ServerConnectionSettings& settings, CancelScope& scope,
+                   Buffer received = {});
   ~ServerConnection() override;
 
   Task<Next> next_stream() override;

@@ -7,31 +7,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/app/loading.h"
+
 namespace revproxyd::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool holds(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
-
-constexpr std::string_view kListener = "listeners: [ { name: web, address: \":8080\" } ]\n";
-
-Settings good(const std::string& text) {
-  const LoadResult result = load_text(text, "proxy.yaml");
-  EXPECT_TRUE(result.ok()) << result.report.text();
-  return result.settings;
-}
-
-/// The report on a text with a listener in front.
-std::string refusal(const std::string& text) {
-  const LoadResult result = load_text(std::string(kListener) + text, "proxy.yaml");
-  EXPECT_FALSE(result.ok()) << text;
-  return result.report.text();
-}
-
-std::string route(const std::string& keys) { return "routes: [ { " + keys + " } ]\n"; }
+using namespace test;
 
 void expect_equal(const Settings& a, const Settings& b) {
   EXPECT_EQ(a.workers, b.workers);
@@ -115,7 +97,7 @@ TEST(Load, ReadsAndPrintsEveryFileThatIsShipped) {
       ++files;
     }
   }
-  EXPECT_GE(files, 9U);
+  EXPECT_GE(files, 11U);
 }
 
 TEST(Load, TellsUnknownKeysFromThoseOfLater) {
@@ -139,15 +121,6 @@ TEST(Load, TellsUnknownKeysFromThoseOfLater) {
   EXPECT_TRUE(
       holds(refusal("upstreams: { a: { servers: [ { url: http://a } ], balance: ewma } }\n"),
             "not supported"));
-  EXPECT_TRUE(holds(refusal("upstreams: { a: { servers: [ { url: http://a } ], protocol: h2 } }\n"),
-                    "not supported"));
-  EXPECT_TRUE(
-      holds(refusal("upstreams: { a: { servers: [ { url: h2c://a } ] } }\n"), "not supported"));
-  EXPECT_TRUE(holds(
-      refusal(
-          "upstreams: { a: { servers: [ { url: http://a } ], health_check: { type: grpc } } }\n"),
-      "not supported"));
-  EXPECT_TRUE(holds(refusal("limits: { h2_streams: 5 }\n"), "not supported"));
   EXPECT_TRUE(holds(refusal("admin: { listen: 127.0.0.1:1 }\n"), "not supported"));
   EXPECT_TRUE(holds(refusal("access_log: { rotate: {} }\n"), "not supported"));
 }
@@ -212,16 +185,6 @@ TEST(Load, RefusesRedirectsWithoutATlsListener) {
       holds(load_text("listeners: [ { address: \":80\", redirect: https, tls: internal } ]\n", "x")
                 .report.text(),
             "without 'tls'"));
-}
-
-TEST(Load, WarnsOfH2BesideHttp1AndRefusesItAlone) {
-  const LoadResult both = load_text(
-      "listeners: [ { address: \":80\", protocols: [h2, http/1.1] } ]\nroutes: [ { to: http://a } "
-      "]\n",
-      "x");
-  EXPECT_TRUE(both.ok());
-  EXPECT_EQ(both.report.warnings(), 1U) << both.report.text();
-  EXPECT_FALSE(load_text("listeners: [ { address: \":80\", protocols: [h2] } ]\n", "x").ok());
 }
 
 TEST(Load, NeedsExactlyOneEndOfARoute) {

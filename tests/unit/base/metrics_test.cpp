@@ -27,6 +27,7 @@ TEST(Metrics, SumsEveryWorker) {
   b.responses[2].add(5);
   b.reasons[static_cast<std::size_t>(Code::no_route)].add(6);
   a.connections_refused[static_cast<std::size_t>(Code::connection_limit)].add(7);
+  a.connections_failed[static_cast<std::size_t>(Code::ping_flood)].add(9);
   const std::vector<const WorkerCounts*> workers{&a, &b};
   const Totals totals = sum(workers);
   EXPECT_EQ(totals.requests, 7U);
@@ -35,6 +36,7 @@ TEST(Metrics, SumsEveryWorker) {
   EXPECT_EQ(totals.responses[2], 7U);
   EXPECT_EQ(totals.reasons[static_cast<std::size_t>(Code::no_route)], 6U);
   EXPECT_EQ(totals.connections_refused[static_cast<std::size_t>(Code::connection_limit)], 7U);
+  EXPECT_EQ(totals.connections_failed[static_cast<std::size_t>(Code::ping_flood)], 9U);
 }
 
 TEST(Metrics, SumOfNoWorkersIsZero) { EXPECT_EQ(sum({}).requests, 0U); }
@@ -74,6 +76,7 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
   totals.responses = {0, 1, 2, 3, 4, 5};
   totals.reasons[static_cast<std::size_t>(Code::no_route)] = 13;
   totals.reasons[static_cast<std::size_t>(Code::internal)] = 14;
+  totals.connections_failed[static_cast<std::size_t>(Code::reset_flood)] = 15;
   ProcessCounts process;
   process.config_generation.set(20);
   process.reloads_ok.set(21);
@@ -91,7 +94,8 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
       "\"bytes_out\":6,\"upstream_connects\":7,\"upstream_connect_failures\":8,"
       "\"upstream_reuses\":10,\"retries\":11,\"queue_waits\":12,"
       "\"responses\":{\"none\":0,\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},"
-      "\"reasons\":{\"no_route\":13,\"internal\":14},\"connections_refused\":{}}");
+      "\"reasons\":{\"no_route\":13,\"internal\":14},\"connections_refused\":{},"
+      "\"connections_failed\":{\"reset_flood\":15}}");
 }
 
 }  // namespace

@@ -61,6 +61,66 @@ TEST(RateType, IsASizeOverASecond) {
     EXPECT_FALSE(read(byte_rate(), bad)) << bad;
 }
 
+TEST(CountRateType, IsACountInAPeriod) {
+  EXPECT_EQ(read(rate(), "100/10s"), (Rate{100, Duration(10000)}));
+  EXPECT_EQ(read(rate(), "50/s"), (Rate{50, Duration(1000)}));
+  EXPECT_EQ(read(rate(), "5/m"), (Rate{5, Duration(60000)}));
+  EXPECT_EQ(read(rate(), "7/h"), (Rate{7, Duration(3600000)}));
+  EXPECT_EQ(read(rate(), "1/500ms"), (Rate{1, Duration(500)}));
+  EXPECT_EQ(read(rate(), "1000000000/365d"), (Rate{1'000'000'000, Duration(365LL * 86400000)}));
+  for (const char* bad : {"",
+                          "/",
+                          "/s",
+                          "x/s",
+                          "-1/s",
+                          "+1/s",
+                          "1.5/s",
+                          "100 /10s",
+                          "100/ 10s",
+                          "100/10s/s",
+                          "100/d",
+                          "100/ms",
+                          "100/x",
+                          "100/0s",
+                          "100/366d",
+                          "100s",
+                          "100B/s",
+                          "1000000001/s",
+                          "99999999999999999999/s",
+                          "100/99999999999999999999s"})
+    EXPECT_FALSE(read(rate(Zero::allowed), bad)) << bad;
+}
+
+TEST(CountRateType, SaysWhatToWrite) {
+  std::string said;
+  EXPECT_FALSE(read(rate(), "100", &said));
+  EXPECT_NE(said.find("a rate needs a period"), std::string::npos) << said;
+  EXPECT_NE(said.find("write 100/s"), std::string::npos) << said;
+  EXPECT_FALSE(read(rate(), "100/10", &said));
+  EXPECT_NE(said.find("write 100/10s"), std::string::npos) << said;
+  EXPECT_FALSE(read(rate(), "often", &said));
+  EXPECT_NE(said.find("is not a rate such as 100/10s"), std::string::npos) << said;
+  EXPECT_FALSE(read(rate(), "100/fortnight", &said));
+  EXPECT_NE(said.find("a period is s, m, h or a duration"), std::string::npos) << said;
+  EXPECT_FALSE(read(rate(), "100/77777", &said, true));
+  EXPECT_EQ(said.find("77777s"), std::string::npos) << said;
+}
+
+TEST(CountRateType, TakesZeroOnlyWhereItMeansSomething) {
+  EXPECT_EQ(read(rate(Zero::allowed), "0"), Rate());
+  EXPECT_EQ(read(rate(Zero::allowed), "0/10s"), Rate());
+  for (const char* zero : {"0", "0/s"}) EXPECT_FALSE(read(rate(), zero)) << zero;
+}
+
+TEST(CountRateType, PrintsWhatItReads) {
+  for (const char* text : {"100/10s", "50/s", "5/m", "7/h", "3/2d", "1/1500ms", "0"}) {
+    const auto type = rate(Zero::allowed);
+    const auto value = read(type, text);
+    ASSERT_TRUE(value) << text;
+    EXPECT_EQ(type.write(*value).text, text);
+  }
+}
+
 TEST(PercentageType, NeedsItsSign) {
   EXPECT_EQ(read(percentage(100), "20%"), 20U);
   for (const char* bad : {"20", "101%", "%", "-1%", "2.5%"})

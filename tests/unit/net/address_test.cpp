@@ -91,7 +91,14 @@ TEST(ServerUrl, TakesTheDocumentedForms) {
   EXPECT_EQ(parse_server_url("http://[::1]:90").value->host, "::1");
   EXPECT_EQ(parse_server_url("unix:/run/x").value->path, "/run/x");
   EXPECT_EQ(parse_server_url("http://a/b").hint, "use add_prefix on the route");
-  EXPECT_NE(parse_server_url("h2c://a").problem.find("not supported"), std::string::npos);
+  EXPECT_EQ(parse_server_url("http://a").value->scheme, Scheme::http);
+  EXPECT_EQ(parse_server_url("https://a").value->scheme, Scheme::https);
+  EXPECT_EQ(parse_server_url("unix:/run/x").value->scheme, Scheme::http);
+  const ServerUrl cleartext = *parse_server_url("H2C://A.example/").value;
+  EXPECT_EQ(cleartext.scheme, Scheme::h2c);
+  EXPECT_EQ(cleartext.text, "h2c://a.example");
+  EXPECT_EQ(cleartext.port, 80);
+  EXPECT_EQ(parse_server_url("h2c://[::1]:90").value->port, 90);
   for (const char* bad : {"", "a", "a:80", "ftp://a", "http://", "http://a:0", "http://a:x",
                           "http://u@a", "http://a?b", "http://a b", "http://[a]", "http://a..b"})
     EXPECT_FALSE(parse_server_url(bad).value) << bad;

@@ -59,6 +59,9 @@ TEST(ErrorResponse, EveryCauseHasTheStatusOfTheContract) {
       {Code::connect_timeout, Side::upstream, 504},
       {Code::first_byte_timeout, Side::upstream, 504},
       {Code::idle_timeout, Side::upstream, 504},
+      {Code::tunnel_timeout, Side::upstream, 504},
+      {Code::tunnel_timeout, Side::downstream, 408},
+      {Code::deadline_exceeded, Side::downstream, 504},
       {Code::internal, Side::internal, 500},
       {Code::system, Side::upstream, 502},
       {Code::system, Side::internal, 500},
@@ -158,6 +161,52 @@ TEST(ErrorResponse, RefuseAnswersWithTheRefusalOfTheExchange) {
   const Refuse handler;
   const auto response = runner.run(handler.handle(request.exchange()));
   EXPECT_EQ(response.head.status, 421);
+}
+
+std::string call(std::string_view type) {
+  return "POST /s/m HTTP/1.1\r\nHost: a\r\nContent-Type: " + std::string(type) +
+         "\r\nAccept: application/json\r\n\r\n";
+}
+
+TEST(ErrorResponse, EndsACallWithFieldsOnly) {
+  Subrequest request(call("application/grpc+proto"));
+  const http::Response response =
+      error_response(request.exchange(), Error(Code::refused, Side::upstream));
+  EXPECT_EQ(response.head.status, 200);
+  EXPECT_EQ(response.head.fields.get(http::FieldName::content_type), "application/grpc");
+  EXPECT_EQ(response.head.fields.get("grpc-status"), "14");
+  EXPECT_EQ(response.head.fields.get("grpc-message"), "revproxyd: refused");
+  EXPECT_EQ(response.head.length.framing, http::Framing::none);
+  EXPECT_EQ(response.body, nullptr);
+  EXPECT_FALSE(response.head.fields.has(http::FieldName::retry_after));
+}
+
+TEST(ErrorResponse, TellsACallTheIdAndTheProxyStatusAsWell) {
+  Subrequest request(call("application/grpc"));
+  const http::Response response =
+      error_response(request.exchange(), Error(Code::no_route, "no route"));
+  EXPECT_EQ(response.head.fields.get("grpc-status"), "12");
+  EXPECT_EQ(response.head.fields.get(http::FieldName::x_request_id), request.exchange().id());
+  EXPECT_EQ(response.head.fields.get(http::FieldName::proxy_status),
+            "revproxyd; error=http_request_denied; details=\"no_route\"");
+  EXPECT_EQ(response.error.code(), Code::no_route);
+  EXPECT_EQ(request.exchange().notes.why, Code::no_route);
+}
+
+TEST(ErrorResponse, KeepsTheStatusOfWhatIsNeverSent) {
+  Subrequest request(call("application/grpc"));
+  const http::Response response =
+      error_response(request.exchange(), Error(Code::client_gone, Side::downstream));
+  EXPECT_EQ(response.head.status, kClientGoneStatus);
+}
+
+TEST(ErrorResponse, AnswersGrpcWebAsAnyOtherRequest) {
+  Subrequest request(call("application/grpc-web+proto"));
+  const http::Response response =
+      error_response(request.exchange(), Error(Code::no_server, Side::upstream));
+  EXPECT_EQ(response.head.status, 503);
+  EXPECT_EQ(response.head.fields.get(http::FieldName::content_type), "application/json");
+  EXPECT_EQ(response.head.fields.find("grpc-status"), nullptr);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "proxy/admit.h"
 
+#include <memory>
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include "revproxyd/pipeline/text_body.h"
 #include "tests/support/fake_connection.h"
 #include "tests/support/hand_runner.h"
 #include "tests/unit/proxy/exchange_fixture.h"
@@ -151,14 +153,18 @@ class RuledStream final : public http::ServerStream {
 
 class AdmitToRouteRules : public ::testing::Test {
  protected:
-  void admit() {
-    pipeline::Exchange exchange(stream_, client_, snapshot_);
+  void admit(std::string_view fields = {}) {
+    const std::string head = "POST / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+    stream_ = std::make_unique<RuledStream>(head, runner_.scope());
+    pipeline::Exchange exchange(*stream_, client_, snapshot_);
+    if (with_body_) exchange.request().body = std::make_unique<pipeline::TextBody>("");
     EXPECT_TRUE(admit_to_route(exchange, route_, listener_));
     tunnel_ = exchange.tunnel_timeout;
   }
 
   test::HandRunner runner_;
-  RuledStream stream_{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", runner_.scope()};
+  std::unique_ptr<RuledStream> stream_;
+  bool with_body_ = false;
   pipeline::Client client_;
   Snapshot snapshot_{std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>()),
                      nullptr, 1};
@@ -169,12 +175,12 @@ class AdmitToRouteRules : public ::testing::Test {
 
 TEST_F(AdmitToRouteRules, AreTheListenersByDefault) {
   admit();
-  EXPECT_EQ(stream_.body.max_bytes, 100U * 1024 * 1024);
-  EXPECT_EQ(stream_.body.stall, Duration(30000));
-  EXPECT_EQ(stream_.body.stall_code, Code::body_timeout);
-  EXPECT_EQ(stream_.body.min_rate, 240U);
-  EXPECT_EQ(stream_.stall, Duration(30000));
-  EXPECT_EQ(stream_.min_rate, 240U);
+  EXPECT_EQ(stream_->body.max_bytes, 100U * 1024 * 1024);
+  EXPECT_EQ(stream_->body.stall, Duration(30000));
+  EXPECT_EQ(stream_->body.stall_code, Code::body_timeout);
+  EXPECT_EQ(stream_->body.min_rate, 240U);
+  EXPECT_EQ(stream_->stall, Duration(30000));
+  EXPECT_EQ(stream_->min_rate, 240U);
   EXPECT_EQ(tunnel_, Duration(3600000));
 }
 
@@ -185,12 +191,48 @@ TEST_F(AdmitToRouteRules, AreTheRoutesWhereItSetsThem) {
   route_.tunnel_timeout = Duration(4);
   route_.min_rate = 5;
   admit();
-  EXPECT_EQ(stream_.body.max_bytes, 1U);
-  EXPECT_EQ(stream_.body.stall, Duration(2));
-  EXPECT_EQ(stream_.stall, Duration(3));
+  EXPECT_EQ(stream_->body.max_bytes, 1U);
+  EXPECT_EQ(stream_->body.stall, Duration(2));
+  EXPECT_EQ(stream_->stall, Duration(3));
   EXPECT_EQ(tunnel_, Duration(4));
-  EXPECT_EQ(stream_.body.min_rate, 5U);
-  EXPECT_EQ(stream_.min_rate, 5U);
+  EXPECT_EQ(stream_->body.min_rate, 5U);
+  EXPECT_EQ(stream_->min_rate, 5U);
+}
+
+TEST_F(AdmitToRouteRules, LetACallBeAsSilentAsATunnelAndAsSlowAsItLikes) {
+  route_.tunnel_timeout = Duration(4);
+  admit("Content-Type: application/grpc\r\n");
+  EXPECT_EQ(stream_->body.max_bytes, 100U * 1024 * 1024);
+  EXPECT_EQ(stream_->body.stall, Duration(4));
+  EXPECT_EQ(stream_->body.stall_code, Code::tunnel_timeout);
+  EXPECT_EQ(stream_->body.min_rate, 0U);
+  EXPECT_EQ(stream_->stall, Duration(30000));
+  EXPECT_EQ(stream_->min_rate, 0U);
+}
+
+TEST_F(AdmitToRouteRules, TreatGrpcWebAsAnyOtherRequest) {
+  admit("Content-Type: application/grpc-web\r\n");
+  EXPECT_EQ(stream_->body.stall, Duration(30000));
+  EXPECT_EQ(stream_->body.stall_code, Code::body_timeout);
+  EXPECT_EQ(stream_->body.min_rate, 240U);
+  EXPECT_EQ(stream_->min_rate, 240U);
+}
+
+TEST_F(AdmitToRouteRules, LeaveATunnelThatTheRouteAllowsToItsOwnTime) {
+  with_body_ = true;
+  route_.upgrade = {"websocket"};
+  admit("Connection: Upgrade\r\nUpgrade: websocket\r\n");
+  EXPECT_EQ(stream_->body.max_bytes, 0U);
+  EXPECT_EQ(stream_->body.stall, Duration(0));
+  EXPECT_EQ(stream_->body.min_rate, 0U);
+  EXPECT_EQ(stream_->min_rate, 240U);
+}
+
+TEST_F(AdmitToRouteRules, HoldForAnUpgradeThatTheRouteDoesNotAllow) {
+  with_body_ = true;
+  admit("Connection: Upgrade\r\nUpgrade: other\r\n");
+  EXPECT_EQ(stream_->body.stall, Duration(30000));
+  EXPECT_EQ(stream_->body.min_rate, 240U);
 }
 
 }  // namespace

@@ -154,6 +154,44 @@ TEST_F(AttemptRelay, AStreamOfEventsMayBeSilentAsLongAsATunnel) {
   EXPECT_TRUE(ended);
 }
 
+TEST_F(AttemptRelay, WhatIsNotAnsweredBeforeTheDeadlineIsAnsweredHere) {
+  times.deadline = seconds(10);
+  request(post(10, "abc"));
+  runner.pass(seconds(9));
+  EXPECT_FALSE(ended);
+  runner.pass(seconds(1));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::deadline_exceeded);
+  EXPECT_TRUE(got("HTTP/1.1 504 ")) << client.received();
+  EXPECT_FALSE(server_is_kept());
+}
+
+TEST_F(AttemptRelay, AResponseThatHasNotEndedBeforeTheDeadlineIsCutOff) {
+  times.deadline = seconds(10);
+  request(kGet);
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 6\r\n\r\nABC");
+  runner.pass(seconds(9));
+  EXPECT_FALSE(ended);
+  runner.pass(seconds(1));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::deadline_exceeded);
+  EXPECT_EQ(body(), "ABC");
+  EXPECT_FALSE(server_is_kept());
+}
+
+TEST_F(AttemptRelay, AClientThatTakesNothingOfTheResponseIsCutOffAtTheDeadlineToo) {
+  times.deadline = seconds(10);
+  request(kGet);
+  client.take_only(1000);
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 100000\r\n\r\n" +
+          std::string(100'000, 'x'));
+  runner.pass(seconds(9));
+  EXPECT_FALSE(ended);
+  runner.pass(seconds(1));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::deadline_exceeded);
+}
+
 TEST_F(AttemptRelay, TheClientThatLeavesEndsTheAttempt) {
   request(kGet);
   EXPECT_FALSE(ended);

@@ -309,6 +309,60 @@ TEST_F(ForwardTest, ARequestThatExpectsIsTriedOnAnotherServerBeforeItsBodyIsAske
   EXPECT_EQ(got[0].body, "done");
 }
 
+std::string call(std::string_view timeout, std::string_view type = "application/grpc") {
+  return "GET /s/m HTTP/1.1\r\nHost: a\r\nContent-Type: " + std::string(type) +
+         "\r\ngrpc-timeout: " + std::string(timeout) + "\r\n\r\n";
+}
+
+TEST_F(ForwardTest, ACallThatIsNotAnsweredInItsTimeEndsHereAndIsGivenUpThere) {
+  LoopOrigin silent(runner_);
+  LoopOrigin other(runner_);
+  open({&silent, &other});
+  const auto answer = answer_to(call("30m"));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_NE(answer.head.find("grpc-status: 4\r\n"), std::string::npos) << answer.head;
+  EXPECT_NE(silent.received(0).find("grpc-timeout: 30m\r\n"), std::string::npos);
+  await([&] { return silent.left(0); });
+  EXPECT_EQ(other.connections(), 0U) << "no try outlives the deadline";
+  EXPECT_EQ(shared_->endpoints()[0]->failures(), 0U) << "the client's haste is no failure";
+  EXPECT_EQ(spine_->answers_with(Code::deadline_exceeded), 1U);
+  EXPECT_NE(spine_->log().find("\"status\":200"), std::string::npos) << spine_->log();
+}
+
+TEST_F(ForwardTest, ACallWaitsForAServerNoLongerThanItsTime) {
+  LoopOrigin origin(runner_);
+  settings_.servers = {origin.server()};
+  settings_.servers[0].max_connections = 1;
+  open({});
+  request(kGet);
+  await([&] { return origin.requests() == 1; });
+  test::MemoryPeer caller;
+  const std::size_t others = tasks_.size();
+  tasks_.spawn(spine_->serve(caller));
+  caller.send(call("30m"));
+  await([&] { return caller.received().find("grpc-status: 4\r\n") != std::string::npos; });
+  EXPECT_EQ(origin.requests(), 1U);
+  origin.send(0, ok("first"));
+  EXPECT_EQ(answers(1).at(0).body, "first");
+  caller.end();
+  await([&] { return tasks_.size() == others; });
+}
+
+TEST_F(ForwardTest, ATimeoutThatIsMalformedOrOfNoCallLimitsNothing) {
+  LoopOrigin origin(runner_);
+  open({&origin});
+  std::size_t count = 0;
+  for (const std::string& bytes : {call("1x"), call("1m", "application/grpc-web")}) {
+    request(bytes);
+    await([&] { return origin.requests() == count + 1; });
+    ++count;
+    runner_.run_until([&] { return !client_.received().empty(); }, std::chrono::milliseconds(50));
+    origin.send(0, ok("hello"));
+    EXPECT_EQ(answers(1).at(0).body, "hello");
+  }
+  EXPECT_NE(origin.received(0).find("grpc-timeout: 1x\r\n"), std::string::npos);
+}
+
 TEST_F(ForwardTest, ATunnelCarriesTheBytesThatCameWithTheHandshake) {
   LoopOrigin origin(runner_);
   origin.answer_with(

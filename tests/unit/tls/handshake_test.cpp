@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tls/client_context.h"
+#include "tls/server_context.h"
 #include "tls_fixture.h"
 
 namespace revproxyd::tls {
@@ -158,6 +159,64 @@ TEST_F(Handshake, NoProtocolInCommonIsRefused) {
   const Ends without = handshake(*listener, *trusting(ca_), "a.test");
   ASSERT_TRUE(without.server && without.client);
   EXPECT_EQ(without.server->tls()->alpn, "");
+}
+
+TEST_F(Handshake, ListenerThatNeedsAProtocolRefusesClientsThatOfferNone) {
+  alpn_ = {"h2"};
+  alpn_required_ = true;
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  alpn_required_ = false;
+  const Ends chosen = handshake(*listener, *trusting(ca_), "a.test");
+  ASSERT_TRUE(chosen.server && chosen.client);
+  EXPECT_EQ(chosen.server->tls()->alpn, "h2");
+  alpn_ = {};
+  for (const bool tls12 : {false, true}) {
+    const Ends refused = handshake(*listener, *trusting(ca_, tls12), "a.test");
+    EXPECT_EQ(refused.server_error.code(), Code::tls_failed);
+    EXPECT_EQ(refused.server_error.text(), "the client offers no protocol");
+    EXPECT_EQ(refused.client_error.text(), "tlsv1 alert no application protocol");
+  }
+}
+
+TEST_F(Handshake, ClientThatNeedsAProtocolRefusesServersThatChooseNone) {
+  alpn_ = {};
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  alpn_ = {"h2"};
+  const Ends content = handshake(*listener, *trusting(ca_), "a.test");
+  ASSERT_TRUE(content.client);
+  EXPECT_EQ(content.client->tls()->alpn, "");
+  alpn_required_ = true;
+  const Ends refused = handshake(*listener, *trusting(ca_), "a.test");
+  EXPECT_EQ(refused.client_error.code(), Code::tls_failed);
+  EXPECT_EQ(refused.client_error.text(), "the server chose none of the protocols offered");
+}
+
+int choose_h3(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char*,
+              unsigned int, void*) {
+  static constexpr unsigned char kName[] = {'h', '3'};
+  *out = kName;
+  *out_size = sizeof kName;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+TEST_F(Handshake, ServerThatChoosesWhatWasNotOfferedIsRefused) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  SSL_CTX_set_alpn_select_cb(listener->state().context.get(), choose_h3, nullptr);
+  const Ends refused = handshake(*listener, *trusting(ca_), "a.test");
+  EXPECT_EQ(refused.client_error.code(), Code::tls_failed);
+  EXPECT_FALSE(refused.client);
+}
+
+// RFC 9113 section 9.2.1.
+TEST_F(Handshake, NeitherSideRenegotiatesOrCompresses) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const auto upstream = trusting(ca_);
+  for (const SSL_CTX* context :
+       {listener->state().context.get(), upstream->state().context.get()}) {
+    const auto options = SSL_CTX_get_options(context);
+    EXPECT_NE(options & SSL_OP_NO_RENEGOTIATION, 0U);
+    EXPECT_NE(options & SSL_OP_NO_COMPRESSION, 0U);
+  }
 }
 
 TEST_F(Handshake, ServersPreferenceDecidesTheProtocol) {

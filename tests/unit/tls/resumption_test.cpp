@@ -51,6 +51,23 @@ TEST_F(Resumption, WorksOverContextsThatShareKeysAndPolicy) {
   }
 }
 
+TEST_F(Resumption, GoesOnWhereTheListenerOffersAnotherProtocol) {
+  const auto entry = ca_.issue("a", {.names = {"a.test"}});
+  for (const bool tls12 : {false, true}) {
+    alpn_ = {"http/1.1", "h2"};
+    const auto upstream = trusting(ca_, tls12);
+    alpn_ = {"http/1.1"};
+    EXPECT_FALSE(resumed(*server({entry}), *upstream));
+    alpn_ = {"h2", "http/1.1"};
+    const auto both = server({entry});
+    const Ends ends = handshake(*both, *upstream, "a.test");
+    ASSERT_TRUE(ends.server && ends.client) << ends.server_error.text();
+    EXPECT_TRUE(ends.server->tls()->resumed);
+    EXPECT_EQ(ends.server->tls()->alpn, "h2");
+    EXPECT_EQ(ends.client->tls()->alpn, "h2");
+  }
+}
+
 TEST_F(Resumption, FailsWithOtherKeys) {
   const auto entry = ca_.issue("a", {.names = {"a.test"}});
   const auto upstream = trusting(ca_);

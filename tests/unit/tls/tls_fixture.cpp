@@ -187,14 +187,15 @@ std::shared_ptr<const ServerContext> TlsTest::server(const std::vector<Certifica
 
 std::shared_ptr<const ServerContext> TlsTest::server_with(
     std::shared_ptr<const CertificateStore> certificates, ListenerTls settings) {
-  ServerContext::Options options{std::move(settings), std::move(certificates), alpn_, tickets_};
+  ServerContext::Options options{std::move(settings), std::move(certificates), alpn_,
+                                 alpn_required_, tickets_};
   auto built = ServerContext::create(std::move(options));
   EXPECT_EQ(built.error, "");
   return built.context;
 }
 
 std::shared_ptr<const ClientContext> TlsTest::client(UpstreamTls settings, bool tls12) {
-  auto built = ClientContext::create({std::move(settings), alpn_});
+  auto built = ClientContext::create({std::move(settings), alpn_, alpn_required_});
   EXPECT_EQ(built.error, "");
   if (tls12) SSL_CTX_set_max_proto_version(built.context->state().context.get(), TLS1_2_VERSION);
   return built.context;

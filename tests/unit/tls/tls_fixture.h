@@ -106,6 +106,7 @@ class TlsTest : public ::testing::Test {
   TempDir dir_;
   Authority ca_{dir_};
   std::vector<std::string> alpn_{"http/1.1"};
+  bool alpn_required_ = false;
   std::shared_ptr<TicketKeys> tickets_ = std::make_shared<TicketKeys>();
 };
 

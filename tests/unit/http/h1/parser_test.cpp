@@ -28,6 +28,21 @@ TEST(H1Parser, InternsKnownNames) {
   EXPECT_EQ(head->fields.begin()[1].known, FieldName::unknown);
 }
 
+TEST(H1Parser, SeesWhetherTheClientTakesTrailers) {
+  const auto takes_trailers = [](std::string_view fields) {
+    Arena arena;
+    const auto head =
+        parse_request(arena.join("GET / HTTP/1.1\r\nHost: a\r\n", fields, "\r\n"), arena, {});
+    return head && head->accepts_trailers;
+  };
+  EXPECT_TRUE(takes_trailers("Connection: TE\r\nTE: trailers\r\n"));
+  EXPECT_TRUE(takes_trailers("TE: deflate;q=0.5, Trailers\r\n"));
+  EXPECT_TRUE(takes_trailers("TE: gzip\r\nTE: trailers\r\n"));
+  EXPECT_FALSE(takes_trailers("TE: gzip\r\n"));
+  EXPECT_FALSE(takes_trailers("TE: xtrailers\r\n"));
+  EXPECT_FALSE(takes_trailers("Trailer: trailers\r\n"));
+}
+
 TEST(H1Parser, RefusesEveryControlCharacterAtEveryPlaceOfAValue) {
   for (int byte = 0; byte < 256; ++byte) {
     const bool fits = (byte >= 0x20 && byte != 0x7f) || byte == '\t';

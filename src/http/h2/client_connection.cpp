@@ -1,0 +1,106 @@
+#include "http/h2/client_connection.h"
+
+#include <algorithm>
+
+#include "http/h2/client_stream.h"
+#include "revproxyd/base/limits.h"
+
+namespace revproxyd::http::h2 {
+
+namespace {
+
+// A server that says nothing while it is asked something is pinged: after so long, and again only
+// after so long, since servers count frequent pings as an offence (gRPC's allow one in five
+// minutes). The answer has kPatience.
+constexpr Duration kSilence{20000};
+constexpr Duration kBetweenPings{310000};
+constexpr Duration kPatience{10000};
+
+SessionSettings session_settings(const ClientConnectionSettings& settings) noexcept {
+  SessionSettings out;
+  out.header_bytes = static_cast<std::uint32_t>(settings.response_header_bytes);
+  return out;
+}
+
+}  // namespace
+
+// Windows of the streams bound what an origin can make wait; the connection's is always given back,
+// or a client that reads slowly would hold up the others.
+ClientConnection::ClientConnection(std::unique_ptr<net::Transport> transport,
+                                   const ClientConnectionSettings& settings,
+                                   http::ClientConnection::Owner& owner)
+    : settings_(settings),
+      owner_(owner),
+      session_(Session::Role::client, session_settings(settings), *this),
+      link_(std::move(transport), session_, *this, Side::upstream),
+      budget_(session_, link_, SIZE_MAX),
+      pulse_(*this, &ClientConnection::on_pulse) {
+  link_.set_stall(settings.write, Code::idle_timeout);
+  link_.start({});
+}
+
+ClientConnection::~ClientConnection() { link_.stop(); }
+
+std::size_t ClientConnection::capacity() const noexcept {
+  if (!usable_ || !session_.can_open()) return 0;
+  const std::size_t most =
+      std::min<std::size_t>(session_.peer_streams(), limits::kStreamsPerConnection);
+  return most > active_ ? most - active_ : 0;
+}
+
+std::unique_ptr<http::ClientStream> ClientConnection::open_stream() {
+  ++served_;
+  ++active_;
+  auto stream = std::make_unique<ClientStream>(*this);
+  stream->next_ = streams_;
+  if (streams_ != nullptr) streams_->previous_ = stream.get();
+  streams_ = stream.get();
+  if (!pulse_.armed()) pulse_.arm(kPatience);
+  return stream;
+}
+
+// Last of all: the owner may destroy the connection.
+void ClientConnection::stream_ended(ClientStream& stream) noexcept {
+  (stream.previous_ != nullptr ? stream.previous_->next_ : streams_) = stream.next_;
+  if (stream.next_ != nullptr) stream.next_->previous_ = stream.previous_;
+  --active_;
+  owner_.on_stream_closed(*this);
+}
+
+void ClientConnection::on_goaway(StreamId, ErrorCode) { usable_ = false; }
+
+void ClientConnection::on_link_failed(const Error& error) noexcept {
+  usable_ = false;
+  fail_streams(error.at(Side::upstream));
+}
+
+void ClientConnection::on_link_over() noexcept {
+  usable_ = false;
+  pulse_.disarm();
+  fail_streams(Error(Code::reset, Side::upstream, "the connection ended"));
+  if (active_ == 0) owner_.on_idle_input(*this);
+}
+
+void ClientConnection::fail_streams(const Error& error) noexcept {
+  for (ClientStream* stream = streams_; stream != nullptr; stream = stream->next_)
+    stream->fail(error);
+}
+
+void ClientConnection::on_pulse() noexcept {
+  if (active_ == 0) return;
+  const TimePoint now = loop_now();
+  if (ping_sent_ != TimePoint()) {
+    if (now - ping_sent_ >= kPatience) {
+      link_.fail(Error(Code::reset, Side::upstream, "the server does not answer a ping"));
+      return;
+    }
+  } else if (now - link_.last_input() >= kSilence &&
+             (last_ping_ == TimePoint() || now - last_ping_ >= kBetweenPings)) {
+    ping_sent_ = last_ping_ = now;
+    session_.ping();
+    link_.look();
+  }
+  pulse_.arm(kPatience);
+}
+
+}  // namespace revproxyd::http::h2

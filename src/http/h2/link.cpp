@@ -1,0 +1,159 @@
+#include "http/h2/link.h"
+
+#include <array>
+#include <span>
+
+#include "revproxyd/base/limits.h"
+
+namespace revproxyd::http::h2 {
+
+namespace {
+
+// What is gathered before it is sent within the turn, and what may wait for the kernel.
+constexpr std::size_t kGathered = 64 * 1024;
+
+// Input of all connections of a thread goes through here: what must be kept is copied.
+MutableBytes input_room() noexcept {
+  static thread_local std::array<char, limits::kStreamRead> room;
+  return room;
+}
+
+}  // namespace
+
+Link::Link(std::unique_ptr<net::Transport> transport, Session& session, Owner& owner, Side side)
+    : transport_(std::move(transport)),
+      session_(session),
+      owner_(owner),
+      stall_timer_(*this, &Link::stalled),
+      side_(side),
+      last_input_(loop_now()) {}
+
+Link::~Link() { transport_->readiness().watch(nullptr); }
+
+void Link::start(Bytes received) {
+  auto& readiness = transport_->readiness();
+  readiness.watch(this);
+  take(received);
+  input_left_ = readiness.readable || readiness.hangup || transport_->pending();
+  produce();
+  at_turn_end();
+}
+
+void Link::stop() noexcept {
+  stopped_ = true;
+  transport_->readiness().watch(nullptr);
+  stall_timer_.disarm();
+  forget();
+}
+
+void Link::receive() noexcept {
+  std::size_t budget = limits::kTurnBytes;
+  input_left_ = false;
+  while (!stopped_ && !failed_) {
+    if (budget == 0) {
+      input_left_ = true;
+      break;
+    }
+    const MutableBytes room = input_room();
+    const net::IoResult result = transport_->try_read(room);
+    if (result.status == net::IoStatus::done) {
+      budget -= std::min(budget, result.bytes);
+      take(Bytes(room.data(), result.bytes));
+      continue;
+    }
+    if (result.status == net::IoStatus::failed) return fail(result.error.at(side_));
+    if (result.status == net::IoStatus::end)
+      return fail(Error(Code::end_of_stream, side_, "the peer closed"));
+    // A TLS transport that must write first is asked again when there is room.
+    input_left_ = result.status == net::IoStatus::want_write;
+    break;
+  }
+  if (failed_ || stopped_) return;
+  owner_.on_input_taken();
+  at_turn_end();
+}
+
+void Link::take(Bytes bytes) noexcept {
+  if (bytes.empty()) return;
+  last_input_ = loop_now();
+  inside_ = true;
+  const auto taken = session_.receive(bytes);
+  inside_ = false;
+  if (taken) return;
+  // Its GOAWAY says why, if the peer still listens.
+  send();
+  fail(taken.error().at(side_));
+}
+
+void Link::produce() noexcept {
+  if (failed_ || stopped_) return;
+  at_turn_end();
+  if (inside_ || blocked_) return;
+  inside_ = true;
+  const auto produced = session_.produce(out_, kGathered);
+  inside_ = false;
+  if (!produced) return fail(produced.error().at(side_));
+  if (out_.size() >= kGathered) send();
+}
+
+// Everything there is, as long as the kernel takes it.
+void Link::send() noexcept {
+  while (!failed_ && !blocked_) {
+    inside_ = true;
+    const auto produced = session_.produce(out_, kGathered);
+    inside_ = false;
+    if (!produced) return fail(produced.error().at(side_));
+    if (out_.empty()) break;
+    write_out();
+  }
+}
+
+void Link::write_out() noexcept {
+  while (!out_.empty()) {
+    const iovec piece = net::piece_of(out_.held());
+    const net::IoResult result = transport_->try_write({&piece, 1});
+    if (result.status == net::IoStatus::failed) return fail(result.error.at(side_));
+    if (result.status == net::IoStatus::end)
+      return fail(Error(Code::reset, side_, "closed while writing"));
+    if (result.status != net::IoStatus::done) {
+      blocked_ = true;
+      if (!stall_timer_.armed() && stall_.count() > 0) stall_timer_.arm(stall_);
+      return;
+    }
+    stall_timer_.disarm();
+    out_.consume(result.bytes);
+  }
+}
+
+void Link::on_output() noexcept {
+  if (!blocked_ && !input_left_) return;
+  blocked_ = false;
+  at_turn_end();
+}
+
+void Link::on_turn_end() noexcept {
+  if (input_left_ && !failed_) receive();
+  if (!failed_ && !stopped_) {
+    send();
+    if (out_.empty() && !session_.wants_write()) out_.release();
+  }
+  if (told_over_ || (!failed_ && !(session_.over() && out_.empty()))) return;
+  told_over_ = true;
+  owner_.on_link_over();
+}
+
+void Link::fail(const Error& error) noexcept {
+  if (failed_) return;
+  failed_ = true;
+  stall_timer_.disarm();
+  out_.release();
+  transport_->readiness().watch(nullptr);
+  owner_.on_link_failed(error);
+  at_turn_end();
+}
+
+void Link::stalled() noexcept {
+  fail(Error(stall_code_, side_, "the peer takes nothing of what is sent"));
+}
+
+}  // namespace revproxyd::http::h2

@@ -1,0 +1,87 @@
+#pragma once
+// Moves bytes between a transport and a session without a coroutine: input is taken when it comes,
+// output of all streams goes out together at the end of the turn.
+
+#include <cstddef>
+#include <memory>
+
+#include "http/h2/session.h"
+#include "revproxyd/base/buffer.h"
+#include "revproxyd/base/deadline.h"
+#include "revproxyd/base/ready_queue.h"
+#include "revproxyd/net/transport.h"
+
+namespace revproxyd::http::h2 {
+
+/// Holds no buffer while the connection is idle: input is read into one of the thread, output is
+/// kept only until the kernel takes it.
+class Link final : private net::Watcher, private TurnEnd {
+ public:
+  class Owner {
+   public:
+    /// Input was taken; once a batch.
+    virtual void on_input_taken() noexcept = 0;
+    /// The connection is of no more use; once. Nothing is sent or received any more.
+    virtual void on_link_failed(const Error& error) noexcept = 0;
+    /// The session is over and everything has been sent, or the link has failed; last of all, and
+    /// from the loop: the owner may destroy the link in it.
+    virtual void on_link_over() noexcept = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  /// `stall`: longest wait for the peer to take bytes, zero is none; it ends with `stall_code`.
+  Link(std::unique_ptr<net::Transport> transport, Session& session, Owner& owner, Side side);
+  ~Link();
+
+  void set_stall(Duration stall, Code code) noexcept {
+    stall_ = stall;
+    stall_code_ = code;
+  }
+  /// Begins with what was read already, if anything.
+  void start(Bytes received);
+  /// The session has, or may have, something to send: takes it now as far as there is room, sends
+  /// it when it is much, else at the end of the turn.
+  void produce() noexcept;
+  /// Looks at the session's state at the end of the turn.
+  void look() noexcept { at_turn_end(); }
+  /// What is produced already is on its way to the kernel.
+  bool drained() const noexcept { return out_.empty(); }
+  /// Ends it from this side, with on_link_failed.
+  void fail(const Error& error) noexcept;
+  bool failed() const noexcept { return failed_; }
+  /// No input is taken any more; the transport is the caller's.
+  void stop() noexcept;
+  net::Transport& transport() noexcept { return *transport_; }
+  /// Bytes taken from and given to the transport.
+  TimePoint last_input() const noexcept { return last_input_; }
+
+ private:
+  void on_input() noexcept override { receive(); }
+  void on_output() noexcept override;
+  void on_turn_end() noexcept override;
+  void receive() noexcept;
+  void take(Bytes bytes) noexcept;
+  void send() noexcept;
+  void write_out() noexcept;
+  void stalled() noexcept;
+
+  std::unique_ptr<net::Transport> transport_;
+  Session& session_;
+  Owner& owner_;
+  Buffer out_;
+  MemberTimer<Link> stall_timer_;
+  Duration stall_{0};
+  Code stall_code_ = Code::write_timeout;
+  Side side_;
+  TimePoint last_input_;
+  bool blocked_ = false;     // the kernel takes nothing now
+  bool input_left_ = false;  // receive() stopped before the transport was empty
+  bool inside_ = false;      // the session is at work: it must not be entered again
+  bool stopped_ = false;
+  bool failed_ = false;
+  bool told_over_ = false;
+};
+
+}  // namespace revproxyd::http::h2

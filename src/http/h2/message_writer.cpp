@@ -1,0 +1,103 @@
+#include "http/h2/message_writer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "http/h2/header_map.h"
+#include "http/h2/link.h"
+#include "revproxyd/base/patience.h"
+
+namespace revproxyd::http::h2 {
+
+void MessageWriter::begin(StreamId id, BodyLength length, bool bodiless) noexcept {
+  id_ = id;
+  length_ = length;
+  begun_ = true;
+  complete_ = bodiless;
+}
+
+void MessageWriter::fail(const Error& error) noexcept {
+  if (error_.code() == Code::none) error_ = error;
+  rest_ = {};
+  progress_.set();
+}
+
+Outgoing MessageWriter::take(MutableBytes room) noexcept {
+  Outgoing out;
+  out.bytes = std::min(rest_.size(), room.size());
+  if (out.bytes != 0) {
+    std::memcpy(room.data(), rest_.data(), out.bytes);
+    rest_.remove_prefix(out.bytes);
+    sent_ += out.bytes;
+    progress_.set();
+  }
+  if (rest_.empty() && last_) {
+    out.end = complete_ = true;
+    progress_.set();
+  }
+  return out;
+}
+
+Task<Result<void>> MessageWriter::send(Piece piece) {
+  using Sent = Task<Result<void>>;
+  if (error_.code() != Code::none) return Sent::settled(error_);
+  if (length_.framing == Framing::none) piece.bytes = {};
+  if (auto counted = count(piece); !counted) return Sent::settled(counted);
+  if (complete_ || (piece.bytes.empty() && !piece.last)) {
+    link_.produce();
+    return Sent::settled(Result<void>());
+  }
+  rest_ = piece.bytes;
+  last_ = piece.last;
+  session_.resume(id_);
+  link_.produce();
+  if (error_.code() != Code::none) return Sent::settled(error_);
+  return taken() ? Sent::settled(Result<void>()) : wait_taken();
+}
+
+Task<Result<void>> MessageWriter::wait_taken() {
+  while (!taken()) {
+    progress_.clear();
+    const TimePoint begun = loop_now();
+    auto code = co_await wait_within(progress_, stall_, stall_code_);
+    if (code == Code::none && error_.code() != Code::none) co_return error_;
+    if (code != Code::none) {
+      rest_ = {};  // what it views goes with the caller
+      co_return Error(code, side_, "peer does not take what is sent");
+    }
+    rate_.waited(since(begun));
+    if (!taken() && rate_.too_slow(sent_, min_rate_)) {
+      rest_ = {};
+      co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
+    }
+  }
+  co_return {};
+}
+
+// The reader holds the message against its content-length.
+Result<void> MessageWriter::count(const Piece& piece) noexcept {
+  handed_ += piece.bytes.size();
+  if (length_.framing != Framing::length) return {};
+  if (handed_ > length_.bytes) return Error(Code::internal, "body longer than announced");
+  if (piece.last && handed_ < length_.bytes)
+    return Error(Code::internal, "body shorter than announced");
+  return {};
+}
+
+Task<Result<void>> MessageWriter::finish(const Fields& trailers) {
+  using Sent = Task<Result<void>>;
+  if (error_.code() != Code::none) return Sent::settled(error_);
+  if (complete_) return Sent::settled(Result<void>());
+  if (length_.framing == Framing::length && handed_ < length_.bytes)
+    return Sent::settled(Error(Code::internal, "body shorter than announced"));
+  WireFields fields;
+  write_trailers(trailers, fields);
+  if (fields.empty()) return send(Piece({}, true));
+  if (auto submitted = session_.submit_trailers(id_, fields); !submitted)
+    return Sent::settled(submitted.error().at(side_));
+  complete_ = true;
+  link_.produce();
+  return Sent::settled(Result<void>());
+}
+
+}  // namespace revproxyd::http::h2

@@ -1,0 +1,75 @@
+#pragma once
+// The sending half of one message: pieces go into frames as the peer's windows allow, straight from
+// where they lie.
+
+#include <cstdint>
+
+#include "http/h2/session.h"
+#include "http/rate_meter.h"
+#include "revproxyd/base/event.h"
+#include "revproxyd/base/task.h"
+#include "revproxyd/base/units.h"
+#include "revproxyd/http/body.h"
+#include "revproxyd/http/head.h"
+
+namespace revproxyd::http::h2 {
+
+class Link;
+
+class MessageWriter {
+ public:
+  MessageWriter(Session& session, Link& link, Side side) noexcept
+      : session_(session), link_(link), side_(side) {}
+
+  /// Longest wait for the peer to take bytes, and its least rate; zero is none.
+  void set_rules(Duration stall, Code stall_code, std::uint64_t min_rate) noexcept {
+    stall_ = stall;
+    stall_code_ = stall_code;
+    min_rate_ = min_rate;
+  }
+  void drop_min_rate() noexcept { min_rate_ = 0; }
+
+  /// The head has been submitted on stream `id`; `length` is what it announced. `bodiless`: the
+  /// head ended the message.
+  void begin(StreamId id, BodyLength length, bool bodiless) noexcept;
+  bool begun() const noexcept { return begun_; }
+
+  /// Settled when the session has taken the piece, which is at once unless a window is closed or
+  /// the kernel takes nothing.
+  Task<Result<void>> send(Piece piece);
+  Task<Result<void>> finish(const Fields& trailers);
+
+  /// The stream is over; nothing can be sent any more.
+  void fail(const Error& error) noexcept;
+  /// For SessionStream.
+  Outgoing take(MutableBytes room) noexcept;
+
+  std::uint64_t body_bytes() const noexcept { return sent_; }
+  /// The session has the whole message.
+  bool complete() const noexcept { return complete_; }
+
+ private:
+  Task<Result<void>> wait_taken();
+  Result<void> count(const Piece& piece) noexcept;
+  bool taken() const noexcept { return rest_.empty() && (!last_ || complete_); }
+
+  Session& session_;
+  Link& link_;
+  Side side_;
+  StreamId id_ = 0;
+  BodyLength length_;
+  Duration stall_{0};
+  Code stall_code_ = Code::write_timeout;
+  std::uint64_t min_rate_ = 0;
+  RateMeter rate_;
+  Bytes rest_;  // of the piece that is being sent
+  Event progress_;
+  Error error_{Code::none};
+  std::uint64_t sent_ = 0;    // body bytes that the session has taken
+  std::uint64_t handed_ = 0;  // and that it was given
+  bool begun_ = false;
+  bool last_ = false;
+  bool complete_ = false;
+};
+
+}  // namespace revproxyd::http::h2

@@ -1,0 +1,470 @@
+#include "http/h2/session.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include <nghttp2/nghttp2.h>
+
+#include "revproxyd/base/slab.h"
+
+namespace revproxyd::http::h2 {
+
+namespace {
+
+// What a head counts for among the frames that carry something.
+constexpr std::size_t kHeadBytes = 1024;
+// Streams that this side reset and for which frames may still be on their way.
+constexpr std::size_t kResetsKnown = 256;
+// RFC 9218 section 7.1.
+constexpr std::uint8_t kPriorityUpdate = 0x10;
+// More CONTINUATION frames than a section of the size that is allowed can need, with room for
+// senders that fill their frames badly.
+constexpr std::size_t kFrameBytes = 16 * 1024;
+constexpr std::size_t kSpareContinuations = 8;
+
+// nghttp2's memory comes from the slab, with its size in front of it.
+constexpr std::size_t kPrefix = 16;
+
+void* allocate(std::size_t size, void*) {
+  char* block = static_cast<char*>(slab::allocate(size + kPrefix));
+  std::memcpy(block, &size, sizeof size);
+  return block + kPrefix;
+}
+
+std::size_t size_of(void* memory) noexcept {
+  std::size_t size = 0;
+  std::memcpy(&size, static_cast<char*>(memory) - kPrefix, sizeof size);
+  return size;
+}
+
+void release(void* memory, void*) {
+  if (memory == nullptr) return;
+  slab::release(static_cast<char*>(memory) - kPrefix, size_of(memory) + kPrefix);
+}
+
+void* allocate_zeroed(std::size_t count, std::size_t size, void*) {
+  void* memory = allocate(count * size, nullptr);
+  std::memset(memory, 0, count * size);
+  return memory;
+}
+
+void* reallocate(void* memory, std::size_t size, void*) {
+  void* moved = allocate(size, nullptr);
+  if (memory == nullptr) return moved;
+  std::memcpy(moved, memory, std::min(size, size_of(memory)));
+  release(memory, nullptr);
+  return moved;
+}
+
+nghttp2_mem memory_functions() noexcept {
+  return {nullptr, allocate, release, allocate_zeroed, reallocate};
+}
+
+std::string_view text_of(const std::uint8_t* bytes, std::size_t size) noexcept {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+nghttp2_nv wire(const WireField& field) noexcept {
+  const auto* name = reinterpret_cast<const std::uint8_t*>(field.name.data());
+  const auto* value = reinterpret_cast<const std::uint8_t*>(field.value.data());
+  return {
+      const_cast<std::uint8_t*>(name),   // NOLINT: nghttp2 copies and does not write
+      const_cast<std::uint8_t*>(value),  // NOLINT
+      field.name.size(), field.value.size(),
+      static_cast<std::uint8_t>(field.secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)};
+}
+
+// Views of `fields`, valid until the next call on this thread.
+std::span<nghttp2_nv> wire(const WireFields& fields) {
+  static thread_local std::vector<nghttp2_nv> list;
+  list.clear();
+  for (const WireField& field : fields) list.push_back(wire(field));
+  return list;
+}
+
+Error failure(int code) noexcept {
+  return Error(Code::protocol_error, Side::internal, nghttp2_strerror(code));
+}
+
+bool carries_fields(const nghttp2_frame& frame) noexcept {
+  return frame.hd.type == NGHTTP2_HEADERS;
+}
+
+bool ends_message(const nghttp2_frame& frame) noexcept {
+  return (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+}
+
+}  // namespace
+
+struct Session::Callbacks {
+  static Session& self(void* user) noexcept { return *static_cast<Session*>(user); }
+
+  static SessionStream* stream(nghttp2_session* session, StreamId id) noexcept {
+    return static_cast<SessionStream*>(nghttp2_session_get_stream_user_data(session, id));
+  }
+
+  static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (!carries_fields(*frame)) return 0;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+      if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
+        to->on_fields_begin();
+      return 0;
+    }
+    Session& me = self(user);
+    me.note_opened(frame->hd.stream_id);
+    SessionStream* opened = me.owner_.on_stream_opened(frame->hd.stream_id);
+    if (opened == nullptr) {
+      me.reset(frame->hd.stream_id, ErrorCode::refused_stream);
+      return 0;
+    }
+    me.owner_.on_useful_frame(kHeadBytes);
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, opened);
+    return 0;
+  }
+
+  static std::string_view text_of(nghttp2_rcbuf* buffer) noexcept {
+    const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
+    return h2::text_of(bytes.base, bytes.len);
+  }
+
+  static int header(nghttp2_session* session, const nghttp2_frame* frame, nghttp2_rcbuf* name,
+                    nghttp2_rcbuf* value, std::uint8_t, void*) {
+    if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
+      to->on_field(text_of(name), text_of(value));
+    return 0;
+  }
+
+  // A field that is not allowed where it stands makes the message malformed; it is not dropped.
+  static int invalid_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*, nghttp2_rcbuf*,
+                            std::uint8_t, void*) {
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
+
+  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+    SessionOwner& owner = self(user).owner_;
+    switch (head->type) {
+      case NGHTTP2_HEADERS: self(user).check_closed(head->stream_id); break;
+      case NGHTTP2_DATA:
+      case NGHTTP2_RST_STREAM:
+      case NGHTTP2_GOAWAY:
+      case NGHTTP2_CONTINUATION: break;
+      case NGHTTP2_SETTINGS: owner.on_idle_frame(Idle::settings); break;
+      case NGHTTP2_PING: owner.on_idle_frame(Idle::ping); break;
+      case NGHTTP2_WINDOW_UPDATE: owner.on_idle_frame(Idle::window_update); break;
+      case NGHTTP2_PRIORITY:
+      case kPriorityUpdate: owner.on_idle_frame(Idle::priority); break;
+      default: owner.on_idle_frame(Idle::empty_frame); break;
+    }
+    return 0;
+  }
+
+  static int frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    Session& me = self(user);
+    switch (frame->hd.type) {
+      case NGHTTP2_HEADERS:
+        if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
+          to->on_fields_end(ends_message(*frame));
+        break;
+      case NGHTTP2_DATA: data_received(session, *frame, me); break;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) me.owner_.on_settings();
+        break;
+      case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) me.owner_.on_ping_answer();
+        break;
+      case NGHTTP2_GOAWAY:
+        me.owner_.on_goaway(frame->goaway.last_stream_id, ErrorCode{frame->goaway.error_code});
+        break;
+      case NGHTTP2_RST_STREAM: me.owner_.on_peer_reset(); break;
+      default: break;
+    }
+    return 0;
+  }
+
+  static void data_received(nghttp2_session* session, const nghttp2_frame& frame, Session& me) {
+    if (ends_message(frame)) {
+      if (SessionStream* to = stream(session, frame.hd.stream_id); to != nullptr) to->on_body_end();
+    } else if (frame.hd.length == frame.data.padlen) {
+      me.owner_.on_idle_frame(Idle::empty_frame);
+    }
+  }
+
+  static int data_chunk(nghttp2_session* session, std::uint8_t, StreamId id,
+                        const std::uint8_t* bytes, std::size_t size, void* user) {
+    Session& me = self(user);
+    me.owner_.on_useful_frame(size);
+    if (SessionStream* to = stream(session, id); to != nullptr) {
+      to->on_body(h2::text_of(bytes, size));
+    } else {
+      me.consume_connection(size);
+    }
+    return 0;
+  }
+
+  static int stream_closed(nghttp2_session* session, StreamId id, std::uint32_t code, void*) {
+    SessionStream* to = stream(session, id);
+    if (to == nullptr) return 0;
+    nghttp2_session_set_stream_user_data(session, id, nullptr);
+    to->on_closed(ErrorCode{code});
+    return 0;
+  }
+
+  static int invalid_frame(nghttp2_session* session, const nghttp2_frame* frame, int error,
+                           void* user) {
+    if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
+      to->on_malformed(nghttp2_strerror(error));
+    self(user).note_own_reset(frame->hd.stream_id);
+    self(user).owner_.on_provoked_reset();
+    return 0;
+  }
+
+  static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Session& me = self(user);
+    switch (frame->hd.type) {
+      case NGHTTP2_HEADERS: me.owner_.on_useful_frame(kHeadBytes); break;
+      case NGHTTP2_DATA: me.owner_.on_useful_frame(frame->hd.length); break;
+      case NGHTTP2_GOAWAY:
+        if (frame->goaway.error_code != NGHTTP2_NO_ERROR) me.broken_ = true;
+        break;
+      default: break;
+    }
+    return 0;
+  }
+
+  static ssize_t read_body(SessionStream& stream, MutableBytes room, std::uint32_t& flags) {
+    const Outgoing out = stream.take_body(room);
+    if (out.end) flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (out.bytes == 0 && !out.end) return NGHTTP2_ERR_DEFERRED;
+    return static_cast<ssize_t>(out.bytes);
+  }
+
+  static nghttp2_data_provider provider(SessionStream* stream) noexcept {
+    nghttp2_data_provider made{};
+    made.source.ptr = stream;
+    made.read_callback = [](nghttp2_session*, StreamId, std::uint8_t* room, std::size_t size,
+                            std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
+      return read_body(*static_cast<SessionStream*>(source->ptr),
+                       {reinterpret_cast<char*>(room), size}, *flags);
+    };
+    return made;
+  }
+
+  static nghttp2_session_callbacks* table() {
+    nghttp2_session_callbacks* made = nullptr;
+    nghttp2_session_callbacks_new(&made);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(made, begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback2(made, header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback2(made, invalid_header);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(made, begin_frame);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(made, frame_received);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, data_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(made, stream_closed);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, invalid_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(made, frame_sent);
+    return made;
+  }
+
+  static nghttp2_option* options(const SessionSettings& settings) {
+    nghttp2_option* made = nullptr;
+    nghttp2_option_new(&made);
+    // Windows are given back when the reader has taken the bytes.
+    nghttp2_option_set_no_auto_window_update(made, 1);
+    nghttp2_option_set_no_closed_streams(made, 1);
+    nghttp2_option_set_builtin_recv_extension_type(made, kPriorityUpdate);
+    // Resets are judged by the connection, with everything else that a client may do wrong.
+    nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
+    nghttp2_option_set_max_continuations(
+        made, kSpareContinuations + 2 * settings.header_bytes / kFrameBytes);
+    nghttp2_option_set_max_send_header_block_length(made, 4 * 1024 * 1024);
+    return made;
+  }
+};
+
+Session::Session(Role role, const SessionSettings& settings, SessionOwner& owner)
+    : owner_(owner), role_(role), scan_(NGHTTP2_CLIENT_MAGIC_LEN) {
+  static nghttp2_session_callbacks* const callbacks = Callbacks::table();
+  static nghttp2_mem memory = memory_functions();
+  nghttp2_option* const options = Callbacks::options(settings);
+  const auto make =
+      role == Role::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+  make(&session_, callbacks, this, options, &memory);
+  nghttp2_option_del(options);
+  std::array<nghttp2_settings_entry, 5> entries{{
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings.header_bytes},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.streams},
+      {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+  }};
+  if (role == Role::client) entries[3] = {NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
+  const std::size_t count = role == Role::server ? entries.size() : entries.size() - 1;
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), count);
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                        static_cast<std::int32_t>(settings.connection_window));
+}
+
+Session::~Session() { nghttp2_session_del(session_); }
+
+Result<void> Session::receive(Bytes bytes) {
+  input_ = bytes;
+  fed_ = 0;
+  fed_result_ = 0;
+  if (role_ == Role::server) scan_.scan(bytes, *this);
+  feed(bytes.size());
+  if (fed_result_ >= 0) return {};
+  // Most errors have queued their own GOAWAY; those of floods have not.
+  const int code = static_cast<int>(fed_result_);
+  if (code == NGHTTP2_ERR_FLOODED || code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+    terminate(ErrorCode::enhance_your_calm);
+  if (code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+    return Error(Code::header_flood, nghttp2_strerror(code));
+  if (code == NGHTTP2_ERR_FLOODED) return Error(Code::ping_flood, nghttp2_strerror(code));
+  return failure(code);
+}
+
+void Session::feed(std::size_t until) noexcept {
+  if (until <= fed_ || fed_result_ < 0) return;
+  const Bytes part = input_.substr(fed_, until - fed_);
+  fed_ = until;
+  fed_result_ = nghttp2_session_mem_recv(
+      session_, reinterpret_cast<const std::uint8_t*>(part.data()), part.size());
+}
+
+Result<void> Session::produce(Buffer& out, std::size_t limit) {
+  while (out.size() < limit) {
+    const std::uint8_t* bytes = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
+    if (size < 0) return failure(static_cast<int>(size));
+    if (size == 0) return {};
+    out.append(text_of(bytes, static_cast<std::size_t>(size)));
+  }
+  return {};
+}
+
+bool Session::wants_write() const noexcept { return nghttp2_session_want_write(session_) != 0; }
+
+bool Session::over() const noexcept {
+  return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
+}
+
+Result<StreamId> Session::submit_request(const WireFields& fields, SessionStream& stream,
+                                         bool body) {
+  const auto list = wire(fields);
+  const nghttp2_data_provider provider = Callbacks::provider(&stream);
+  const StreamId id = nghttp2_submit_request(session_, nullptr, list.data(), list.size(),
+                                             body ? &provider : nullptr, &stream);
+  if (id < 0) return failure(id);
+  return id;
+}
+
+Result<void> Session::submit_response(StreamId id, const WireFields& fields, bool body) {
+  SessionStream* stream = Callbacks::stream(session_, id);
+  if (stream == nullptr) return Error(Code::client_gone, "the stream is closed");
+  const auto list = wire(fields);
+  const nghttp2_data_provider provider = Callbacks::provider(stream);
+  const int code =
+      nghttp2_submit_response(session_, id, list.data(), list.size(), body ? &provider : nullptr);
+  if (code != 0) return failure(code);
+  return {};
+}
+
+Result<void> Session::submit_interim(StreamId id, const WireFields& fields) {
+  const auto list = wire(fields);
+  const int code = nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, id, nullptr, list.data(),
+                                          list.size(), nullptr);
+  if (code != 0) return failure(code);
+  return {};
+}
+
+Result<void> Session::submit_trailers(StreamId id, const WireFields& fields) {
+  const auto list = wire(fields);
+  const int code = nghttp2_submit_trailer(session_, id, list.data(), list.size());
+  if (code != 0) return failure(code);
+  return {};
+}
+
+void Session::resume(StreamId id) noexcept { nghttp2_session_resume_data(session_, id); }
+
+// RFC 9113 section 5.1.1: what lies between two ids can never be opened.
+void Session::note_opened(StreamId id) noexcept {
+  if (id > last_opened_ + 2) {
+    skipped_from_ = last_opened_ + 2;
+    skipped_to_ = id - 2;
+  }
+  last_opened_ = id;
+}
+
+void Session::note_own_reset(StreamId id) {
+  if (role_ != Role::server) return;
+  if (own_resets_.size() == kResetsKnown) {
+    forgotten_resets_ = std::max(forgotten_resets_, own_resets_.front());
+    own_resets_.erase(own_resets_.begin());
+  }
+  own_resets_.push_back(id);
+}
+
+// RFC 9113 section 5.1: nothing may come for a stream that has ended, but for what was on its way
+// when this side reset it.
+void Session::check_closed(StreamId id) noexcept {
+  if (role_ != Role::server || id == 0 || id > last_opened_ || id <= forgotten_resets_) return;
+  if (nghttp2_session_find_stream(session_, id) != nullptr) return;
+  if (std::ranges::find(own_resets_, id) != own_resets_.end()) return;
+  const bool never_opened = id >= skipped_from_ && id <= skipped_to_;
+  terminate(never_opened ? ErrorCode::protocol_error : ErrorCode::stream_closed);
+}
+
+// When everything before it has been taken: DATA for a stream that is closed then is skipped
+// without a word.
+void Session::on_data_head(std::uint32_t stream, std::size_t at) noexcept {
+  feed(at);
+  check_closed(static_cast<StreamId>(stream));
+}
+
+// nghttp2 judges it for streams that are open.
+void Session::on_empty_update(std::uint32_t stream) noexcept {
+  const auto id = static_cast<StreamId>(stream);
+  if (id <= last_opened_ && nghttp2_session_find_stream(session_, id) == nullptr)
+    terminate(ErrorCode::protocol_error);
+}
+
+void Session::reset(StreamId id, ErrorCode code) noexcept {
+  note_own_reset(id);
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::uint32_t>(code));
+}
+
+void Session::detach(StreamId id) noexcept {
+  nghttp2_session_set_stream_user_data(session_, id, nullptr);
+}
+
+void Session::consume_stream(StreamId id, std::size_t bytes) noexcept {
+  nghttp2_session_consume_stream(session_, id, bytes);
+}
+
+void Session::consume_connection(std::size_t bytes) noexcept {
+  nghttp2_session_consume_connection(session_, bytes);
+}
+
+void Session::announce_shutdown() noexcept { nghttp2_submit_shutdown_notice(session_); }
+
+void Session::goaway(ErrorCode code) noexcept {
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_),
+                        static_cast<std::uint32_t>(code), nullptr, 0);
+}
+
+void Session::terminate(ErrorCode code) noexcept {
+  nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
+}
+
+void Session::ping() noexcept { nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr); }
+
+bool Session::can_open() const noexcept {
+  return nghttp2_session_check_request_allowed(session_) != 0;
+}
+
+std::uint32_t Session::peer_streams() const noexcept {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+}  // namespace revproxyd::http::h2

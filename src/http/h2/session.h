@@ -1,0 +1,174 @@
+#pragma once
+// The door to nghttp2: one HTTP/2 session without input or output. Bytes go in, bytes come out, and
+// what happened in between is told to the streams and to the connection.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "http/h2/frame_scan.h"
+#include "revproxyd/base/buffer.h"
+#include "revproxyd/base/bytes.h"
+#include "revproxyd/base/result.h"
+
+struct nghttp2_session;
+
+namespace revproxyd::http::h2 {
+
+using StreamId = std::int32_t;
+
+/// Error codes of RFC 9113 section 7 that are given or looked at.
+enum class ErrorCode : std::uint32_t {
+  no_error = 0x0,
+  protocol_error = 0x1,
+  internal_error = 0x2,
+  stream_closed = 0x5,
+  refused_stream = 0x7,
+  cancel = 0x8,
+  enhance_your_calm = 0xb,
+};
+
+/// A field as it goes onto the wire; names are made lower case on the way.
+struct WireField {
+  std::string_view name;
+  std::string_view value;
+  bool secret = false;  // never put into a compression table (RFC 7541 section 7.1.3)
+};
+using WireFields = std::vector<WireField>;
+
+/// What of the body of one message can be sent now.
+struct Outgoing {
+  std::size_t bytes = 0;  // written into the room that was given
+  bool end = false;       // the message has ended
+};
+
+/// One stream, as the session tells it what came and asks it what to send.
+class SessionStream {
+ public:
+  /// A header section begins, other than the one that opened the stream.
+  virtual void on_fields_begin() = 0;
+  virtual void on_field(std::string_view name, std::string_view value) = 0;
+  /// A header section is complete; `last`: it ended the message.
+  virtual void on_fields_end(bool last) = 0;
+  virtual void on_body(Bytes bytes) = 0;
+  virtual void on_body_end() = 0;
+  /// What came breaks the rules of HTTP; the session resets the stream for it.
+  virtual void on_malformed(const char* why) = 0;
+  /// The stream is over; `code` is no_error after an orderly end. Nothing is told after it.
+  virtual void on_closed(ErrorCode code) = 0;
+  /// Fills `room` with body bytes; neither bytes nor an end: asked again after resume().
+  virtual Outgoing take_body(MutableBytes room) noexcept = 0;
+
+ protected:
+  ~SessionStream() = default;
+};
+
+/// Frames without a use of their own, which cost the reader something.
+enum class Idle : std::uint8_t { settings, ping, priority, window_update, empty_frame };
+
+/// The connection that a session belongs to. Called inside receive() and produce().
+class SessionOwner {
+ public:
+  /// A client opens a stream; null refuses it (REFUSED_STREAM).
+  virtual SessionStream* on_stream_opened(StreamId id) = 0;
+  virtual void on_idle_frame(Idle kind) = 0;
+  /// A frame that carried something: a head, or so many body bytes, received or sent.
+  virtual void on_useful_frame(std::size_t bytes) noexcept = 0;
+  /// The peer reset a stream that was not over.
+  virtual void on_peer_reset() = 0;
+  /// A frame that the peer should not have sent; this side resets the stream for it.
+  virtual void on_provoked_reset() = 0;
+  virtual void on_settings() = 0;
+  virtual void on_ping_answer() = 0;
+  /// The peer takes no streams above `last`.
+  virtual void on_goaway(StreamId last, ErrorCode code) = 0;
+
+ protected:
+  ~SessionOwner() = default;
+};
+
+struct SessionSettings {
+  std::uint32_t streams = 100;              // that the peer may open at once
+  std::uint32_t stream_window = 64 * 1024;  // bytes
+  std::uint32_t connection_window = 1024 * 1024;
+  std::uint32_t header_bytes = 32 * 1024;  // of a field section, as told to the peer
+};
+
+class Session final : private FrameScan::Finder {
+ public:
+  enum class Role : std::uint8_t { server, client };
+  /// Queues the preface and the settings. `owner` outlives the session.
+  Session(Role role, const SessionSettings& settings, SessionOwner& owner);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Takes what came. An error ends the connection; its GOAWAY, if one is due, is still to be
+  /// produced.
+  Result<void> receive(Bytes bytes);
+  /// Appends frames to `out` until it holds `limit` bytes or nothing is left to send.
+  Result<void> produce(Buffer& out, std::size_t limit);
+  /// produce() would give something.
+  bool wants_write() const noexcept;
+  /// Nothing will come or go any more.
+  bool over() const noexcept;
+
+  /// A client's request; the stream's id. `body`: take_body() gives one. Needs can_open().
+  Result<StreamId> submit_request(const WireFields& fields, SessionStream& stream, bool body);
+  /// The final head of a response.
+  Result<void> submit_response(StreamId id, const WireFields& fields, bool body);
+  /// Further heads: interim ones, and a trailer section, which ends the message.
+  Result<void> submit_interim(StreamId id, const WireFields& fields);
+  Result<void> submit_trailers(StreamId id, const WireFields& fields);
+  /// take_body() has something to give again.
+  void resume(StreamId id) noexcept;
+  void reset(StreamId id, ErrorCode code) noexcept;
+  /// The stream's object goes: nothing is told to it any more.
+  void detach(StreamId id) noexcept;
+
+  /// Gives the sender its window back: of a stream, of the connection.
+  void consume_stream(StreamId id, std::size_t bytes) noexcept;
+  void consume_connection(std::size_t bytes) noexcept;
+
+  /// First step of an orderly end: no more streams, please; those on their way are still taken.
+  void announce_shutdown() noexcept;
+  /// Streams after the last one that was taken are not served any more.
+  void goaway(ErrorCode code) noexcept;
+  /// Nothing is served any more but what has been produced already.
+  void terminate(ErrorCode code) noexcept;
+  /// A GOAWAY with an error has been produced: the peer broke the protocol, or was told to go.
+  bool broken() const noexcept { return broken_; }
+  void ping() noexcept;
+
+  /// A client may open one more stream on this connection: no GOAWAY came, and there are ids left.
+  bool can_open() const noexcept;
+  /// How many streams the peer lets this side have open at once.
+  std::uint32_t peer_streams() const noexcept;
+
+ private:
+  struct Callbacks;
+  void on_bad_priority() noexcept override { terminate(ErrorCode::protocol_error); }
+  void on_data_head(std::uint32_t stream, std::size_t at) noexcept override;
+  void on_empty_update(std::uint32_t stream) noexcept override;
+  void feed(std::size_t until) noexcept;
+  void note_opened(StreamId id) noexcept;
+  void note_own_reset(StreamId id);
+  void check_closed(StreamId id) noexcept;
+  nghttp2_session* session_ = nullptr;
+  SessionOwner& owner_;
+  Role role_;
+  FrameScan scan_;
+  // Of the streams that the peer opened.
+  StreamId last_opened_ = 0;
+  StreamId skipped_from_ = 0;  // ids that it left out, the last run of them
+  StreamId skipped_to_ = 0;
+  std::vector<StreamId> own_resets_;  // the latest, oldest first
+  StreamId forgotten_resets_ = 0;     // ids up to here may have been reset too
+  Bytes input_;                       // that is being taken
+  std::size_t fed_ = 0;
+  long fed_result_ = 0;  // a negative one is an error of nghttp2
+  bool broken_ = false;
+};
+
+}  // namespace revproxyd::http::h2
