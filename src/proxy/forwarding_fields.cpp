@@ -112,6 +112,17 @@ void append_to_list(http::Fields& fields, FieldName name, std::string_view value
   fields.set(name, whole);
 }
 
+// The version that the request was received in (RFC 9110 section 7.6.3).
+std::string_view via_of(http::Version version) noexcept {
+  switch (version) {
+    case http::Version::http10: return "1.0 revproxyd";
+    case http::Version::http11: return "1.1 revproxyd";
+    case http::Version::http2: return "2.0 revproxyd";
+    case http::Version::http3: return "3.0 revproxyd";
+  }
+  return "1.1 revproxyd";
+}
+
 void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena& arena) {
   const bool trusted = exchange.client().trusted;
   const std::string_view peer = arena.copy(exchange.client().peer.host());
@@ -160,8 +171,7 @@ void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {
     append_to_list(fields, FieldName::forwarded, forwarded_element(exchange, head.authority, arena),
                    arena);
   }
-  const bool http10 = head.version == http::Version::http10;
-  append_to_list(fields, FieldName::via, http10 ? "1.0 revproxyd" : "1.1 revproxyd", arena);
+  append_to_list(fields, FieldName::via, via_of(head.version), arena);
   fields.set(FieldName::x_request_id, id);
 }
 

@@ -13,7 +13,12 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
       if (!flushed) co_return flushed.error();
     }
     auto piece = co_await body.read();
-    if (!piece) co_return piece.error();
+    if (!piece) {
+      // What came before the fault is the client's all the same.
+      auto flushed = co_await stream.flush();
+      ignore(flushed, "the body's own fault is told");
+      co_return piece.error();
+    }
     const bool last = piece->last;
     const http::Fields* trailers = last ? body.trailers() : nullptr;
     const http::Piece out(piece->bytes, last && trailers == nullptr);
