@@ -37,6 +37,7 @@ std::string_view name(Code code) noexcept {
     case Code::too_many_fields: return "too_many_fields";
     case Code::body_too_large: return "body_too_large";
     case Code::host_mismatch: return "host_mismatch";
+    case Code::upgrade_refused: return "upgrade_refused";
     case Code::encoded_slash: return "encoded_slash";
     case Code::proxy_header_invalid: return "proxy_header_invalid";
     case Code::malformed_response: return "malformed_response";

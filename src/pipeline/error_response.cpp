@@ -32,6 +32,7 @@ Row row_of(const Error& error) noexcept {
     case Code::body_too_large: return {413, "http_request_error"};
     case Code::request_line_too_long: return {414, "http_request_error"};
     case Code::expectation_failed: return {417, "http_request_error"};
+    case Code::upgrade_refused: return {501, "http_upgrade_failed"};
     case Code::host_mismatch: return {421, "http_request_denied"};
     case Code::header_too_large:
     case Code::too_many_fields: return {431, "http_request_error"};

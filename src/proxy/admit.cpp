@@ -44,6 +44,9 @@ Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& r
       head.length.bytes > max_body) {
     return Error(Code::body_too_large, Side::downstream, "Content-Length exceeds max_body");
   }
+  if (head.needs_upgrade && !opens_tunnel(exchange.request(), route)) {
+    return Error(Code::upgrade_refused, Side::downstream, "the route does not allow this protocol");
+  }
   exchange.tunnel_timeout = route.tunnel_timeout.value_or(listener.timeouts.tunnel);
   if (exchange.stream() == nullptr) return {};
   // A call may be silent, or taken slowly, as long as it likes within that time.

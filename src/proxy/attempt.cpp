@@ -4,6 +4,7 @@
 #include "revproxyd/base/patience.h"
 #include "revproxyd/http/hop_by_hop.h"
 #include "revproxyd/http/status.h"
+#include "revproxyd/pipeline/grpc.h"
 
 namespace revproxyd::proxy {
 
@@ -161,7 +162,7 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
   }
   // Streams of events are silent by nature.
   const std::string_view type = head.fields.get(FieldName::content_type);
-  if (type.starts_with("text/event-stream") || type.starts_with("application/grpc")) {
+  if (type.starts_with("text/event-stream") || pipeline::is_grpc(head.fields)) {
     rules.stall = request_.tunnel;
     rules.stall_code = Code::tunnel_timeout;
   }

@@ -8,6 +8,7 @@
 #include "proxy/forwarding_fields.h"
 #include "proxy/record.h"
 #include "proxy/send_response.h"
+#include "proxy/upstream_request.h"
 #include "revproxyd/base/task_group.h"
 
 namespace revproxyd::proxy {
@@ -48,6 +49,7 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   auto answering = answer(exchange, client, worker);
   auto scoped = std::move(answering).under(exchange.scope());
   auto response = co_await std::move(scoped);
+  if (leaves_upgrade_out(exchange, response)) response = upgrade_refused(exchange);
   auto sending = send_response(*stream, response, exchange);
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);

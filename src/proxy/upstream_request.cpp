@@ -4,6 +4,7 @@
 #include <array>
 
 #include "revproxyd/base/ascii.h"
+#include "revproxyd/pipeline/error_response.h"
 
 namespace revproxyd::proxy {
 
@@ -93,6 +94,16 @@ void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route) {
   }
   if (asks_for_tunnel(request)) request.body.reset();
   head.upgrade = {};
+}
+
+bool leaves_upgrade_out(pipeline::Exchange& exchange, const http::Response& response) noexcept {
+  return exchange.head().needs_upgrade && response.head.status >= 200 &&
+         response.head.status < 300 && response.error.code() == Code::none;
+}
+
+http::Response upgrade_refused(pipeline::Exchange& exchange) {
+  const Error why(Code::upgrade_refused, Side::upstream, "answered without upgrading");
+  return pipeline::error_response(exchange, why);
 }
 
 }  // namespace revproxyd::proxy

@@ -26,6 +26,11 @@ bool opens_tunnel(const http::Request& request, const RouteSettings& route) noex
 
 /// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary
 /// request otherwise.
+/// A request that is nothing without its upgrade got a success that is none; what is answered
+/// instead.
+bool leaves_upgrade_out(pipeline::Exchange& exchange, const http::Response& response) noexcept;
+http::Response upgrade_refused(pipeline::Exchange& exchange);
+
 void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route);
 
 }  // namespace revproxyd::proxy

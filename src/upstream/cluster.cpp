@@ -137,6 +137,9 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
   auto stream = co_await pool.connect(origin);
   Endpoint& endpoint = pool.endpoint();
   if (!stream) {
+    // A client that leaves, or has waited long enough, says nothing about the server.
+    const CancelScope* scope = co_await current_scope();
+    if (scope != nullptr && scope->cancelled()) co_return Acquired(&endpoint, stream.error());
     endpoint.count_connect_failure();
     if (stream.error().code() == Code::refused) endpoint.take_out(loop_now());
     co_return Acquired(&endpoint, stream.error());

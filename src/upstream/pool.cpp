@@ -9,15 +9,24 @@
 
 namespace revproxyd::upstream {
 
+/// A request that waits for a connection which another one makes.
+struct Pool::Joiner {
+  Event done;
+  Error error{Code::none};
+};
+
 /// A connection with its place under max_connections.
 struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
   explicit Kept(Pool& owner) noexcept : pool(owner), born(loop_now()) {}
   ~Kept() {
+    let_go_on(Error(Code::none));
     connection.reset();
     pool.endpoint_->release_connection();
   }
   void on_stream_closed(http::ClientConnection&) noexcept override { pool.returned(*this); }
   void on_idle_input(http::ClientConnection&) noexcept override { pool.close(*this); }
+  void on_more_room(http::ClientConnection&) noexcept override { pool.told_room(*this); }
+  void let_go_on(const Error& error) noexcept;
 
   Pool& pool;
   std::unique_ptr<http::ClientConnection> connection;
@@ -29,6 +38,7 @@ struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
   Kept* next = nullptr;
   Kept* newer = nullptr;  // among the idle
   Kept* older = nullptr;
+  std::vector<Joiner*> joiners;  // until it is known how many streams the server takes
 };
 
 Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
@@ -47,11 +57,13 @@ Pool::~Pool() {
   }
 }
 
-/// A request that waits for a connection which another one makes.
-struct Pool::Joiner {
-  Event done;
-  Error error{Code::none};
-};
+void Pool::Kept::let_go_on(const Error& error) noexcept {
+  for (Joiner* joiner : joiners) {
+    joiner->error = error;
+    joiner->done.set();
+  }
+  joiners.clear();
+}
 
 /// A connection in the making; lives in the frame that makes it.
 struct Pool::Dial {
@@ -75,7 +87,7 @@ std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh) noexcept {
     Kept& kept = *idle_head_;
     const bool stale = loop_now() - kept.idle_since >= limits::kFreshIdle;
     if (fresh && stale && !kept.connection->multiplexes()) return nullptr;
-    if (!kept.connection->alive()) {
+    if (!kept.connection->alive() || kept.connection->capacity() == 0 || old(kept)) {
       close(kept);
       continue;
     }
@@ -117,15 +129,23 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& or
   if (may_multiplex()) dial.emplace(*this);
   auto made = co_await make_connection(origin);
   if (!made) {
-    if (dial) dial->end(made.error());
+    // Whoever gave up says nothing about the server: the others go on by themselves.
+    const CancelScope* scope = co_await current_scope();
+    const bool gave_up = scope != nullptr && scope->cancelled();
+    if (dial) dial->end(gave_up ? Error(Code::none) : made.error());
     co_return made.error();
   }
   Kept& kept = **made;
   auto stream = open_on(kept);
-  // Those that wait for a place may have one here.
+  if (dial && !kept.connection->settled()) kept.joiners.swap(dial->joiners);
+  co_return std::move(stream);
+}
+
+// Those that wait for this connection, or for a place, may have one here.
+void Pool::told_room(Kept& kept) noexcept {
+  kept.let_go_on(Error(Code::none));
   for (std::size_t room = kept.shared ? kept.connection->capacity() : 0; room != 0; --room)
     listener_.on_place_free();
-  co_return std::move(stream);
 }
 
 Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
@@ -151,21 +171,27 @@ Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
   co_return kept.release();
 }
 
-Pool::Dial* Pool::open_dial() const noexcept {
+// Where one more may wait: beside a connection in the making, or one that is made and waits to hear
+// how many streams it may carry.
+std::vector<Pool::Joiner*>* Pool::open_queue() const noexcept {
+  for (Kept* kept : shared_) {
+    if (!kept->connection->settled() && kept->joiners.size() + 1 < limits::kStreamsPerConnection)
+      return &kept->joiners;
+  }
   for (Dial* dial : dials_) {
-    if (dial->joiners.size() + 1 < limits::kStreamsPerConnection) return dial;
+    if (dial->joiners.size() + 1 < limits::kStreamsPerConnection) return &dial->joiners;
   }
   return nullptr;
 }
 
 Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
-  Dial* const dial = open_dial();
   Joiner joiner;
-  dial->joiners.push_back(&joiner);
+  open_queue()->push_back(&joiner);
   auto code = co_await joiner.done.wait();
   if (code != Code::none) {
-    // The dial may have ended meanwhile; while it is there, it must forget this frame.
+    // Whoever still knows this frame must forget it.
     for (Dial* one : dials_) std::erase(one->joiners, &joiner);
+    for (Kept* one : shared_) std::erase(one->joiners, &joiner);
     co_return Error(code, "waiting for a connection ended");
   }
   if (joiner.error.code() != Code::none) co_return joiner.error;
@@ -179,10 +205,10 @@ void Pool::returned(Kept& kept) noexcept {
   }
   if (kept.shared) std::erase(shared_, &kept);
   kept.shared = false;
+  kept.let_go_on(Error(Code::none));
   if (kept.connection->capacity() == 0 || old(kept) || !keeps()) return close(kept);
   push_idle(kept);
-  if (listener_.on_idle()) return close(kept);
-  while (idle_count_ > settings_.keepalive.max_idle) shed_idle();
+  if (listener_.on_idle()) close(kept);
 }
 
 void Pool::push_idle(Kept& kept) noexcept {
@@ -198,6 +224,14 @@ void Pool::push_idle(Kept& kept) noexcept {
   idle_head_ = &kept;
   ++idle_count_;
   if (!sweep_.armed()) sweep_.arm(settings_.keepalive.idle);
+  // Requests come in bursts: a connection too many now may be wanted in a moment.
+  if (idle_count_ == settings_.keepalive.max_idle + std::size_t{1}) sweep_.arm(patience());
+}
+
+Duration Pool::patience() const noexcept {
+  const bool too_many = idle_count_ > settings_.keepalive.max_idle;
+  return too_many ? std::min(limits::kSurplusIdle, settings_.keepalive.idle)
+                  : settings_.keepalive.idle;
 }
 
 void Pool::unlink_idle(Kept& kept) noexcept {
@@ -232,11 +266,12 @@ void Pool::sweep() noexcept {
   const TimePoint now = loop_now();
   while (idle_tail_ != nullptr) {
     const auto age = now - idle_tail_->idle_since;
-    if (age >= settings_.keepalive.idle) {
+    const Duration limit = patience();
+    if (age >= limit) {
       close(*idle_tail_);
       continue;
     }
-    sweep_.arm(std::chrono::duration_cast<Duration>(settings_.keepalive.idle - age) + Duration(1));
+    sweep_.arm(std::chrono::duration_cast<Duration>(limit - age) + Duration(1));
     return;
   }
 }

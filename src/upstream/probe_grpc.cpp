@@ -151,6 +151,7 @@ http::RequestHead check_head(const Endpoint& endpoint, const HealthSettings& set
   head.length = {http::Framing::length, body_size};
   head.fields.add(http::FieldName::content_type, kContentType);
   head.fields.add(http::FieldName::te, "trailers");
+  head.accepts_trailers = true;
   head.fields.add(http::FieldName::user_agent, "revproxyd-health-check");
   head.fields.add("grpc-timeout", arena.copy(timeout_text(settings.timeout)));
   return head;

@@ -69,24 +69,27 @@ bool provoke_end(H2Client& client, const Attack& attack) {
   return client.closes();
 }
 
-void expect_sent_away(const std::string& code, const Attack& attack,
-                      const H2ClientOptions& options) {
+void expect_sent_away(const std::string& code, const Attack& attack) {
+  expect_sent_away(code, attack, attack);
+}
+
+void expect_sent_away(const std::string& code, const Attack& attack, const Attack& further) {
   AbusedProxy abused;
   const Daemon& daemon = abused.proxy.daemon;
   H2Client other = abused.connect();
   EXPECT_EQ(other.get("/before").status(), 200);
 
-  H2Client warned = abused.connect(options);
+  H2Client warned = abused.connect();
   const std::uint32_t under_way = abused.open_held(warned);
   ASSERT_TRUE(provoke_goaway(warned, attack));
   EXPECT_EQ(warned.goaway().code, h2::kEnhanceYourCalm);
   EXPECT_EQ(other.get("/meanwhile").status(), 200);
 
-  H2Client stubborn = abused.connect(options);
+  H2Client stubborn = abused.connect();
   abused.open_held(stubborn);
   ASSERT_TRUE(provoke_goaway(stubborn, attack));
   EXPECT_EQ(stubborn.goaway().code, h2::kEnhanceYourCalm);
-  EXPECT_TRUE(provoke_end(stubborn, attack));
+  EXPECT_TRUE(provoke_end(stubborn, further));
   EXPECT_TRUE(blamed(daemon, code));
   EXPECT_EQ(other.get("/then").status(), 200);
 

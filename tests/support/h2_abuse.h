@@ -43,9 +43,9 @@ bool provoke_goaway(H2Client& client, const Attack& attack);
 bool provoke_end(H2Client& client, const Attack& attack);
 
 /// Checks all that h2_resets means for an attack: GOAWAY first, while requests under way are still
-/// answered; the end for who carries on; what is counted and logged; and that a connection beside
-/// them is served.
-void expect_sent_away(const std::string& code, const Attack& attack,
-                      const H2ClientOptions& options = {});
+/// answered; the end for who carries on, with the same or with something else; what is counted and
+/// logged; and that a connection beside them is served.
+void expect_sent_away(const std::string& code, const Attack& attack);
+void expect_sent_away(const std::string& code, const Attack& attack, const Attack& further);
 
 }  // namespace revproxyd::testing

@@ -45,6 +45,7 @@ enum class Code : std::uint8_t {
   too_many_fields,
   body_too_large,
   host_mismatch,
+  upgrade_refused,
   encoded_slash,
   proxy_header_invalid,
   // The upstream message.

@@ -54,6 +54,9 @@ inline constexpr std::size_t kStreamsPerConnection = 100;
 // A server that refused a connection is left alone for so long.
 inline constexpr std::chrono::milliseconds kRefusedRest{1000};
 
+// Idle connections to a server beyond keepalive.max_idle stay for so long: bursts want them again.
+inline constexpr std::chrono::milliseconds kSurplusIdle{1000};
+
 // A request that is not idempotent uses a kept connection only if it has been idle for less.
 inline constexpr std::chrono::milliseconds kFreshIdle{1000};
 

@@ -97,6 +97,9 @@ class ClientConnection {
     /// Input or the end came while idle: the connection is of no more use.
     virtual void on_idle_input(ClientConnection& connection) noexcept = 0;
 
+    /// More streams may be opened than before, or it is known by now how many.
+    virtual void on_more_room(ClientConnection&) noexcept {}
+
    protected:
     ~Owner() = default;
   };
@@ -112,6 +115,8 @@ class ClientConnection {
   virtual std::size_t active() const noexcept = 0;
   /// Several streams may be open at once.
   virtual bool multiplexes() const noexcept { return false; }
+  /// It is known how many streams the peer takes; before, capacity() is one.
+  virtual bool settled() const noexcept { return true; }
   /// A stream for one exchange; needs capacity(). It must not outlive the connection.
   virtual std::unique_ptr<ClientStream> open_stream() = 0;
   /// Asks the kernel whether an idle connection is still open and silent.

@@ -63,6 +63,9 @@ struct RequestHead {
   std::string_view path;       // normalised
   bool encoded_slash = false;  // the path holds %2F or %5C
   std::string_view upgrade;    // value of Upgrade when Connection names it, else empty
+  /// The request is nothing without that upgrade: any 2xx would say that it took place (extended
+  /// CONNECT, RFC 8441 section 5).
+  bool needs_upgrade = false;
   Fields fields;
   BodyLength length;
 };

@@ -54,7 +54,7 @@ class Pool {
   Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin);
   /// A connection that many requests can share is being made, and one more may wait for it instead
   /// of making its own.
-  bool joinable() const noexcept { return open_dial() != nullptr; }
+  bool joinable() const noexcept { return open_queue() != nullptr; }
   /// Waits for it; null when it turned out to serve others only. Errors are those of connect().
   Task<Result<std::unique_ptr<http::ClientStream>>> join();
 
@@ -69,7 +69,8 @@ class Pool {
 
   Task<Result<Kept*>> make_connection(const Origin& origin);
   Kept* sharable() const noexcept;
-  Dial* open_dial() const noexcept;
+  std::vector<Joiner*>* open_queue() const noexcept;
+  void told_room(Kept& kept) noexcept;
   std::unique_ptr<http::ClientStream> open_on(Kept& kept);
   bool may_multiplex() const noexcept;
   bool old(const Kept& kept) const noexcept;
@@ -78,6 +79,8 @@ class Pool {
   void unlink_idle(Kept& kept) noexcept;
   void close(Kept& kept) noexcept;
   void sweep() noexcept;
+  /// How long the connection that has been idle for longest may stay so.
+  Duration patience() const noexcept;
   /// A PROXY header makes a connection one client's own.
   bool shares() const noexcept { return settings_.proxy_protocol == ProxyProtocol::none; }
   bool keeps() const noexcept { return settings_.keepalive.max_idle != 0 && shares(); }

@@ -43,6 +43,7 @@ ClientConnection::~ClientConnection() { link_.stop(); }
 
 std::size_t ClientConnection::capacity() const noexcept {
   if (!usable_ || !session_.can_open()) return 0;
+  if (!settled_) return active_ == 0 ? 1 : 0;
   const std::size_t most =
       std::min<std::size_t>(session_.peer_streams(), limits::kStreamsPerConnection);
   return most > active_ ? most - active_ : 0;
@@ -65,6 +66,11 @@ void ClientConnection::stream_ended(ClientStream& stream) noexcept {
   if (stream.next_ != nullptr) stream.next_->previous_ = stream.previous_;
   --active_;
   owner_.on_stream_closed(*this);
+}
+
+void ClientConnection::on_settings() {
+  settled_ = true;
+  if (active_ != 0) owner_.on_more_room(*this);
 }
 
 void ClientConnection::on_goaway(StreamId, ErrorCode) { usable_ = false; }

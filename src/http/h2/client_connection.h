@@ -24,6 +24,7 @@ class ClientConnection final : public http::ClientConnection,
   std::size_t capacity() const noexcept override;
   std::size_t active() const noexcept override { return active_; }
   bool multiplexes() const noexcept override { return true; }
+  bool settled() const noexcept override { return settled_; }
   std::unique_ptr<http::ClientStream> open_stream() override;
   bool alive() noexcept override { return usable_; }
   net::Transport& transport() noexcept override { return link_.transport(); }
@@ -36,7 +37,8 @@ class ClientConnection final : public http::ClientConnection,
   void on_useful_frame(std::size_t) noexcept override {}
   void on_peer_reset() override {}
   void on_provoked_reset() override {}
-  void on_settings() override {}
+  void on_late_request() override {}
+  void on_settings() override;
   void on_ping_answer() override { ping_sent_ = TimePoint(); }
   void on_goaway(StreamId last, ErrorCode code) override;
   void on_input_taken() noexcept override {}
@@ -58,6 +60,7 @@ class ClientConnection final : public http::ClientConnection,
   ClientStream* streams_ = nullptr;
   std::size_t active_ = 0;
   std::uint64_t served_ = 0;
+  bool settled_ = false;  // the server's SETTINGS have come
   bool usable_ = true;
 };
 

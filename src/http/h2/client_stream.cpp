@@ -20,6 +20,7 @@ Error malformed(const char* text) noexcept {
 
 ClientStream::ClientStream(ClientConnection& connection)
     : connection_(connection),
+      membership_(*this),
       reader_(connection.session_, connection.link_, connection.budget_, Side::upstream),
       writer_(connection.session_, connection.link_, Side::upstream),
       first_byte_(*this, &ClientStream::late),
@@ -33,7 +34,6 @@ ClientStream::~ClientStream() {
     connection_.session_.detach(id_);
     connection_.link_.produce();
   }
-  connection_.stream_ended(*this);
 }
 
 void ClientStream::stage_head(const RequestHead& head, std::string_view target,
@@ -106,6 +106,7 @@ void ClientStream::on_field(std::string_view name, std::string_view value) {
 
 void ClientStream::on_fields_end(bool last) {
   response_started_ = true;
+  if (error_) return;
   if (!head_seen_) return take_head(last);
   if (section_->error().code() != Code::none) return fail(section_->error());
   reader_.end(section_->take_trailers());

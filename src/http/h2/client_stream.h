@@ -48,9 +48,20 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   void fail(const Error& error) noexcept;
   void late() noexcept;
 
+  /// Tells the connection last of all: its owner may destroy it then, and the other members still
+  /// need it.
+  struct Membership {
+    explicit Membership(ClientStream& member) noexcept : stream(member) {}
+    ~Membership() { stream.connection_.stream_ended(stream); }
+    Membership(const Membership&) = delete;
+    Membership& operator=(const Membership&) = delete;
+    ClientStream& stream;
+  };
+
   ClientConnection& connection_;
   ClientStream* previous_ = nullptr;  // among the connection's
   ClientStream* next_ = nullptr;
+  Membership membership_;
   StreamId id_ = 0;
   std::optional<Section> section_;
   BodyReader reader_;

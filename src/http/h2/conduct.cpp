@@ -11,8 +11,9 @@ namespace {
 // Idle frames that a frame of some size allows, and that can be saved up.
 constexpr std::uint64_t kForUseful = 8;
 constexpr std::uint64_t kMostSaved = 10000;
-// Smaller pieces can be called forth by a window of a few bytes, and allow one frame each.
+// Smaller pieces allow a window for the stream, one for the connection, and a ping.
 constexpr std::size_t kUsefulBytes = 512;
+constexpr std::uint64_t kForSmall = 3;
 
 Code code_of(Idle kind) noexcept {
   switch (kind) {
@@ -49,7 +50,7 @@ Verdict Conduct::idle_frame(Idle kind) noexcept {
 }
 
 void Conduct::useful_frame(std::size_t bytes) noexcept {
-  allowed_ = std::min(allowed_ + (bytes >= kUsefulBytes ? kForUseful : 1), kMostSaved);
+  allowed_ = std::min(allowed_ + (bytes >= kUsefulBytes ? kForUseful : kForSmall), kMostSaved);
 }
 
 }  // namespace revproxyd::http::h2

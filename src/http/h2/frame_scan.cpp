@@ -8,8 +8,12 @@ namespace revproxyd::http::h2 {
 namespace {
 
 constexpr std::uint8_t kData = 0x0;
+constexpr std::uint8_t kHeaders = 0x1;
 constexpr std::uint8_t kPriority = 0x2;
 constexpr std::uint8_t kWindowUpdate = 0x8;
+constexpr std::uint8_t kLastKnown = 0x9;  // CONTINUATION
+constexpr std::uint8_t kPriorityUpdate = 0x10;
+constexpr std::uint8_t kEndStream = 0x1;
 
 // 31 bits behind one that is reserved.
 std::uint32_t number_at(const std::uint8_t* bytes) noexcept {
@@ -56,14 +60,19 @@ void FrameScan::look(Finder& finder, std::size_t at) const noexcept {
   const std::uint32_t stream = number_at(seen_.data() + 5);
   const std::uint32_t number = have_ == kSeen ? number_at(seen_.data() + kHead) : 1;
   switch (seen_[3]) {
-    case kData: return finder.on_data_head(stream, at);
+    case kData:
+      if (length_of(seen_.data()) == 0 && (seen_[4] & kEndStream) == 0) finder.on_idle_head();
+      return finder.on_data_head(stream, at);
+    case kHeaders: return finder.on_request_head(stream, at);
     case kPriority:
       if (stream == 0 || (have_ == kSeen && number == stream)) finder.on_bad_priority();
       return;
     case kWindowUpdate:
       if (number == 0) finder.on_empty_update(stream);
       return;
-    default: return;
+    default:
+      if (seen_[3] > kLastKnown && seen_[3] != kPriorityUpdate) finder.on_idle_head();
+      return;
   }
 }
 

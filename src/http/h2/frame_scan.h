@@ -18,8 +18,13 @@ class FrameScan {
     /// PRIORITY of stream 0, or of a stream that depends on itself (RFC 9113 section 6.3, RFC 7540
     /// section 5.3.1).
     virtual void on_bad_priority() noexcept = 0;
+    /// HEADERS that begins `at` bytes into what is scanned; 0 when it began before.
+    virtual void on_request_head(std::uint32_t stream, std::size_t at) noexcept = 0;
     /// DATA that begins `at` bytes into what is scanned; 0 when it began before.
     virtual void on_data_head(std::uint32_t stream, std::size_t at) noexcept = 0;
+    /// A frame without a use: DATA without bytes that does not end a stream, a type that nobody
+    /// knows.
+    virtual void on_idle_head() noexcept = 0;
     /// RFC 9113 section 6.9.
     virtual void on_empty_update(std::uint32_t stream) noexcept = 0;
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "http/date.h"
+#include "http/field_text.h"
 #include "http/framing.h"
 #include "http/request_rules.h"
 #include "revproxyd/base/ascii.h"
@@ -31,10 +32,8 @@ const char* name_problem(std::string_view name, bool request) noexcept {
 }
 
 const char* value_problem(std::string_view value) noexcept {
-  for (char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && byte != '\t') || byte == 0x7f) return "control character in a field value";
-  }
+  const char* const end = value.data() + value.size();
+  if (find_control(value.data(), end) != end) return "control character in a field value";
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
   if (!value.empty() && (blank(value.front()) || blank(value.back())))
     return "white space around a field value";
@@ -198,6 +197,9 @@ Result<RequestHead> Section::take_request(bool ended) {
   head.version = Version::http2;
   head.fields = std::move(*fields_);
   join_cookies(head.fields);
+  constexpr std::size_t kAround = std::string_view("  HTTP/1.1").size();
+  if (method_.size() + path_.size() + kAround > limits_.start_line)
+    return Error(Code::request_line_too_long, Side::downstream, "method and path are too long");
   if (!ascii::is_token(method_)) return refuse(":method that is no token");
   head.method_text = method_;
   head.method = lookup_method(method_);
@@ -218,6 +220,8 @@ Result<RequestHead> Section::take_request(bool ended) {
   const auto length = request_length(Version::http2, head.fields);
   if (!length) return length.error();
   head.length = *length;
+  if (head.needs_upgrade && length->framing != Framing::none)
+    return refuse("content-length of an extended CONNECT");
   if (!ended && length->framing == Framing::none && head.upgrade.empty())
     head.length.framing = Framing::chunked;
   if (ended && head.length.framing == Framing::length && head.length.bytes != 0)
@@ -232,9 +236,10 @@ void Section::become_upgrade(RequestHead& head) {
   head.method = Method::get;
   head.method_text = "GET";
   head.upgrade = protocol_;
+  head.needs_upgrade = true;
   head.fields.add(FieldName::upgrade, protocol_);
   if (ascii::iequals(protocol_, "websocket"))
-    head.fields.add("Sec-WebSocket-Key", websocket_key(*arena_));
+    head.fields.set("Sec-WebSocket-Key", websocket_key(*arena_));
 }
 
 RequestHead Section::take_refused() {

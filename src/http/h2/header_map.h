@@ -16,6 +16,7 @@ namespace revproxyd::http::h2 {
 struct SectionLimits {
   std::size_t bytes = 32 * 1024;  // names and values with 32 bytes a field (RFC 9113 section 6.5.2)
   std::size_t count = 100;
+  std::size_t start_line = 8 * 1024;  // what method and path would be in HTTP/1.1
 };
 
 enum class SectionKind : std::uint8_t { request, response, request_trailers, response_trailers };

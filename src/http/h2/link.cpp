@@ -1,5 +1,6 @@
 #include "http/h2/link.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -9,8 +10,9 @@ namespace revproxyd::http::h2 {
 
 namespace {
 
-// What is gathered before it is sent within the turn, and what may wait for the kernel.
-constexpr std::size_t kGathered = 64 * 1024;
+// What is gathered before it is sent within the turn, and what may wait for the kernel; with a
+// frame behind it, it fits the slab's largest block.
+constexpr std::size_t kGathered = 47 * 1024;
 
 // Input of all connections of a thread goes through here: what must be kept is copied.
 MutableBytes input_room() noexcept {
@@ -49,6 +51,7 @@ void Link::stop() noexcept {
 void Link::receive() noexcept {
   std::size_t budget = limits::kTurnBytes;
   input_left_ = false;
+  if (write_wants_input_) write_wants_input_ = blocked_ = false;
   while (!stopped_ && !failed_) {
     if (budget == 0) {
       input_left_ = true;
@@ -59,13 +62,15 @@ void Link::receive() noexcept {
     if (result.status == net::IoStatus::done) {
       budget -= std::min(budget, result.bytes);
       take(Bytes(room.data(), result.bytes));
+      // A short read has emptied the socket: asking again would only be told so.
+      const auto& readiness = transport_->readiness();
+      if (!readiness.readable && !readiness.hangup && !transport_->pending()) break;
       continue;
     }
     if (result.status == net::IoStatus::failed) return fail(result.error.at(side_));
     if (result.status == net::IoStatus::end)
       return fail(Error(Code::end_of_stream, side_, "the peer closed"));
-    // A TLS transport that must write first is asked again when there is room.
-    input_left_ = result.status == net::IoStatus::want_write;
+    read_wants_room_ = result.status == net::IoStatus::want_write;
     break;
   }
   if (failed_ || stopped_) return;
@@ -89,6 +94,7 @@ void Link::produce() noexcept {
   if (failed_ || stopped_) return;
   at_turn_end();
   if (inside_ || blocked_) return;
+  make_room();
   inside_ = true;
   const auto produced = session_.produce(out_, kGathered);
   inside_ = false;
@@ -96,14 +102,21 @@ void Link::produce() noexcept {
   if (out_.size() >= kGathered) send();
 }
 
+// As much as was gathered lately: growing step by step copies what is there each time.
+void Link::make_room() {
+  if (out_.capacity() == 0) out_.reserve(std::max(usual_, limits::kFirstRead));
+}
+
 // Everything there is, as long as the kernel takes it.
 void Link::send() noexcept {
   while (!failed_ && !blocked_) {
+    if (session_.wants_write()) make_room();
     inside_ = true;
     const auto produced = session_.produce(out_, kGathered);
     inside_ = false;
     if (!produced) return fail(produced.error().at(side_));
     if (out_.empty()) break;
+    usual_ = std::max(out_.size(), usual_ / 2);
     write_out();
   }
 }
@@ -117,6 +130,7 @@ void Link::write_out() noexcept {
       return fail(Error(Code::reset, side_, "closed while writing"));
     if (result.status != net::IoStatus::done) {
       blocked_ = true;
+      write_wants_input_ = result.status == net::IoStatus::want_read;
       if (!stall_timer_.armed() && stall_.count() > 0) stall_timer_.arm(stall_);
       return;
     }
@@ -126,8 +140,10 @@ void Link::write_out() noexcept {
 }
 
 void Link::on_output() noexcept {
-  if (!blocked_ && !input_left_) return;
-  blocked_ = false;
+  if (!blocked_ && !read_wants_room_) return;
+  if (!write_wants_input_) blocked_ = false;
+  input_left_ = input_left_ || read_wants_room_;
+  read_wants_room_ = false;
   at_turn_end();
 }
 

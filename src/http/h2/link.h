@@ -64,6 +64,7 @@ class Link final : private net::Watcher, private TurnEnd {
   void receive() noexcept;
   void take(Bytes bytes) noexcept;
   void send() noexcept;
+  void make_room();
   void write_out() noexcept;
   void stalled() noexcept;
 
@@ -71,14 +72,17 @@ class Link final : private net::Watcher, private TurnEnd {
   Session& session_;
   Owner& owner_;
   Buffer out_;
+  std::size_t usual_ = 0;  // what is gathered in a turn
   MemberTimer<Link> stall_timer_;
   Duration stall_{0};
   Code stall_code_ = Code::write_timeout;
   Side side_;
   TimePoint last_input_;
-  bool blocked_ = false;     // the kernel takes nothing now
-  bool input_left_ = false;  // receive() stopped before the transport was empty
-  bool inside_ = false;      // the session is at work: it must not be entered again
+  bool blocked_ = false;            // the kernel takes nothing now
+  bool input_left_ = false;         // receive() stopped before the transport was empty
+  bool read_wants_room_ = false;    // TLS must write before it can read
+  bool write_wants_input_ = false;  // and the other way round
+  bool inside_ = false;             // the session is at work: it must not be entered again
   bool stopped_ = false;
   bool failed_ = false;
   bool told_over_ = false;

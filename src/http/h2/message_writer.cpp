@@ -24,6 +24,7 @@ void MessageWriter::fail(const Error& error) noexcept {
 
 Outgoing MessageWriter::take(MutableBytes room) noexcept {
   Outgoing out;
+  if (error_.code() != Code::none) return out;
   out.bytes = std::min(rest_.size(), room.size());
   if (out.bytes != 0) {
     std::memcpy(room.data(), rest_.data(), out.bytes);
@@ -31,6 +32,7 @@ Outgoing MessageWriter::take(MutableBytes room) noexcept {
     sent_ += out.bytes;
     progress_.set();
   }
+  out.whole = rest_.empty();
   if (rest_.empty() && last_) {
     out.end = complete_ = true;
     progress_.set();
@@ -55,23 +57,32 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
   return taken() ? Sent::settled(Result<void>()) : wait_taken();
 }
 
+// Only a closed window is the peer's doing. Without one the session sends other streams first, or
+// the kernel takes nothing, which the link watches.
 Task<Result<void>> MessageWriter::wait_taken() {
+  const CancelScope* scope = co_await current_scope();
   while (!taken()) {
     progress_.clear();
+    const bool closed = session_.window_closed(id_);
     const TimePoint begun = loop_now();
     auto code = co_await wait_within(progress_, stall_, stall_code_);
     if (code == Code::none && error_.code() != Code::none) co_return error_;
-    if (code != Code::none) {
-      rest_ = {};  // what it views goes with the caller
-      co_return Error(code, side_, "peer does not take what is sent");
-    }
-    rate_.waited(since(begun));
-    if (!taken() && rate_.too_slow(sent_, min_rate_)) {
-      rest_ = {};
-      co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
-    }
+    const bool cancelled = scope != nullptr && scope->cancelled();
+    if (code != Code::none && !cancelled && !(closed && session_.window_closed(id_))) continue;
+    if (code != Code::none)
+      co_return give_up(Error(code, side_, "peer does not take what is sent"));
+    if (closed) rate_.waited(since(begun));
+    if (!taken() && rate_.too_slow(sent_, min_rate_))
+      co_return give_up(Error(Code::body_too_slow, side_, "peer takes less than min_rate"));
   }
   co_return {};
+}
+
+// What is being sent goes with the caller, and the message never ends: it must not pass for whole.
+Error MessageWriter::give_up(const Error& error) noexcept {
+  fail(error);
+  last_ = false;
+  return error;
 }
 
 // The reader holds the message against its content-length.

@@ -50,6 +50,7 @@ class MessageWriter {
 
  private:
   Task<Result<void>> wait_taken();
+  Error give_up(const Error& error) noexcept;
   Result<void> count(const Piece& piece) noexcept;
   bool taken() const noexcept { return rest_.empty() && (!last_ || complete_); }
 

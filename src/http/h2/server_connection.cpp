@@ -66,6 +66,8 @@ Task<Next> ServerConnection::next_stream() {
 }
 
 SessionStream* ServerConnection::on_stream_opened(StreamId id) {
+  // The last GOAWAY has named the last stream already; the client may try this one elsewhere.
+  if (parted_) return nullptr;
   if (active_ >= kUnfinished * settings_.streams) {
     judge(conduct_.offence(Code::reset_flood));
     return nullptr;
@@ -80,6 +82,8 @@ SessionStream* ServerConnection::on_stream_opened(StreamId id) {
 void ServerConnection::head_complete(ServerStream& stream) noexcept {
   if (incoming_.get() != &stream) return;
   opened_.push_back(std::move(incoming_));
+  clock_timer_.disarm();
+  clock_ = Clock::off;
   changed_.set();
 }
 
@@ -96,6 +100,12 @@ void ServerConnection::on_peer_reset() { judge(conduct_.offence(Code::reset_floo
 
 void ServerConnection::on_provoked_reset() { judge(conduct_.offence(Code::provoked_reset_flood)); }
 
+// What was sent before the client could hear of it is no offence.
+void ServerConnection::on_late_request() {
+  if (since(parted_at_) < limits::kDrainTime) return;
+  judge(conduct_.offence(Code::reset_flood));
+}
+
 // First the client is told to go, and what it has asked for is still answered; one that carries on
 // is cut off.
 void ServerConnection::judge(Verdict verdict) noexcept {
@@ -104,6 +114,7 @@ void ServerConnection::judge(Verdict verdict) noexcept {
   if (verdict == Verdict::cut) return give_up(why);
   verdict_ = why;
   announced_ = parted_ = true;
+  parted_at_ = loop_now();
   parting_.disarm();
   session_.goaway(ErrorCode::enhance_your_calm);
   link_.look();
@@ -132,7 +143,7 @@ void ServerConnection::on_link_failed(const Error& error) noexcept {
   if (active_ != 0 || !peer_closed) {
     if (error_.code() == Code::none)
       error_ = peer_closed ? Error(Code::client_gone, Side::downstream, "client left") : error;
-    scope_.cancel(Code::client_gone);
+    scope_.cancel(error_.code());
   }
   over_ = true;
   gone_.set();
@@ -165,7 +176,8 @@ void ServerConnection::set_clock() noexcept {
 }
 
 void ServerConnection::on_clock() noexcept {
-  if (incoming_ == nullptr) return close_down();
+  clock_ = Clock::off;
+  if (incoming_ == nullptr) return part();
   incoming_->refuse(Error(Code::header_timeout, Side::downstream, "the head came too slowly"));
   head_complete(*incoming_);
   // The rest of that head would have to come before anything else can.
@@ -190,6 +202,7 @@ void ServerConnection::on_ping_answer() {
 void ServerConnection::part() noexcept {
   parting_.disarm();
   parted_ = true;
+  parted_at_ = loop_now();
   session_.goaway(ErrorCode::no_error);
   link_.look();
   if (active_ == 0) close_down();
@@ -204,7 +217,8 @@ Task<void> ServerConnection::finish() {
   if (link_.failed()) co_return;
   session_.terminate(ErrorCode::no_error);
   link_.look();
-  auto sent = co_await wait_within(gone_, limits::kLingerTime, Code::cancelled);
+  // What is on its way may need as long as any other write.
+  auto sent = co_await wait_within(gone_, settings_.write, Code::cancelled);
   link_.stop();
   if (sent != Code::none || link_.failed()) co_return;
   co_await linger();

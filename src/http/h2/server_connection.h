@@ -38,6 +38,7 @@ class ServerConnection final : public http::ServerConnection,
   void on_useful_frame(std::size_t bytes) noexcept override { conduct_.useful_frame(bytes); }
   void on_peer_reset() override;
   void on_provoked_reset() override;
+  void on_late_request() override;
   void on_settings() override {}
   void on_ping_answer() override;
   void on_goaway(StreamId last, ErrorCode code) override;
@@ -72,8 +73,9 @@ class ServerConnection final : public http::ServerConnection,
   Error error_{Code::none};    // ends the connection now
   Error verdict_{Code::none};  // what it was told to go for
   Clock clock_ = Clock::off;
-  std::size_t active_ = 0;  // streams that exist as objects, but for incoming_
+  std::size_t active_ = 0;  // streams that exist as objects
   std::uint64_t served_ = 0;
+  TimePoint parted_at_{};
   bool announced_ = false;  // the client knows that no more streams are wanted
   bool parted_ = false;     // and none is taken
   bool over_ = false;

@@ -50,7 +50,8 @@ ServerStream::ServerStream(ServerConnection& connection, StreamId id)
       id_(id),
       scope_(&connection.scope_),
       section_(arena_,
-               SectionLimits{connection.settings_.header_bytes, connection.settings_.header_count}),
+               SectionLimits{connection.settings_.header_bytes, connection.settings_.header_count,
+                             connection.settings_.request_line}),
       reader_(connection.session_, connection.link_, connection.budget_, Side::downstream),
       writer_(connection.session_, connection.link_, Side::downstream) {
   section_.open(SectionKind::request);
@@ -119,6 +120,7 @@ void ServerStream::on_body_end() { reader_.end(); }
 
 void ServerStream::on_malformed(const char* why) {
   const Error error(Code::malformed_request, Side::downstream, why);
+  fault_ = error;
   if (!head_known_) {
     refuse(error);
     connection_.head_complete(*this);
@@ -131,11 +133,10 @@ void ServerStream::on_malformed(const char* why) {
 // Reset, by the client or for what it sent: the exchange ends with it.
 void ServerStream::on_closed(ErrorCode) {
   closed_ = true;
-  const Error gone(Code::client_gone, Side::downstream, "the stream was reset");
-  reader_.fail(gone);
+  reader_.fail(fault_);
   if (writer_.complete()) return;
-  writer_.fail(gone);
-  scope_.cancel(Code::client_gone);
+  writer_.fail(fault_);
+  scope_.cancel(fault_.code());
 }
 
 Request ServerStream::take_request() {
@@ -188,8 +189,7 @@ void ServerStream::stage_head(const ResponseHead& head) {
   BodyLength length = head.length;
   if (head_request_ || head.status == 204 || head.status == 304) length = {};
   if (tunnel) length = {Framing::tunnel, 0};
-  const bool bodiless =
-      length.framing == Framing::none || (length.framing == Framing::length && length.bytes == 0);
+  const bool bodiless = length.framing == Framing::none;
   writer_.begin(id_, length, bodiless);
   if (tunnel) open_tunnel();
   static thread_local WireFields fields;
@@ -210,9 +210,10 @@ void ServerStream::open_tunnel() {
 
 Task<Result<void>> ServerStream::send_body(Piece piece) { return writer_.send(piece); }
 
-// Everything goes out at the end of the turn.
+// What is staged is put in front of everything that comes later; it goes out at the end of the
+// turn.
 Task<Result<void>> ServerStream::flush() {
-  connection_.link_.look();
+  connection_.link_.produce();
   return Task<Result<void>>::settled(Result<void>());
 }
 

@@ -66,6 +66,7 @@ class ServerStream final : public http::ServerStream, private SessionStream {
   MessageWriter writer_;
   std::optional<RequestHead> head_;
   std::optional<Error> refusal_;
+  Error fault_{Code::client_gone, Side::downstream, "the stream was reset"};  // if it is cut
   Event tunnel_open_;
   std::size_t head_bytes_ = 0;
   std::size_t sent_head_bytes_ = 0;

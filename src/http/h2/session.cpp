@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include <nghttp2/nghttp2.h>
 
-#include "revproxyd/base/slab.h"
+#include "http/h2/session_memory.h"
 
 namespace revproxyd::http::h2 {
 
@@ -22,44 +21,6 @@ constexpr std::uint8_t kPriorityUpdate = 0x10;
 // senders that fill their frames badly.
 constexpr std::size_t kFrameBytes = 16 * 1024;
 constexpr std::size_t kSpareContinuations = 8;
-
-// nghttp2's memory comes from the slab, with its size in front of it.
-constexpr std::size_t kPrefix = 16;
-
-void* allocate(std::size_t size, void*) {
-  char* block = static_cast<char*>(slab::allocate(size + kPrefix));
-  std::memcpy(block, &size, sizeof size);
-  return block + kPrefix;
-}
-
-std::size_t size_of(void* memory) noexcept {
-  std::size_t size = 0;
-  std::memcpy(&size, static_cast<char*>(memory) - kPrefix, sizeof size);
-  return size;
-}
-
-void release(void* memory, void*) {
-  if (memory == nullptr) return;
-  slab::release(static_cast<char*>(memory) - kPrefix, size_of(memory) + kPrefix);
-}
-
-void* allocate_zeroed(std::size_t count, std::size_t size, void*) {
-  void* memory = allocate(count * size, nullptr);
-  std::memset(memory, 0, count * size);
-  return memory;
-}
-
-void* reallocate(void* memory, std::size_t size, void*) {
-  void* moved = allocate(size, nullptr);
-  if (memory == nullptr) return moved;
-  std::memcpy(moved, memory, std::min(size, size_of(memory)));
-  release(memory, nullptr);
-  return moved;
-}
-
-nghttp2_mem memory_functions() noexcept {
-  return {nullptr, allocate, release, allocate_zeroed, reallocate};
-}
 
 std::string_view text_of(const std::uint8_t* bytes, std::size_t size) noexcept {
   return {reinterpret_cast<const char*>(bytes), size};
@@ -144,17 +105,13 @@ struct Session::Callbacks {
   static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
     SessionOwner& owner = self(user).owner_;
     switch (head->type) {
-      case NGHTTP2_HEADERS: self(user).check_closed(head->stream_id); break;
-      case NGHTTP2_DATA:
-      case NGHTTP2_RST_STREAM:
-      case NGHTTP2_GOAWAY:
-      case NGHTTP2_CONTINUATION: break;
+      case NGHTTP2_GOAWAY: owner.on_idle_frame(Idle::empty_frame); break;
       case NGHTTP2_SETTINGS: owner.on_idle_frame(Idle::settings); break;
       case NGHTTP2_PING: owner.on_idle_frame(Idle::ping); break;
       case NGHTTP2_WINDOW_UPDATE: owner.on_idle_frame(Idle::window_update); break;
       case NGHTTP2_PRIORITY:
       case kPriorityUpdate: owner.on_idle_frame(Idle::priority); break;
-      default: owner.on_idle_frame(Idle::empty_frame); break;
+      default: break;
     }
     return 0;
   }
@@ -167,16 +124,19 @@ struct Session::Callbacks {
           to->on_fields_end(ends_message(*frame));
         break;
       case NGHTTP2_DATA: data_received(session, *frame, me); break;
-      case NGHTTP2_SETTINGS:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) me.owner_.on_settings();
-        break;
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) me.owner_.on_ping_answer();
         break;
       case NGHTTP2_GOAWAY:
         me.owner_.on_goaway(frame->goaway.last_stream_id, ErrorCode{frame->goaway.error_code});
         break;
-      case NGHTTP2_RST_STREAM: me.owner_.on_peer_reset(); break;
+      case NGHTTP2_RST_STREAM:
+        if (nghttp2_session_find_stream(session, frame->hd.stream_id) != nullptr)
+          me.owner_.on_peer_reset();
+        break;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) me.owner_.on_settings();
+        break;
       default: break;
     }
     return 0;
@@ -185,7 +145,7 @@ struct Session::Callbacks {
   static void data_received(nghttp2_session* session, const nghttp2_frame& frame, Session& me) {
     if (ends_message(frame)) {
       if (SessionStream* to = stream(session, frame.hd.stream_id); to != nullptr) to->on_body_end();
-    } else if (frame.hd.length == frame.data.padlen) {
+    } else if (frame.hd.length != 0 && frame.hd.length == frame.data.padlen) {
       me.owner_.on_idle_frame(Idle::empty_frame);
     }
   }
@@ -222,8 +182,7 @@ struct Session::Callbacks {
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Session& me = self(user);
     switch (frame->hd.type) {
-      case NGHTTP2_HEADERS: me.owner_.on_useful_frame(kHeadBytes); break;
-      case NGHTTP2_DATA: me.owner_.on_useful_frame(frame->hd.length); break;
+      case NGHTTP2_RST_STREAM: me.reset_sent(frame->hd.stream_id); break;
       case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) me.broken_ = true;
         break;
@@ -232,8 +191,10 @@ struct Session::Callbacks {
     return 0;
   }
 
-  static ssize_t read_body(SessionStream& stream, MutableBytes room, std::uint32_t& flags) {
+  static ssize_t read_body(SessionOwner& owner, SessionStream& stream, MutableBytes room,
+                           std::uint32_t& flags) {
     const Outgoing out = stream.take_body(room);
+    if (out.bytes != 0 && (out.whole || out.bytes >= kHeadBytes)) owner.on_useful_frame(out.bytes);
     if (out.end) flags |= NGHTTP2_DATA_FLAG_EOF;
     if (out.bytes == 0 && !out.end) return NGHTTP2_ERR_DEFERRED;
     return static_cast<ssize_t>(out.bytes);
@@ -243,8 +204,9 @@ struct Session::Callbacks {
     nghttp2_data_provider made{};
     made.source.ptr = stream;
     made.read_callback = [](nghttp2_session*, StreamId, std::uint8_t* room, std::size_t size,
-                            std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
-      return read_body(*static_cast<SessionStream*>(source->ptr),
+                            std::uint32_t* flags, nghttp2_data_source* source,
+                            void* user) -> ssize_t {
+      return read_body(self(user).owner_, *static_cast<SessionStream*>(source->ptr),
                        {reinterpret_cast<char*>(room), size}, *flags);
     };
     return made;
@@ -409,13 +371,35 @@ void Session::note_own_reset(StreamId id) {
 void Session::check_closed(StreamId id) noexcept {
   if (role_ != Role::server || id == 0 || id > last_opened_ || id <= forgotten_resets_) return;
   if (nghttp2_session_find_stream(session_, id) != nullptr) return;
-  if (std::ranges::find(own_resets_, id) != own_resets_.end()) return;
+  if (reset_here(id)) return;
   const bool never_opened = id >= skipped_from_ && id <= skipped_to_;
   terminate(never_opened ? ErrorCode::protocol_error : ErrorCode::stream_closed);
 }
 
-// When everything before it has been taken: DATA for a stream that is closed then is skipped
+bool Session::reset_here(StreamId id) const noexcept {
+  return std::ranges::find(own_resets_, id) != own_resets_.end();
+}
+
+// A reset that nobody here asked for answers what the peer did: more or less content than it had
+// announced, a window beyond its bounds.
+void Session::reset_sent(StreamId id) {
+  if (role_ != Role::server || reset_here(id)) return;
+  note_own_reset(id);
+  if (SessionStream* to = Callbacks::stream(session_, id); to != nullptr)
+    to->on_malformed("more or less than was announced");
+  owner_.on_provoked_reset();
+}
+
+// When everything before it has been taken: what comes for closed streams, or too late, is skipped
 // without a word.
+void Session::on_request_head(std::uint32_t stream, std::size_t at) noexcept {
+  feed(at);
+  const auto id = static_cast<StreamId>(stream);
+  if (reset_here(id)) owner_.on_idle_frame(Idle::empty_frame);
+  if (parted_ && id > last_opened_) owner_.on_late_request();
+  check_closed(id);
+}
+
 void Session::on_data_head(std::uint32_t stream, std::size_t at) noexcept {
   feed(at);
   check_closed(static_cast<StreamId>(stream));
@@ -433,6 +417,11 @@ void Session::reset(StreamId id, ErrorCode code) noexcept {
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::uint32_t>(code));
 }
 
+bool Session::window_closed(StreamId id) const noexcept {
+  return nghttp2_session_get_stream_remote_window_size(session_, id) <= 0 ||
+         nghttp2_session_get_remote_window_size(session_) <= 0;
+}
+
 void Session::detach(StreamId id) noexcept {
   nghttp2_session_set_stream_user_data(session_, id, nullptr);
 }
@@ -448,12 +437,14 @@ void Session::consume_connection(std::size_t bytes) noexcept {
 void Session::announce_shutdown() noexcept { nghttp2_submit_shutdown_notice(session_); }
 
 void Session::goaway(ErrorCode code) noexcept {
+  parted_ = true;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_),
                         static_cast<std::uint32_t>(code), nullptr, 0);
 }
 
 void Session::terminate(ErrorCode code) noexcept {
+  parted_ = true;
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
 }
 

@@ -40,6 +40,7 @@ using WireFields = std::vector<WireField>;
 /// What of the body of one message can be sent now.
 struct Outgoing {
   std::size_t bytes = 0;  // written into the room that was given
+  bool whole = false;     // nothing of what is to be sent was left behind
   bool end = false;       // the message has ended
 };
 
@@ -73,12 +74,15 @@ class SessionOwner {
   /// A client opens a stream; null refuses it (REFUSED_STREAM).
   virtual SessionStream* on_stream_opened(StreamId id) = 0;
   virtual void on_idle_frame(Idle kind) = 0;
-  /// A frame that carried something: a head, or so many body bytes, received or sent.
+  /// A frame that carried something: a head, or so many body bytes, received or sent. Bytes that
+  /// are sent for a window that is too small for what there is to send are none.
   virtual void on_useful_frame(std::size_t bytes) noexcept = 0;
   /// The peer reset a stream that was not over.
   virtual void on_peer_reset() = 0;
   /// A frame that the peer should not have sent; this side resets the stream for it.
   virtual void on_provoked_reset() = 0;
+  /// A request behind the last one that is served.
+  virtual void on_late_request() = 0;
   virtual void on_settings() = 0;
   virtual void on_ping_answer() = 0;
   /// The peer takes no streams above `last`.
@@ -124,6 +128,8 @@ class Session final : private FrameScan::Finder {
   /// take_body() has something to give again.
   void resume(StreamId id) noexcept;
   void reset(StreamId id, ErrorCode code) noexcept;
+  /// The peer lets nothing be sent on this stream now.
+  bool window_closed(StreamId id) const noexcept;
   /// The stream's object goes: nothing is told to it any more.
   void detach(StreamId id) noexcept;
 
@@ -149,12 +155,16 @@ class Session final : private FrameScan::Finder {
  private:
   struct Callbacks;
   void on_bad_priority() noexcept override { terminate(ErrorCode::protocol_error); }
+  void on_request_head(std::uint32_t stream, std::size_t at) noexcept override;
   void on_data_head(std::uint32_t stream, std::size_t at) noexcept override;
+  void on_idle_head() noexcept override { owner_.on_idle_frame(Idle::empty_frame); }
   void on_empty_update(std::uint32_t stream) noexcept override;
   void feed(std::size_t until) noexcept;
   void note_opened(StreamId id) noexcept;
   void note_own_reset(StreamId id);
+  void reset_sent(StreamId id);
   void check_closed(StreamId id) noexcept;
+  bool reset_here(StreamId id) const noexcept;
   nghttp2_session* session_ = nullptr;
   SessionOwner& owner_;
   Role role_;
@@ -168,6 +178,7 @@ class Session final : private FrameScan::Finder {
   Bytes input_;                       // that is being taken
   std::size_t fed_ = 0;
   long fed_result_ = 0;  // a negative one is an error of nghttp2
+  bool parted_ = false;  // no stream after the last one is taken
   bool broken_ = false;
 };
 
