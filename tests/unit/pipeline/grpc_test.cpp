@@ -49,9 +49,10 @@ TEST(Grpc, MapsStatusesAsItsDocumentationDoes) {
   EXPECT_EQ(grpc_status(Code::none, 401), GrpcStatus::unauthenticated);
   EXPECT_EQ(grpc_status(Code::none, 403), GrpcStatus::permission_denied);
   EXPECT_EQ(grpc_status(Code::no_route, 404), GrpcStatus::unimplemented);
-  for (std::uint16_t status : {429, 502, 503, 504})
+  for (const std::uint16_t status : std::initializer_list<std::uint16_t>{429, 502, 503, 504})
     EXPECT_EQ(grpc_status(Code::none, status), GrpcStatus::unavailable) << status;
-  for (std::uint16_t status : {405, 408, 417, 421, 500, 505})
+  for (const std::uint16_t status :
+       std::initializer_list<std::uint16_t>{405, 408, 417, 421, 500, 505})
     EXPECT_EQ(grpc_status(Code::none, status), GrpcStatus::unknown) << status;
 }
 
