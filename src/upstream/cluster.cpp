@@ -1,5 +1,6 @@
 #include "revproxyd/upstream/cluster.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "revproxyd/base/patience.h"
@@ -152,18 +153,26 @@ namespace {
 
 using WaitingMap = std::unordered_map<std::uint64_t, Event*>;
 
+// Whether it was a place for anybody or room on a connection of this worker is not known any more;
+// one who is woken for nothing goes back to the front.
+void pass_on(WaitQueue& queue, const std::weak_ptr<Cluster>& cluster) {
+  queue.wake_one();
+  queue.wake_one_of(cluster);
+}
+
 // Takes the waiter off both lists however the wait ends. A wake-up that came too late to be of use
 // goes on to the next.
 class Waiting {
  public:
-  Waiting(WaitQueue& queue, WaitingMap& map, std::uint64_t id, Event& event)
-      : queue_(queue), map_(map), event_(event), id_(id) {
+  Waiting(WaitQueue& queue, WaitingMap& map, std::weak_ptr<Cluster> cluster, std::uint64_t id,
+          Event& event)
+      : queue_(queue), map_(map), cluster_(std::move(cluster)), event_(event), id_(id) {
     map_[id] = &event;
   }
   ~Waiting() {
     map_.erase(id_);
     queue_.leave(id_);
-    if (event_.is_set() && !used_) queue_.wake_one();
+    if (event_.is_set() && !used_) pass_on(queue_, cluster_);
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
@@ -172,6 +181,7 @@ class Waiting {
  private:
   WaitQueue& queue_;
   WaitingMap& map_;
+  std::weak_ptr<Cluster> cluster_;
   Event& event_;
   std::uint64_t id_;
   bool used_ = false;
@@ -196,8 +206,9 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
   Event event;
   net::Loop& loop = net::Loop::current();
   const std::uint64_t id = WaitQueue::new_id();
-  Waiting waiting(queue, waiting_, id, event);
-  if (!queue.enqueue({&loop, weak_from_this(), id}, front, settings().limits.max_pending)) {
+  Waiting waiting(queue, waiting_, weak_from_this(), id, event);
+  if (!queue.enqueue({&loop, weak_from_this(), id, has_none()}, front,
+                     settings().limits.max_pending)) {
     co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
   }
   if (came_free(demand)) co_return {};
@@ -213,7 +224,7 @@ void Cluster::wake(WaitQueue& queue, std::uint64_t id) noexcept {
   if (auto found = waiting_.find(id); found != waiting_.end()) {
     found->second->set();
   } else {
-    queue.wake_one();
+    pass_on(queue, weak_from_this());
   }
 }
 
@@ -233,6 +244,19 @@ bool Cluster::on_idle() noexcept {
 }
 
 void Cluster::on_place_free() noexcept { shared_->places().wake_one(); }
+
+// Of use to this worker only, whoever has waited for longest.
+void Cluster::on_room() noexcept { shared_->places().wake_one_of(weak_from_this()); }
+
+bool Cluster::wanted_elsewhere() const noexcept {
+  const WaitQueue& places = shared_->places();
+  return places.anyone() && places.next_is_without_connection() &&
+         places.next_loop() != &net::Loop::current();
+}
+
+bool Cluster::has_none() const noexcept {
+  return std::all_of(pools_.begin(), pools_.end(), [](const auto& pool) { return pool->empty(); });
+}
 
 bool Cluster::has_spare(const Endpoint& endpoint) const noexcept {
   for (const auto& pool : pools_) {

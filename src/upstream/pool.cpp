@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/limits.h"
@@ -47,7 +48,8 @@ Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
       settings_(settings),
       tls_(std::move(tls)),
       listener_(listener),
-      sweep_(*this, &Pool::sweep) {}
+      sweep_(*this, &Pool::sweep),
+      rest_(*this, &Pool::end_rest) {}
 
 Pool::~Pool() {
   while (all_ != nullptr) {
@@ -100,7 +102,7 @@ std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh) noexcept {
 // The first with room: the load stays on few connections, and the others become idle.
 Pool::Kept* Pool::sharable() const noexcept {
   for (Kept* kept : shared_) {
-    if (kept->connection->capacity() != 0 && !old(*kept)) return kept;
+    if (kept != resting_ && kept->connection->capacity() != 0 && !old(*kept)) return kept;
   }
   return nullptr;
 }
@@ -141,11 +143,11 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& or
   co_return std::move(stream);
 }
 
-// Those that wait for this connection, or for a place, may have one here.
+// Those that wait for this connection, or for any room, may have some here.
 void Pool::told_room(Kept& kept) noexcept {
   kept.let_go_on(Error(Code::none));
   for (std::size_t room = kept.shared ? kept.connection->capacity() : 0; room != 0; --room)
-    listener_.on_place_free();
+    listener_.on_room();
 }
 
 Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
@@ -200,11 +202,13 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
 
 void Pool::returned(Kept& kept) noexcept {
   if (kept.connection->active() != 0) {
-    if (kept.connection->capacity() != 0) listener_.on_place_free();
+    if (!rest_.armed() && endpoint_->at_connection_limit() && listener_.wanted_elsewhere()) rest();
+    if (&kept != resting_ && kept.connection->capacity() != 0 && !old(kept)) listener_.on_room();
     return;
   }
   if (kept.shared) std::erase(shared_, &kept);
   kept.shared = false;
+  if (resting_ == &kept) resting_ = nullptr;
   kept.let_go_on(Error(Code::none));
   if (kept.connection->capacity() == 0 || old(kept) || !keeps()) return close(kept);
   push_idle(kept);
@@ -257,6 +261,25 @@ bool Pool::shed_idle() noexcept {
 
 void Pool::close_idle() noexcept {
   while (shed_idle()) {
+  }
+}
+
+bool Pool::empty() const noexcept {
+  const bool none = all_ == nullptr || (all_ == resting_ && all_->next == nullptr);
+  return none && dials_.empty();
+}
+
+void Pool::rest() noexcept {
+  resting_ = sharable();
+  if (resting_ != nullptr) rest_.arm(limits::kPoolRest);
+}
+
+void Pool::end_rest() noexcept {
+  if (Kept* kept = std::exchange(resting_, nullptr); kept != nullptr) {
+    rest_.arm(limits::kPoolServe);
+    told_room(*kept);
+  } else if (listener_.wanted_elsewhere()) {
+    rest();
   }
 }
 

@@ -1,5 +1,8 @@
 #include "revproxyd/upstream/wait_queue.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "revproxyd/net/loop.h"
 #include "revproxyd/upstream/cluster.h"
 
@@ -33,6 +36,24 @@ net::Loop* WaitQueue::next_loop() const {
   return queue_.empty() ? nullptr : queue_.front().loop;
 }
 
+bool WaitQueue::next_is_without_connection() const {
+  const std::lock_guard lock(mutex_);
+  return !queue_.empty() && queue_.front().without_connection;
+}
+
+// With mutex_ held.
+void WaitQueue::take_out(std::deque<Ticket>::iterator ticket) {
+  queue_.erase(ticket);
+  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+}
+
+void WaitQueue::tell(Ticket ticket) {
+  ticket.loop->post([this, cluster = std::move(ticket.cluster), id = ticket.id] {
+    // The cluster keeps this queue alive.
+    if (auto alive = cluster.lock()) alive->wake(*this, id);
+  });
+}
+
 void WaitQueue::wake_one() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!anyone()) return;
@@ -41,13 +62,25 @@ void WaitQueue::wake_one() {
     const std::lock_guard lock(mutex_);
     if (queue_.empty()) return;
     ticket = std::move(queue_.front());
-    queue_.pop_front();
-    waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+    take_out(queue_.begin());
   }
-  ticket.loop->post([this, cluster = std::move(ticket.cluster), id = ticket.id] {
-    // The cluster keeps this queue alive.
-    if (auto alive = cluster.lock()) alive->wake(*this, id);
-  });
+  tell(std::move(ticket));
+}
+
+void WaitQueue::wake_one_of(const std::weak_ptr<Cluster>& cluster) {
+  if (!anyone()) return;
+  const auto same = [&cluster](const Ticket& ticket) {
+    return !ticket.cluster.owner_before(cluster) && !cluster.owner_before(ticket.cluster);
+  };
+  Ticket ticket;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(queue_.begin(), queue_.end(), same);
+    if (found == queue_.end()) return;
+    ticket = std::move(*found);
+    take_out(found);
+  }
+  tell(std::move(ticket));
 }
 
 }  // namespace revproxyd::upstream

@@ -57,6 +57,11 @@ inline constexpr std::chrono::milliseconds kRefusedRest{1000};
 // Idle connections to a server beyond keepalive.max_idle stay for so long: bursts want them again.
 inline constexpr std::chrono::milliseconds kSurplusIdle{1000};
 
+// A connection to a server that multiplexes takes no stream for so long, so that it may become idle
+// and its place go to a worker that has none; it serves for so long before it rests again.
+inline constexpr std::chrono::milliseconds kPoolRest{100};
+inline constexpr std::chrono::milliseconds kPoolServe{1000};
+
 // A request that is not idempotent uses a kept connection only if it has been idle for less.
 inline constexpr std::chrono::milliseconds kFreshIdle{1000};
 

@@ -95,6 +95,9 @@ class Cluster final : public std::enable_shared_from_this<Cluster>,
   std::optional<Acquired> at_once(const Pick& picked, const Demand& demand) noexcept;
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;
+  void on_room() noexcept override;
+  bool wanted_elsewhere() const noexcept override;
+  bool has_none() const noexcept;
   bool has_spare(const Endpoint& endpoint) const noexcept override;
 
   std::shared_ptr<Shared> shared_;

@@ -23,6 +23,10 @@ class PoolListener {
   /// wanted by another worker.
   virtual bool on_idle() noexcept = 0;
   virtual void on_place_free() noexcept = 0;
+  /// A connection that is in use has room for one more stream.
+  virtual void on_room() noexcept = 0;
+  /// Next in turn is a request of another worker, which has no connection at all.
+  virtual bool wanted_elsewhere() const noexcept = 0;
 
  protected:
   ~PoolListener() = default;
@@ -61,6 +65,8 @@ class Pool {
   /// Closes the connection that has been idle for longest; false when there is none.
   bool shed_idle() noexcept;
   void close_idle() noexcept;
+  /// No request can be served now, or soon, without a new connection.
+  bool empty() const noexcept;
 
  private:
   struct Kept;
@@ -79,6 +85,8 @@ class Pool {
   void unlink_idle(Kept& kept) noexcept;
   void close(Kept& kept) noexcept;
   void sweep() noexcept;
+  void rest() noexcept;
+  void end_rest() noexcept;
   /// How long the connection that has been idle for longest may stay so.
   Duration patience() const noexcept;
   /// A PROXY header makes a connection one client's own.
@@ -97,6 +105,8 @@ class Pool {
   std::vector<Dial*> dials_;   // that others may join
   bool single_ = false;        // ALPN has chosen a protocol without multiplexing
   MemberTimer<Pool> sweep_;
+  Kept* resting_ = nullptr;  // takes no stream for limits::kPoolRest, so that it may become idle
+  MemberTimer<Pool> rest_;   // runs from the begin of a rest until the next may be
 };
 
 }  // namespace revproxyd::upstream

@@ -25,6 +25,7 @@ class WaitQueue {
     net::Loop* loop = nullptr;
     std::weak_ptr<Cluster> cluster;
     std::uint64_t id = 0;
+    bool without_connection = false;  // its worker has none to any server of the upstream
   };
 
   /// False when `limit` wait already. `front`: it has waited before and only lost its turn to a
@@ -36,14 +37,20 @@ class WaitQueue {
   bool anyone() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
   /// The loop of the request that is next, or null.
   net::Loop* next_loop() const;
+  bool next_is_without_connection() const;
   /// Something came free: wakes the request that is next, if there is one.
   void wake_one();
+  /// The same for what only this cluster can use.
+  void wake_one_of(const std::weak_ptr<Cluster>& cluster);
   /// Unlike any other of the process, whatever the queue.
   static std::uint64_t new_id() noexcept {
     return next_id_.fetch_add(1, std::memory_order_relaxed);
   }
 
  private:
+  void take_out(std::deque<Ticket>::iterator ticket);
+  void tell(Ticket ticket);
+
   std::atomic<std::uint32_t> waiting_{0};
   inline static std::atomic<std::uint64_t> next_id_{1};
   mutable std::mutex mutex_;
