@@ -121,7 +121,8 @@ Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route,
 upstream::Demand Forwarding::demand() const {
   upstream::Demand demand;
   demand.key = pick_key(exchange_, settings_.balance);
-  demand.origin = {&client_of(exchange_), &exchange_.client().local};
+  demand.origin = {&client_of(exchange_), &exchange_.client().local,
+                   !exchange_.head().upgrade.empty()};
   demand.fresh = !http::is_idempotent(exchange_.head().method);
   demand.tried = std::span(tried_).first(tries_);
   return demand;

@@ -10,6 +10,7 @@
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/base/limits.h"
 #include "tls/client_context.h"
+#include "tls/policy.h"
 #include "tls/server_context.h"
 #include "tls/tls_transport.h"
 
@@ -75,6 +76,14 @@ void keep_renewed(ClientContext::State& state, TlsTransport& transport) {
   state.sessions.put(transport.negotiation().session_key, SessionPtr(SSL_get1_session(ssl)));
 }
 
+bool offer_only(SSL* ssl, std::string_view protocol) {
+  const auto wire = alpn_wire({std::string(protocol)});
+  if (!wire) return false;
+  const auto* bytes =
+      reinterpret_cast<const unsigned char*>(wire->data());  // NOLINT: text as bytes
+  return SSL_set_alpn_protos(ssl, bytes, static_cast<unsigned int>(wire->size())) == 0;
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
@@ -96,7 +105,7 @@ Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transp
 Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain,
                                                       const ClientContext& context,
                                                       std::string_view server_name, Duration limit,
-                                                      Code on_timeout) {
+                                                      Code on_timeout, std::string_view protocol) {
   ClientContext::State& state = context.state();
   SslPtr ssl(SSL_new(state.context.get()));
   if (!ssl) co_return no_memory();
@@ -107,6 +116,7 @@ Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Trans
   std::string key = session_key(*plain, name);
   if (const SessionPtr session = state.sessions.take(key); session)
     SSL_set_session(ssl.get(), session.get());
+  if (!protocol.empty() && !offer_only(ssl.get(), protocol)) co_return no_memory();
   SSL_set_connect_state(ssl.get());
   auto transport =
       std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());

@@ -47,13 +47,31 @@ Cluster::~Cluster() {
 
 void Cluster::enlist() { shared_->enlist(net::Loop::current(), weak_from_this()); }
 
+// Which servers a request may go to although they have all the connections that they may have.
+class Cluster::Spare final : public SpareConnections {
+ public:
+  Spare(const Cluster& cluster, const Origin& origin) noexcept
+      : cluster_(cluster), origin_(origin) {}
+  bool has_spare(const Endpoint& endpoint) const noexcept override {
+    for (const auto& pool : cluster_.pools_) {
+      if (&pool->endpoint() == &endpoint) return pool->has_room(origin_);
+    }
+    return false;
+  }
+
+ private:
+  const Cluster& cluster_;
+  const Origin& origin_;
+};
+
 Pick Cluster::pick(const Demand& demand) noexcept {
   PickQuery query;
   query.key = demand.key;
   query.now = loop_now();
   query.tried = demand.tried;
   query.allow_tried = true;
-  query.spare = this;
+  const Spare spare(*this, demand.origin);
+  query.spare = &spare;
   return balancer_->pick(query);
 }
 
@@ -90,7 +108,7 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
   }
   if (picked.status != PickStatus::picked) return std::nullopt;
   Pool& pool = *pools_[picked.index];
-  auto stream = pool.reuse(demand.fresh);
+  auto stream = pool.reuse(demand.fresh, demand.origin);
   if (stream == nullptr) return std::nullopt;
   return Acquired(&pool.endpoint(), Lease(*shared_, pool.endpoint(), std::move(stream)));
 }
@@ -100,8 +118,8 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
   for (bool again = false;; again = true) {
     if (picked.status == PickStatus::picked) {
       Pool& pool = *pools_[picked.index];
-      if (pool.joinable()) {
-        auto joined = co_await join(pool);
+      if (pool.joinable(demand.origin)) {
+        auto joined = co_await join(pool, demand.origin);
         if (joined) co_return std::move(*joined);
       }
       // A connection too old for this request still holds a place that a new one may need.
@@ -122,9 +140,9 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
 }
 
 // Nothing when the connections that were made meanwhile have no room for this request.
-Task<std::optional<Acquired>> Cluster::join(Pool& pool) {
+Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
   Endpoint& endpoint = pool.endpoint();
-  while (pool.joinable()) {
+  while (pool.joinable(origin)) {
     auto stream = co_await pool.join();
     if (!stream) co_return Acquired(&endpoint, stream.error());
     if (*stream == nullptr) continue;
@@ -195,7 +213,7 @@ bool Cluster::came_free(const Demand* demand) noexcept {
   const Pick picked = pick(*demand);
   return picked.status == PickStatus::none_usable ||
          (picked.status == PickStatus::picked &&
-          (pools_[picked.index]->has_room() ||
+          (pools_[picked.index]->has_room(demand->origin) ||
            !pools_[picked.index]->endpoint().at_connection_limit()));
 }
 
@@ -207,8 +225,8 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
   net::Loop& loop = net::Loop::current();
   const std::uint64_t id = WaitQueue::new_id();
   Waiting waiting(queue, waiting_, weak_from_this(), id, event);
-  if (!queue.enqueue({&loop, weak_from_this(), id, has_none()}, front,
-                     settings().limits.max_pending)) {
+  WaitQueue::Ticket ticket{&loop, weak_from_this(), id, has_none(), needs_place(demand)};
+  if (!queue.enqueue(std::move(ticket), front, settings().limits.max_pending)) {
     co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
   }
   if (came_free(demand)) co_return {};
@@ -254,15 +272,14 @@ bool Cluster::wanted_elsewhere() const noexcept {
          places.next_loop() != &net::Loop::current();
 }
 
-bool Cluster::has_none() const noexcept {
-  return std::all_of(pools_.begin(), pools_.end(), [](const auto& pool) { return pool->empty(); });
+bool Cluster::needs_place(const Demand* demand) const noexcept {
+  return demand != nullptr && std::any_of(pools_.begin(), pools_.end(), [&](const auto& pool) {
+           return pool->apart(demand->origin);
+         });
 }
 
-bool Cluster::has_spare(const Endpoint& endpoint) const noexcept {
-  for (const auto& pool : pools_) {
-    if (&pool->endpoint() == &endpoint) return pool->has_room();
-  }
-  return false;
+bool Cluster::has_none() const noexcept {
+  return std::all_of(pools_.begin(), pools_.end(), [](const auto& pool) { return pool->empty(); });
 }
 
 void Cluster::give_up_idle() noexcept {

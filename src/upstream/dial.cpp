@@ -35,6 +35,11 @@ Duration left_of(Duration limit, TimePoint begun) noexcept {
   return std::max(limit - since(begun), Duration(1));
 }
 
+// An upgrade is a thing of HTTP/1.1, which a server that may choose would not choose.
+std::string_view only_protocol(const UpstreamSettings& settings, const Origin& origin) noexcept {
+  return origin.upgrade && settings.protocol == Protocol::automatic ? "http/1.1" : "";
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
@@ -58,7 +63,7 @@ Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
   const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
   auto plain = std::move(*connected);
   auto secured = co_await tls::connect(std::move(plain), *tls, server_name, left_of(limit, begun),
-                                       Code::connect_timeout);
+                                       Code::connect_timeout, only_protocol(settings, origin));
   co_return std::move(secured);
 }
 

@@ -83,10 +83,12 @@ struct Pool::Dial {
   std::vector<Joiner*> joiners;
 };
 
-std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh) noexcept {
-  if (Kept* kept = sharable(); kept != nullptr) return open_on(*kept);
+std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh, const Origin& origin) noexcept {
+  const bool alone = apart(origin);
+  if (Kept* kept = alone ? nullptr : sharable(); kept != nullptr) return open_on(*kept);
   while (idle_head_ != nullptr) {
     Kept& kept = *idle_head_;
+    if (alone && kept.connection->multiplexes()) return nullptr;
     const bool stale = loop_now() - kept.idle_since >= limits::kFreshIdle;
     if (fresh && stale && !kept.connection->multiplexes()) return nullptr;
     if (!kept.connection->alive() || kept.connection->capacity() == 0 || old(kept)) {
@@ -119,6 +121,11 @@ bool Pool::old(const Kept& kept) const noexcept {
   return loop_now() - kept.born >= settings_.keepalive.lifetime;
 }
 
+bool Pool::apart(const Origin& origin) const noexcept {
+  return origin.upgrade && endpoint_->url().scheme == net::Scheme::https &&
+         settings_.protocol == Protocol::automatic;
+}
+
 bool Pool::may_multiplex() const noexcept {
   if (!shares()) return false;
   const net::Scheme scheme = endpoint_->url().scheme;
@@ -128,7 +135,7 @@ bool Pool::may_multiplex() const noexcept {
 
 Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& origin) {
   std::optional<Dial> dial;
-  if (may_multiplex()) dial.emplace(*this);
+  if (may_multiplex() && !apart(origin)) dial.emplace(*this);
   auto made = co_await make_connection(origin);
   if (!made) {
     // Whoever gave up says nothing about the server: the others go on by themselves.
@@ -166,7 +173,7 @@ Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
   const std::string_view alpn = info != nullptr ? std::string_view(info->alpn) : std::string_view();
   auto kept = std::make_unique<Kept>(*this);
   kept->connection = http::open_client_connection(std::move(*transport), alpn, settings, *kept);
-  single_ = !kept->connection->multiplexes();
+  if (!apart(origin)) single_ = !kept->connection->multiplexes();
   kept->next = all_;
   if (all_ != nullptr) all_->previous = kept.get();
   all_ = kept.get();
@@ -197,7 +204,7 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
     co_return Error(code, "waiting for a connection ended");
   }
   if (joiner.error.code() != Code::none) co_return joiner.error;
-  co_return reuse(false);
+  co_return reuse(false, Origin());
 }
 
 void Pool::returned(Kept& kept) noexcept {

@@ -8,14 +8,14 @@
 
 namespace revproxyd::upstream {
 
-bool WaitQueue::enqueue(const Ticket& ticket, bool front, std::size_t limit) {
+bool WaitQueue::enqueue(Ticket ticket, bool front, std::size_t limit) {
   {
     const std::lock_guard lock(mutex_);
     if (!front && queue_.size() >= limit) return false;
     if (front) {
-      queue_.push_front(ticket);
+      queue_.push_front(std::move(ticket));
     } else {
-      queue_.push_back(ticket);
+      queue_.push_back(std::move(ticket));
     }
     waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
   }
@@ -70,7 +70,8 @@ void WaitQueue::wake_one() {
 void WaitQueue::wake_one_of(const std::weak_ptr<Cluster>& cluster) {
   if (!anyone()) return;
   const auto same = [&cluster](const Ticket& ticket) {
-    return !ticket.cluster.owner_before(cluster) && !cluster.owner_before(ticket.cluster);
+    return !ticket.needs_place && !ticket.cluster.owner_before(cluster) &&
+           !cluster.owner_before(ticket.cluster);
   };
   Ticket ticket;
   {

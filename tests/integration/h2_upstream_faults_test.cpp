@@ -58,6 +58,12 @@ const std::vector<BadHead>& bad_heads() {
   return kAll;
 }
 
+std::string endless_continuation() {
+  std::string all;
+  for (int i = 0; i < 200; ++i) all += h2::frame(h2::kContinuation, 0, 1, "");
+  return all;
+}
+
 /// The number of the row is the path.
 std::size_t row_of(const H2Request& request) {
   return static_cast<std::size_t>(std::stoul(request->request().path().substr(1)));
@@ -152,6 +158,7 @@ TEST(H2UpstreamFaults, FramesThatMayNotComeAreBadGateways) {
       {"a frame that is too large", h2::frame(h2::kData, 0, 1, std::string(20000, 'x'))},
       {"SETTINGS of a size that none has", h2::frame(h2::kSettings, 0, 0, "abc")},
       {"WINDOW_UPDATE of 0", h2::window_update(0, 0)},
+      {"CONTINUATION without end", h2::frame(h2::kHeaders, 0, 1, "") + endless_continuation()},
       {"no HTTP/2", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"},
   };
   for (const Row& row : rows) {

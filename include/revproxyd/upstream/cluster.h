@@ -56,9 +56,7 @@ struct Acquired {
 
 /// Survives a reload that leaves its upstream's settings alone. Dies with the last snapshot that
 /// names it.
-class Cluster final : public std::enable_shared_from_this<Cluster>,
-                      private PoolListener,
-                      private SpareConnections {
+class Cluster final : public std::enable_shared_from_this<Cluster>, private PoolListener {
  public:
   Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls,
           std::uint64_t seed);
@@ -84,9 +82,11 @@ class Cluster final : public std::enable_shared_from_this<Cluster>,
   void give_up_idle() noexcept;
 
  private:
+  class Spare;
+
   Pick pick(const Demand& demand) noexcept;
   Task<Acquired> connect(Pool& pool, const Origin& origin);
-  Task<std::optional<Acquired>> join(Pool& pool);
+  Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
   Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
   bool came_free(const Demand* demand) noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Duration& waited);
@@ -98,7 +98,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>,
   void on_room() noexcept override;
   bool wanted_elsewhere() const noexcept override;
   bool has_none() const noexcept;
-  bool has_spare(const Endpoint& endpoint) const noexcept override;
+  bool needs_place(const Demand* demand) const noexcept;
 
   std::shared_ptr<Shared> shared_;
   std::vector<std::unique_ptr<Pool>> pools_;  // in the order of the endpoints

@@ -47,10 +47,15 @@ class Pool {
   /// A stream on a connection that others use too and that has room for one more, else on the idle
   /// one that was used last, or null. `fresh`: not on one that carries one request at a time and
   /// has been idle for limits::kFreshIdle, for requests that must not meet a server which is just
-  /// closing; where streams are multiplexed, the server says which ones it has not looked at.
-  std::unique_ptr<http::ClientStream> reuse(bool fresh) noexcept;
-  /// reuse() would find a connection.
-  bool has_room() const noexcept { return idle_head_ != nullptr || sharable() != nullptr; }
+  /// closing; where streams are multiplexed, the server says which ones it has not looked at. An
+  /// upgrade is kept off connections that multiplex if the server may be asked for another.
+  std::unique_ptr<http::ClientStream> reuse(bool fresh, const Origin& origin) noexcept;
+  /// reuse() would find a connection, or there is one to be shed in favour of a new one.
+  bool has_room(const Origin& origin) const noexcept {
+    return idle_head_ != nullptr || (!apart(origin) && sharable() != nullptr);
+  }
+  /// No connection that multiplexes will do.
+  bool apart(const Origin& origin) const noexcept;
 
   /// A stream on a new connection. The caller has taken a place with
   /// Endpoint::try_acquire_connection(); the pool gives it back. Errors: resolve_failed, refused,
@@ -58,7 +63,9 @@ class Pool {
   Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin);
   /// A connection that many requests can share is being made, and one more may wait for it instead
   /// of making its own.
-  bool joinable() const noexcept { return open_queue() != nullptr; }
+  bool joinable(const Origin& origin) const noexcept {
+    return !apart(origin) && open_queue() != nullptr;
+  }
   /// Waits for it; null when it turned out to serve others only. Errors are those of connect().
   Task<Result<std::unique_ptr<http::ClientStream>>> join();
 

@@ -26,12 +26,13 @@ class WaitQueue {
     std::weak_ptr<Cluster> cluster;
     std::uint64_t id = 0;
     bool without_connection = false;  // its worker has none to any server of the upstream
+    bool needs_place = false;         // room on a connection that is in use will not do
   };
 
   /// False when `limit` wait already. `front`: it has waited before and only lost its turn to a
   /// faster one. The caller looks again for what it waits for afterwards: it may have come free
   /// before anybody could see the ticket.
-  bool enqueue(const Ticket& ticket, bool front, std::size_t limit);
+  bool enqueue(Ticket ticket, bool front, std::size_t limit);
   void leave(std::uint64_t id) noexcept;
   /// Cheap, and may be stale.
   bool anyone() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
@@ -40,7 +41,7 @@ class WaitQueue {
   bool next_is_without_connection() const;
   /// Something came free: wakes the request that is next, if there is one.
   void wake_one();
-  /// The same for what only this cluster can use.
+  /// The same for room on a connection of this cluster.
   void wake_one_of(const std::weak_ptr<Cluster>& cluster);
   /// Unlike any other of the process, whatever the queue.
   static std::uint64_t new_id() noexcept {

@@ -22,6 +22,17 @@ SessionSettings session_settings(const ClientConnectionSettings& settings) noexc
   return out;
 }
 
+// What counts as misbehaviour of a client is a bad answer when a server does it.
+Error for_streams(const Error& error) noexcept {
+  switch (error.code()) {
+    case Code::protocol_error:
+    case Code::ping_flood:
+    case Code::header_flood:
+      return Error(Code::malformed_response, Side::upstream, "the server broke the protocol");
+    default: return error.at(Side::upstream);
+  }
+}
+
 }  // namespace
 
 // Windows of the streams bound what an origin can make wait; the connection's is always given back,
@@ -77,7 +88,7 @@ void ClientConnection::on_goaway(StreamId, ErrorCode) { usable_ = false; }
 
 void ClientConnection::on_link_failed(const Error& error) noexcept {
   usable_ = false;
-  fail_streams(error.at(Side::upstream));
+  fail_streams(for_streams(error));
 }
 
 void ClientConnection::on_link_over() noexcept {

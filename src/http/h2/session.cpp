@@ -131,8 +131,11 @@ struct Session::Callbacks {
         me.owner_.on_goaway(frame->goaway.last_stream_id, ErrorCode{frame->goaway.error_code});
         break;
       case NGHTTP2_RST_STREAM:
-        if (nghttp2_session_find_stream(session, frame->hd.stream_id) != nullptr)
+        if (nghttp2_session_find_stream(session, frame->hd.stream_id) != nullptr) {
           me.owner_.on_peer_reset();
+        } else {
+          me.owner_.on_idle_frame(Idle::empty_frame);
+        }
         break;
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) me.owner_.on_settings();
