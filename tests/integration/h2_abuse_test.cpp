@@ -157,6 +157,17 @@ TEST(H2Abuse, DataOfNothingButPadding) {
   expect_sent_away("empty_frame_flood", no_content(20), pings());
 }
 
+TEST(H2Abuse, ResetsOfStreamsThatAreOver) {
+  const Attack attack = [](H2Client& client) {
+    const std::uint32_t stream = client.open(client.fields("GET", "/over"));
+    client.response(stream);
+    std::string batch;
+    for (int i = 0; i < 40; ++i) batch += h2::rst_stream(stream, h2::kCancel);
+    client.send(batch);
+  };
+  expect_sent_away("empty_frame_flood", attack, pings());
+}
+
 TEST(H2Abuse, ContinuationsThatAreEmpty) {
   std::string bytes = h2::headers(1, usual(), h2::kEndStream);
   for (int i = 0; i < 10000; ++i) bytes += h2::continuation(1, {}, h2::kNone);
