@@ -139,6 +139,18 @@ TEST(H2Downstream, AnUploadThatStallsHoldsNoOtherStream) {
   EXPECT_EQ(client.get("/other").status(), 200);
 }
 
+TEST(H2Downstream, TheWindowOfAnUploadThatIsReadGrows) {
+  const H2Proxy proxy;
+  H2Client client = proxy.connect();
+  const std::string piece(16000, 'x');
+  const std::uint32_t upload = client.open(client.fields("POST", "/upload"), false);
+  const auto wide = [&](const H2State& state) { return state.window(upload) > 400000; };
+  for (int i = 0; i < 300 && !wide(client.state()); ++i) client.send_body(upload, piece, false);
+  EXPECT_TRUE(client.read_until(wide));
+  client.send_body(upload, "end", true);
+  EXPECT_EQ(client.response(upload).status(), 200);
+}
+
 TEST(H2Downstream, CarriesTrailersOfAnswers) {
   const H2Proxy proxy([](OriginExchange& exchange) {
     exchange.send(

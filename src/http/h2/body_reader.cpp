@@ -8,6 +8,16 @@
 
 namespace revproxyd::http::h2 {
 
+namespace {
+
+// A stream's window bounds its speed by a window a round trip. It grows up to the first for a
+// reader that keeps waiting for the sender, all those of a connection together by no more than the
+// second.
+constexpr std::size_t kMostWindow = 512 * 1024;
+constexpr std::size_t kMostWider = 2 * 1024 * 1024;
+
+}  // namespace
+
 void ReceiveBudget::received(std::size_t bytes) noexcept {
   held_ += bytes;
   if (held_ <= most_) {
@@ -26,8 +36,15 @@ void ReceiveBudget::taken(std::size_t bytes) noexcept {
   link_.look();
 }
 
+bool ReceiveBudget::widen(std::size_t bytes) noexcept {
+  if (wider_ + bytes > kMostWider) return false;
+  wider_ += bytes;
+  return true;
+}
+
 BodyReader::~BodyReader() {
   release_view();
+  budget_.narrow(window_ - SessionSettings().stream_window);
   budget_.taken(queue_.size());
 }
 
@@ -58,8 +75,18 @@ void BodyReader::release_view() noexcept {
   if (view_.empty()) return;
   budget_.taken(view_.size());
   session_.consume_stream(id_, view_.size());
+  widen(view_.size());
   view_.clear();
   link_.look();
+}
+
+void BodyReader::widen(std::size_t taken) noexcept {
+  since_wider_ += taken;
+  if (!queue_.empty() || ended_ || failed()) return;
+  if (since_wider_ < window_ || window_ >= kMostWindow || !budget_.widen(window_)) return;
+  since_wider_ = 0;
+  window_ *= 2;
+  session_.widen_stream(id_, window_);
 }
 
 Task<Result<Piece>> BodyReader::read() {

@@ -25,11 +25,16 @@ class ReceiveBudget {
   void received(std::size_t bytes) noexcept;
   /// Read, or thrown away.
   void taken(std::size_t bytes) noexcept;
+  /// A stream's window may grow by so much; false when others have grown as far as they may.
+  bool widen(std::size_t bytes) noexcept;
+  /// The stream is over.
+  void narrow(std::size_t bytes) noexcept { wider_ -= bytes; }
 
  private:
   Session& session_;
   Link& link_;
   std::size_t most_;
+  std::size_t wider_ = 0;  // what all windows have grown by
   std::size_t held_ = 0;
   std::size_t owed_ = 0;  // of the window, to be given back
 };
@@ -62,6 +67,7 @@ class BodyReader final : public Body {
  private:
   bool failed() const noexcept { return error_.code() != Code::none; }
   void release_view() noexcept;
+  void widen(std::size_t taken) noexcept;
   Result<Piece> take();
   Task<Result<Piece>> wait_and_take();
 
@@ -78,6 +84,8 @@ class BodyReader final : public Body {
   Error error_{Code::none};
   std::optional<Fields> trailers_;
   std::uint64_t received_ = 0;  // handed out
+  std::size_t window_ = SessionSettings().stream_window;
+  std::size_t since_wider_ = 0;  // taken
   bool ended_ = false;
 };
 

@@ -433,6 +433,11 @@ void Session::consume_stream(StreamId id, std::size_t bytes) noexcept {
   nghttp2_session_consume_stream(session_, id, bytes);
 }
 
+void Session::widen_stream(StreamId id, std::size_t bytes) noexcept {
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, id,
+                                        static_cast<std::int32_t>(bytes));
+}
+
 void Session::consume_connection(std::size_t bytes) noexcept {
   nghttp2_session_consume_connection(session_, bytes);
 }

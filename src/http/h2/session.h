@@ -136,6 +136,8 @@ class Session final : private FrameScan::Finder {
   /// Gives the sender its window back: of a stream, of the connection.
   void consume_stream(StreamId id, std::size_t bytes) noexcept;
   void consume_connection(std::size_t bytes) noexcept;
+  /// Makes a stream's window `bytes` large from now on; never smaller than it is.
+  void widen_stream(StreamId id, std::size_t bytes) noexcept;
 
   /// First step of an orderly end: no more streams, please; those on their way are still taken.
   void announce_shutdown() noexcept;
