@@ -15,6 +15,15 @@ namespace {
 // Empty lines before a request that are forgiven (RFC 9112 section 2.2).
 constexpr std::size_t kMostSkippedBytes = 8;
 constexpr char kTlsHandshake = 0x16;
+constexpr std::size_t kVersionSize = 8;
+
+// HTTP/0.9: a method and a target. Nothing follows it, and whoever sends it waits for the answer.
+bool lacks_version(Bytes line) noexcept {
+  if (line.size() > kVersionSize && line[line.size() - kVersionSize - 1] == ' ') return false;
+  const std::size_t space = line.find(' ');
+  return space != Bytes::npos && ascii::is_token(line.substr(0, space)) &&
+         line.find(' ', space + 1) == Bytes::npos;
+}
 
 }  // namespace
 
@@ -78,6 +87,8 @@ Result<bool> HeadScanner::end_line(Bytes buffer, std::size_t feed) noexcept {
   if (stage_ == Stage::start_line) {
     if (feed - line_start_ > limits_.start_line + 1) return start_line_too_long();
     if (!crlf) return malformed(kind_, "bare LF in the start line");
+    if (kind_ == Kind::request && lacks_version(buffer.substr(line_start_, feed - 1 - line_start_)))
+      return malformed(kind_, "request line without a version (HTTP/0.9)");
     stage_ = Stage::fields;
     fields_start_ = line_start_ = feed + 1;
     return false;
