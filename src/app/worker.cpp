@@ -123,6 +123,9 @@ void Worker::apply(Installation installation) {
     closing_.push_back(std::move(active));
   }
   sweep_closed();
+  connections_list_.drain_gone([this](const proxy::ListenerSettings& listener) {
+    return !listeners_.contains(listener_identity(listener));
+  });
   proxy::end_removed_routes(runtime_, installation.streams);
 }
 
@@ -246,6 +249,8 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
   CancelScope* parent = co_await current_scope();
   CancelScope scope(parent);
   auto connection = http::open_server_connection(std::move(transport), alpn, bounds, scope);
+  // Its listener may have gone while it waited in the kernel or in its handshake.
+  if (!listeners_.contains(listener_identity(settings))) connection->drain();
   co_await proxy::serve_connection(*connection, client, runtime_);
 }
 

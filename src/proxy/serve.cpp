@@ -62,7 +62,7 @@ Task<void> serve_connection(http::ServerConnection& connection, const Connection
                             Runtime& worker) {
   CancelScope* scope = co_await current_scope();
   TaskGroup exchanges(scope);
-  const ConnectionList::Entry listed(*worker.connections, connection);
+  const ConnectionList::Entry listed(*worker.connections, connection, client);
   if (worker.draining) connection.drain();
   for (;;) {
     auto next = co_await connection.next_stream();
@@ -76,8 +76,9 @@ Task<void> serve_connection(http::ServerConnection& connection, const Connection
   co_await connection.finish();
 }
 
-ConnectionList::Entry::Entry(ConnectionList& list, http::ServerConnection& connection) noexcept
-    : list_(list), connection_(connection), next_(list.head_) {
+ConnectionList::Entry::Entry(ConnectionList& list, http::ServerConnection& connection,
+                             const Connection& client) noexcept
+    : list_(list), connection_(connection), client_(client), next_(list.head_) {
   if (next_ != nullptr) next_->previous_ = this;
   list.head_ = this;
   ++list.size_;

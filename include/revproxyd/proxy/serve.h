@@ -38,7 +38,8 @@ class ConnectionList {
  public:
   class Entry {
    public:
-    Entry(ConnectionList& list, http::ServerConnection& connection) noexcept;
+    Entry(ConnectionList& list, http::ServerConnection& connection,
+          const Connection& client) noexcept;
     ~Entry();
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
@@ -48,10 +49,18 @@ class ConnectionList {
     class RecordedExchange;
     ConnectionList& list_;
     http::ServerConnection& connection_;
+    const Connection& client_;
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
   };
   void drain_all() noexcept;
+  /// Those whose listener the new configuration does not have any more.
+  template <class IsGone>
+  void drain_gone(const IsGone& gone) noexcept {
+    for (Entry* entry = head_; entry != nullptr; entry = entry->next_) {
+      if (gone(*entry->client_.settings)) entry->connection_.drain();
+    }
+  }
   std::size_t size() const noexcept { return size_; }
 
  private:
