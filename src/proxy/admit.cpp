@@ -62,8 +62,8 @@ Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& r
     rules.min_rate = min_rate;
   }
   exchange.stream()->set_body_rules(rules);
-  exchange.stream()->set_write_rules(route.write_timeout.value_or(listener.timeouts.write),
-                                     min_rate);
+  const Duration write = route.write_timeout.value_or(listener.timeouts.write);
+  exchange.stream()->set_write_rules(grpc ? exchange.tunnel_timeout : write, min_rate);
   return {};
 }
 

@@ -63,6 +63,7 @@ Task<void> Attempt::finish() {
 
 Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
   stream().stage_head(exchange_.head(), request_.target, request_.host);
+  stream().set_write_limit(request_.idle);
   if (request_.body == nullptr || request_.upgrade) {
     // The clock starts with the write: there is no wait between the two that would not count
     // against the origin.
@@ -88,6 +89,8 @@ Task<void> Attempt::pump() {
   if (!wanted) co_return;
   auto pumped = co_await pump_pieces();
   if (pumped && request_.upgrade) scope_.cancel(Code::end_of_stream);
+  // What the server has not taken is lost, and no answer to the rest can be trusted.
+  if (!pumped && pumped.error().code() == Code::idle_timeout) scope_.cancel(Code::idle_timeout);
   if (pumped || pumped.error().side() == Side::upstream) {
     stream().await_response(request_.first_byte);
     co_return;

@@ -234,6 +234,8 @@ UpstreamRequest Forwarding::request_to(const upstream::Endpoint& endpoint) {
   request.idle = settings_.timeouts.idle;
   request.tunnel = exchange_.tunnel_timeout;
   request.deadline = time_left();
+  // A call may be silent, and not be taken, for as long as a tunnel.
+  if (pipeline::is_grpc(original.head.fields)) request.first_byte = request.idle = request.tunnel;
   return request;
 }
 

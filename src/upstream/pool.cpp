@@ -6,6 +6,7 @@
 
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/limits.h"
+#include "revproxyd/base/patience.h"
 #include "upstream/dial.h"
 
 namespace revproxyd::upstream {
@@ -196,12 +197,12 @@ std::vector<Pool::Joiner*>* Pool::open_queue() const noexcept {
 Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
   Joiner joiner;
   open_queue()->push_back(&joiner);
-  auto code = co_await joiner.done.wait();
+  auto code = co_await wait_within(joiner.done, settings_.timeouts.connect, Code::connect_timeout);
   if (code != Code::none) {
     // Whoever still knows this frame must forget it.
     for (Dial* one : dials_) std::erase(one->joiners, &joiner);
     for (Kept* one : shared_) std::erase(one->joiners, &joiner);
-    co_return Error(code, "waiting for a connection ended");
+    co_return Error(code, Side::upstream, "waiting for a connection ended");
   }
   if (joiner.error.code() != Code::none) co_return joiner.error;
   co_return reuse(false, Origin());
@@ -217,7 +218,8 @@ void Pool::returned(Kept& kept) noexcept {
   kept.shared = false;
   if (resting_ == &kept) resting_ = nullptr;
   kept.let_go_on(Error(Code::none));
-  if (kept.connection->capacity() == 0 || old(kept) || !keeps()) return close(kept);
+  const bool mute = !kept.connection->settled();
+  if (mute || kept.connection->capacity() == 0 || old(kept) || !keeps()) return close(kept);
   push_idle(kept);
   if (listener_.on_idle()) close(kept);
 }

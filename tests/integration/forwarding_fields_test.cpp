@@ -1,9 +1,11 @@
 // What the proxy adds to, takes from and believes of the fields it forwards (RFC 9110 sections 7.6
 // and 7.8, RFC 7239).
 
+#include <array>
+
 #include <gtest/gtest.h>
 
-#include "tests/support/setups.h"
+#include "tests/support/h2_upstream.h"
 
 namespace revproxyd::testing {
 
@@ -101,6 +103,26 @@ TEST(ForwardingFields, AppendToViaOnRequestsOnly) {
   const Response response = proxy.get("/", "Via: 1.0 fred\r\n");
   EXPECT_TRUE(proxy.origin.request().field("Via").starts_with("1.0 fred, 1.1 "));
   EXPECT_FALSE(response.has("Via"));
+}
+
+TEST(ForwardingFields, NameTheVersionThatWasReceivedInVia) {
+  // Of the client, not of the server: RFC 9110 section 7.6.3.
+  const Proxy to_http1;
+  H2Origin server;
+  const Daemon to_http2(forward_to(server.url()));
+  for (const Daemon* daemon : {&to_http1.daemon, &to_http2}) {
+    for (const char* version : {"1.0", "1.1"}) {
+      RawClient client(daemon->port());
+      client.send("GET / HTTP/" + std::string(version) + "\r\nHost: test\r\n\r\n");
+      EXPECT_EQ(client.response().status, 200);
+    }
+    EXPECT_EQ(H2Client(daemon->port()).get("/").status(), 200);
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::string expected = std::array{"1.0", "1.1", "2.0"}.at(i) + std::string(" revproxyd");
+    EXPECT_EQ(to_http1.origin.request(i).field("Via"), expected);
+    EXPECT_EQ(server.request(i).field("via"), expected);
+  }
 }
 
 TEST(ForwardingFields, GiveEachRequestAnIdOfItsOwn) {

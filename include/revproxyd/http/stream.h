@@ -94,6 +94,9 @@ class ClientStream : public slab::Allocated {
   virtual Task<Result<void>> flush() = 0;
   virtual Task<Result<void>> finish(const Fields& trailers) = 0;
 
+  /// Longest wait for the origin to take bytes of the request, in place of the connection's
+  /// (Code::idle_timeout). Zero is none. Before the first send_body().
+  virtual void set_write_limit(Duration limit) noexcept = 0;
   /// The request is complete: from now on the origin has `limit` for the first byte
   /// (Code::first_byte_timeout).
   virtual void await_response(Duration limit) noexcept = 0;

@@ -157,6 +157,10 @@ Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
   return head;
 }
 
+void ClientStream::set_write_limit(Duration limit) noexcept {
+  connection_.writer_.set_rules({limit, Code::idle_timeout, 0});
+}
+
 void ClientStream::set_body_rules(const BodyRules& rules) noexcept {
   if (reader_) reader_->set_rules(rules);
 }

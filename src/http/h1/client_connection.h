@@ -52,6 +52,7 @@ class ClientStream final : public http::ClientStream {
   Task<Result<void>> send_body(Piece piece) override;
   Task<Result<void>> flush() override;
   Task<Result<void>> finish(const Fields& trailers) override;
+  void set_write_limit(Duration limit) noexcept override;
   void await_response(Duration limit) noexcept override;
   Task<Result<ResponseHead>> read_head(Arena& arena) override;
   Body& body() noexcept override { return *reader_; }

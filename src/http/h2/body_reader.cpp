@@ -14,7 +14,7 @@ namespace {
 // reader that keeps waiting for the sender, all those of a connection together by no more than the
 // second.
 constexpr std::size_t kMostWindow = 512 * 1024;
-constexpr std::size_t kMostWider = 2 * 1024 * 1024;
+constexpr std::size_t kMostWider = 512 * 1024;
 
 }  // namespace
 
@@ -106,10 +106,14 @@ Result<Piece> BodyReader::take() {
 }
 
 Task<Result<Piece>> BodyReader::wait_and_take() {
+  const CancelScope* scope = co_await current_scope();
   changed_.clear();
   while (!ready()) {
     const TimePoint begun = loop_now();
     auto code = co_await wait_within(changed_, rules_.stall, rules_.stall_code);
+    const bool cancelled = scope != nullptr && scope->cancelled();
+    // Other streams have taken the window of the connection: not the sender's fault.
+    if (budget_.withholds() && !cancelled) continue;
     if (code != Code::none) co_return Error(code, side_, "wait for the body ended");
     rate_.waited(since(begun));
     if (rate_.too_slow(received_ + queue_.size(), rules_.min_rate))

@@ -25,12 +25,16 @@ class ReceiveBudget {
   void received(std::size_t bytes) noexcept;
   /// Read, or thrown away.
   void taken(std::size_t bytes) noexcept;
+  /// The sender may not send although nobody has read too little of its stream.
+  bool withholds() const noexcept { return owed_ != 0 && session_.receive_window() < kLittle; }
   /// A stream's window may grow by so much; false when others have grown as far as they may.
   bool widen(std::size_t bytes) noexcept;
   /// The stream is over.
   void narrow(std::size_t bytes) noexcept { wider_ -= bytes; }
 
  private:
+  static constexpr std::size_t kLittle = 16 * 1024;  // a frame
+
   Session& session_;
   Link& link_;
   std::size_t most_;

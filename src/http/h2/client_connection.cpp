@@ -11,7 +11,8 @@ namespace {
 
 // A server that says nothing while it is asked something is pinged: after so long, and again only
 // after so long, since servers count frequent pings as an offence (gRPC's allow one in five
-// minutes). The answer has kPatience.
+// minutes). Without an answer in
+// kPatience the connection takes no new streams.
 constexpr Duration kSilence{20000};
 constexpr Duration kBetweenPings{310000};
 constexpr Duration kPatience{10000};
@@ -53,7 +54,7 @@ ClientConnection::ClientConnection(std::unique_ptr<net::Transport> transport,
 ClientConnection::~ClientConnection() { link_.stop(); }
 
 std::size_t ClientConnection::capacity() const noexcept {
-  if (!usable_ || !session_.can_open()) return 0;
+  if (!usable_ || mute_ || !session_.can_open()) return 0;
   if (!settled_) return active_ == 0 ? 1 : 0;
   const std::size_t most =
       std::min<std::size_t>(session_.peer_streams(), limits::kStreamsPerConnection);
@@ -103,11 +104,18 @@ void ClientConnection::fail_streams(const Error& error) noexcept {
     stream->fail(error);
 }
 
+void ClientConnection::note_silence(TimePoint begun) noexcept {
+  if (link_.last_input() <= begun) mute_ = true;
+}
+
 void ClientConnection::on_pulse() noexcept {
   if (active_ == 0) return;
   const TimePoint now = loop_now();
   if (ping_sent_ != TimePoint()) {
-    if (now - ping_sent_ >= kPatience) {
+    // A server that is busy answers no ping either: its streams have their own limits, and lose the
+    // connection only when it has been silent for as long as any of them may be.
+    mute_ = true;
+    if (settings_.write.count() > 0 && now - ping_sent_ >= std::max(kPatience, settings_.write)) {
       link_.fail(Error(Code::reset, Side::upstream, "the server does not answer a ping"));
       return;
     }

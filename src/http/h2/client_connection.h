@@ -41,13 +41,15 @@ class ClientConnection final : public http::ClientConnection,
   void on_settings() override;
   void on_ping_answer() override { ping_sent_ = TimePoint(); }
   void on_goaway(StreamId last, ErrorCode code) override;
-  void on_input_taken() noexcept override {}
+  void on_input_taken() noexcept override { mute_ = false; }
   void on_link_failed(const Error& error) noexcept override;
   void on_link_over() noexcept override;
 
   void stream_ended(ClientStream& stream) noexcept;
   void fail_streams(const Error& error) noexcept;
   void on_pulse() noexcept;
+  /// A stream has waited in vain; new ones go elsewhere if nobody has heard a word since `begun`.
+  void note_silence(TimePoint begun) noexcept;
 
   ClientConnectionSettings settings_;
   http::ClientConnection::Owner& owner_;
@@ -62,6 +64,7 @@ class ClientConnection final : public http::ClientConnection,
   std::uint64_t served_ = 0;
   bool settled_ = false;  // the server's SETTINGS have come
   bool usable_ = true;
+  bool mute_ = false;  // has not answered in time; takes no new streams until it says something
 };
 
 }  // namespace revproxyd::http::h2

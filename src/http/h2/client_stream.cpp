@@ -55,12 +55,17 @@ void ClientStream::stage_head(const RequestHead& head, std::string_view target,
 }
 
 Task<Result<void>> ClientStream::send_body(Piece piece) {
-  request_started_ = !error_;
+  note_started();
   return writer_.send(piece);
 }
 
+// What has left stays so when the stream fails; what the server has refused stays unsent.
+void ClientStream::note_started() noexcept {
+  if (!error_) request_started_ = true;
+}
+
 Task<Result<void>> ClientStream::flush() {
-  request_started_ = !error_;
+  note_started();
   connection_.link_.produce();
   return Task<Result<void>>::settled(Result<void>());
 }
@@ -70,6 +75,7 @@ Task<Result<void>> ClientStream::finish(const Fields& trailers) { return writer_
 // Interim responses do not end the wait.
 void ClientStream::await_response(Duration limit) noexcept {
   if (head_seen_ || error_) return;
+  awaits_since_ = loop_now();
   if (limit.count() > 0) {
     first_byte_.arm(limit);
   } else {
@@ -77,7 +83,12 @@ void ClientStream::await_response(Duration limit) noexcept {
   }
 }
 
+void ClientStream::set_write_limit(Duration limit) noexcept {
+  writer_.set_rules(limit, Code::idle_timeout, 0);
+}
+
 void ClientStream::late() noexcept {
+  connection_.note_silence(awaits_since_);
   fail(Error(Code::first_byte_timeout, Side::upstream, "wait for the response ended"));
 }
 

@@ -23,6 +23,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   Task<Result<void>> send_body(Piece piece) override;
   Task<Result<void>> flush() override;
   Task<Result<void>> finish(const Fields& trailers) override;
+  void set_write_limit(Duration limit) noexcept override;
   void await_response(Duration limit) noexcept override;
   Task<Result<ResponseHead>> read_head(Arena& arena) override;
   Body& body() noexcept override { return reader_; }
@@ -47,6 +48,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   void take_head(bool last);
   void fail(const Error& error) noexcept;
   void late() noexcept;
+  void note_started() noexcept;
 
   /// Tells the connection last of all: its owner may destroy it then, and the other members still
   /// need it.
@@ -67,6 +69,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   BodyReader reader_;
   MessageWriter writer_;
   MemberTimer<ClientStream> first_byte_;
+  TimePoint awaits_since_{};
   Event changed_;
   std::vector<ResponseHead> interim_;  // that nobody has read yet
   std::optional<ResponseHead> final_;

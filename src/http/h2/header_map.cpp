@@ -105,7 +105,7 @@ void Section::open(SectionKind kind) noexcept {
   error_ = Error(Code::none);
   fields_.emplace(*arena_);
   method_ = scheme_ = authority_ = path_ = protocol_ = status_ = {};
-  has_authority_ = false;
+  has_authority_ = crumbs_ = false;
   bytes_ = count_ = 0;
 }
 
@@ -117,7 +117,9 @@ void Section::malformed(const char* text) noexcept {
 
 bool Section::fits(std::string_view name, std::string_view value) noexcept {
   bytes_ += name.size() + value.size() + kFieldOverhead;
-  ++count_;
+  // Crumbs of a cookie become one field; pseudo-fields become the start line.
+  const bool crumb = is_request() && name == "cookie";
+  if (!name.starts_with(':') && !(crumb && std::exchange(crumbs_, true))) ++count_;
   if (error_.code() != Code::none) return false;
   const bool large = bytes_ > limits_.bytes;
   if (!large && count_ <= limits_.count) return true;
@@ -189,11 +191,18 @@ Result<void> Section::settle_authority(RequestHead& head) {
 }
 
 Result<RequestHead> Section::take_request(bool ended) {
+  if (error_.code() != Code::none) return error_;
+  RequestHead head(*arena_);
+  const auto settled = settle_request(head, ended);
+  if (settled) return head;
+  *fields_ = std::move(head.fields);  // for take_refused()
+  return settled.error();
+}
+
+Result<void> Section::settle_request(RequestHead& head, bool ended) {
   const auto refuse = [](const char* text) {
     return Error(Code::malformed_request, Side::downstream, text);
   };
-  if (error_.code() != Code::none) return error_;
-  RequestHead head(*arena_);
   head.version = Version::http2;
   head.fields = std::move(*fields_);
   join_cookies(head.fields);
@@ -227,8 +236,7 @@ Result<RequestHead> Section::take_request(bool ended) {
   if (ended && head.length.framing == Framing::length && head.length.bytes != 0)
     return refuse("content-length without content");
   head.accepts_trailers = head.fields.has(FieldName::te);
-  if (auto expectation = read_expectation(head); !expectation) return expectation.error();
-  return head;
+  return read_expectation(head);
 }
 
 // RFC 8441 section 5: what HTTP/1.1 says with GET, Upgrade and a key.

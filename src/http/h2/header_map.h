@@ -57,6 +57,7 @@ class Section {
     return kind_ == SectionKind::request_trailers || kind_ == SectionKind::response_trailers;
   }
   void malformed(const char* text) noexcept;
+  Result<void> settle_request(RequestHead& head, bool ended);
   Result<void> settle_authority(RequestHead& head);
   void become_upgrade(RequestHead& head);
 
@@ -74,6 +75,7 @@ class Section {
   bool has_authority_ = false;
   std::size_t bytes_ = 0;
   std::size_t count_ = 0;
+  bool crumbs_ = false;  // of a cookie have come
 };
 
 /// A request towards an origin. `target` and `host` as in ClientStream::stage_head. An upgrade is

@@ -54,7 +54,7 @@ class Link final : private net::Watcher, private TurnEnd {
   /// No input is taken any more; the transport is the caller's.
   void stop() noexcept;
   net::Transport& transport() noexcept { return *transport_; }
-  /// Bytes taken from and given to the transport.
+  /// When bytes were last taken from the transport; at first when the link was made.
   TimePoint last_input() const noexcept { return last_input_; }
 
  private:

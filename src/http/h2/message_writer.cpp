@@ -57,25 +57,35 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
   return taken() ? Sent::settled(Result<void>()) : wait_taken();
 }
 
-// Only a closed window is the peer's doing. Without one the session sends other streams first, or
-// the kernel takes nothing, which the link watches.
+// Only a closed window is the peer's doing, and that of the connection only when it stays closed
+// for all streams. Else the session sends other streams first, or the kernel takes nothing, which
+// the link watches.
 Task<Result<void>> MessageWriter::wait_taken() {
   const CancelScope* scope = co_await current_scope();
   while (!taken()) {
     progress_.clear();
     const bool closed = session_.window_closed(id_);
+    const std::uint64_t before = session_.content_sent();
     const TimePoint begun = loop_now();
     auto code = co_await wait_within(progress_, stall_, stall_code_);
     if (code == Code::none && error_.code() != Code::none) co_return error_;
     const bool cancelled = scope != nullptr && scope->cancelled();
-    if (code != Code::none && !cancelled && !(closed && session_.window_closed(id_))) continue;
+    const bool in_turn = !session_.stream_window_closed(id_) &&
+                         moves(session_.content_sent() - before, since(begun));
+    const bool blocked = closed && !in_turn;
+    if (code != Code::none && !cancelled && !(blocked && session_.window_closed(id_))) continue;
     if (code != Code::none)
       co_return give_up(Error(code, side_, "peer does not take what is sent"));
-    if (closed) rate_.waited(since(begun));
+    if (blocked) rate_.waited(since(begun));
     if (!taken() && rate_.too_slow(sent_, min_rate_))
       co_return give_up(Error(Code::body_too_slow, side_, "peer takes less than min_rate"));
   }
   co_return {};
+}
+
+// The peer takes what it has to, of any stream.
+bool MessageWriter::moves(std::uint64_t bytes, Duration time) const noexcept {
+  return bytes != 0 && bytes * 1000 >= min_rate_ * static_cast<std::uint64_t>(time.count());
 }
 
 // What is being sent goes with the caller, and the message never ends: it must not pass for whole.

@@ -50,6 +50,7 @@ class MessageWriter {
 
  private:
   Task<Result<void>> wait_taken();
+  bool moves(std::uint64_t bytes, Duration time) const noexcept;
   Error give_up(const Error& error) noexcept;
   Result<void> count(const Piece& piece) noexcept;
   bool taken() const noexcept { return rest_.empty() && (!last_ || complete_); }

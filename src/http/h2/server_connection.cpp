@@ -15,6 +15,8 @@ namespace {
 // Exchanges whose streams are over but which have not ended yet may be as many as those that are
 // open; beyond that new ones are refused.
 constexpr std::size_t kUnfinished = 2;
+// So for heads that a client does not read: interim ones, final ones and trailers.
+constexpr std::size_t kHeadsWaiting = 4;
 
 SessionSettings session_settings(const ServerConnectionSettings& settings) noexcept {
   SessionSettings out;
@@ -68,7 +70,8 @@ Task<Next> ServerConnection::next_stream() {
 SessionStream* ServerConnection::on_stream_opened(StreamId id) {
   // The last GOAWAY has named the last stream already; the client may try this one elsewhere.
   if (parted_) return nullptr;
-  if (active_ >= kUnfinished * settings_.streams) {
+  if (active_ >= kUnfinished * settings_.streams ||
+      session_.heads_waiting() >= kHeadsWaiting * settings_.streams) {
     judge(conduct_.offence(Code::reset_flood));
     return nullptr;
   }
@@ -124,6 +127,7 @@ void ServerConnection::judge(Verdict verdict) noexcept {
 void ServerConnection::give_up(const Error& error) noexcept {
   if (error_.code() != Code::none) return;
   error_ = error;
+  announced_ = parted_ = true;
   session_.terminate(ErrorCode::enhance_your_calm);
   link_.look();
   scope_.cancel(Code::client_gone);
@@ -190,7 +194,6 @@ void ServerConnection::drain() noexcept {
   if (announced_) return;
   announced_ = true;
   session_.announce_shutdown();
-  session_.ping();
   parting_.arm(limits::kDrainTime);
   link_.look();
 }

@@ -21,6 +21,7 @@ constexpr std::uint8_t kPriorityUpdate = 0x10;
 // senders that fill their frames badly.
 constexpr std::size_t kFrameBytes = 16 * 1024;
 constexpr std::size_t kSpareContinuations = 8;
+constexpr StreamId kAnyStream = INT32_MAX;
 
 std::string_view text_of(const std::uint8_t* bytes, std::size_t size) noexcept {
   return {reinterpret_cast<const char*>(bytes), size};
@@ -185,19 +186,27 @@ struct Session::Callbacks {
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Session& me = self(user);
     switch (frame->hd.type) {
+      case NGHTTP2_HEADERS: --me.heads_waiting_; break;
       case NGHTTP2_RST_STREAM: me.reset_sent(frame->hd.stream_id); break;
       case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) me.broken_ = true;
+        // Its answer says that the announcement was heard; nghttp2 would send it first.
+        if (frame->goaway.last_stream_id == kAnyStream) me.ping();
         break;
       default: break;
     }
     return 0;
   }
 
-  static ssize_t read_body(SessionOwner& owner, SessionStream& stream, MutableBytes room,
+  static int frame_not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+    if (frame->hd.type == NGHTTP2_HEADERS) --self(user).heads_waiting_;
+    return 0;
+  }
+
+  static ssize_t read_body(Session& me, SessionStream& stream, MutableBytes room,
                            std::uint32_t& flags) {
     const Outgoing out = stream.take_body(room);
-    if (out.bytes != 0 && (out.whole || out.bytes >= kHeadBytes)) owner.on_useful_frame(out.bytes);
+    me.note_content(out);
     if (out.end) flags |= NGHTTP2_DATA_FLAG_EOF;
     if (out.bytes == 0 && !out.end) return NGHTTP2_ERR_DEFERRED;
     return static_cast<ssize_t>(out.bytes);
@@ -209,7 +218,7 @@ struct Session::Callbacks {
     made.read_callback = [](nghttp2_session*, StreamId, std::uint8_t* room, std::size_t size,
                             std::uint32_t* flags, nghttp2_data_source* source,
                             void* user) -> ssize_t {
-      return read_body(self(user).owner_, *static_cast<SessionStream*>(source->ptr),
+      return read_body(self(user), *static_cast<SessionStream*>(source->ptr),
                        {reinterpret_cast<char*>(room), size}, *flags);
     };
     return made;
@@ -227,6 +236,7 @@ struct Session::Callbacks {
     nghttp2_session_callbacks_set_on_stream_close_callback(made, stream_closed);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, invalid_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(made, frame_sent);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(made, frame_not_sent);
     return made;
   }
 
@@ -320,6 +330,7 @@ Result<StreamId> Session::submit_request(const WireFields& fields, SessionStream
   const StreamId id = nghttp2_submit_request(session_, nullptr, list.data(), list.size(),
                                              body ? &provider : nullptr, &stream);
   if (id < 0) return failure(id);
+  ++heads_waiting_;
   return id;
 }
 
@@ -330,7 +341,12 @@ Result<void> Session::submit_response(StreamId id, const WireFields& fields, boo
   const nghttp2_data_provider provider = Callbacks::provider(stream);
   const int code =
       nghttp2_submit_response(session_, id, list.data(), list.size(), body ? &provider : nullptr);
+  return head_queued(code);
+}
+
+Result<void> Session::head_queued(int code) noexcept {
   if (code != 0) return failure(code);
+  ++heads_waiting_;
   return {};
 }
 
@@ -338,15 +354,13 @@ Result<void> Session::submit_interim(StreamId id, const WireFields& fields) {
   const auto list = wire(fields);
   const int code = nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, id, nullptr, list.data(),
                                           list.size(), nullptr);
-  if (code != 0) return failure(code);
-  return {};
+  return head_queued(code);
 }
 
 Result<void> Session::submit_trailers(StreamId id, const WireFields& fields) {
   const auto list = wire(fields);
   const int code = nghttp2_submit_trailer(session_, id, list.data(), list.size());
-  if (code != 0) return failure(code);
-  return {};
+  return head_queued(code);
 }
 
 void Session::resume(StreamId id) noexcept { nghttp2_session_resume_data(session_, id); }
@@ -361,7 +375,6 @@ void Session::note_opened(StreamId id) noexcept {
 }
 
 void Session::note_own_reset(StreamId id) {
-  if (role_ != Role::server) return;
   if (own_resets_.size() == kResetsKnown) {
     forgotten_resets_ = std::max(forgotten_resets_, own_resets_.front());
     own_resets_.erase(own_resets_.begin());
@@ -386,7 +399,7 @@ bool Session::reset_here(StreamId id) const noexcept {
 // A reset that nobody here asked for answers what the peer did: more or less content than it had
 // announced, a window beyond its bounds.
 void Session::reset_sent(StreamId id) {
-  if (role_ != Role::server || reset_here(id)) return;
+  if (reset_here(id)) return;
   note_own_reset(id);
   if (SessionStream* to = Callbacks::stream(session_, id); to != nullptr)
     to->on_malformed("more or less than was announced");
@@ -401,6 +414,17 @@ void Session::on_request_head(std::uint32_t stream, std::size_t at) noexcept {
   if (reset_here(id)) owner_.on_idle_frame(Idle::empty_frame);
   if (parted_ && id > last_opened_) owner_.on_late_request();
   check_closed(id);
+}
+
+// Crumbs for a window that is too small for what there is count when they add up.
+void Session::note_content(const Outgoing& out) noexcept {
+  content_sent_ += out.bytes;
+  if (out.bytes == 0) return;
+  if (out.whole || out.bytes >= kHeadBytes) return owner_.on_useful_frame(out.bytes);
+  crumbs_ += out.bytes;
+  if (crumbs_ < kHeadBytes) return;
+  crumbs_ -= kHeadBytes;
+  owner_.on_useful_frame(kHeadBytes);
 }
 
 void Session::on_data_head(std::uint32_t stream, std::size_t at) noexcept {
@@ -420,9 +444,12 @@ void Session::reset(StreamId id, ErrorCode code) noexcept {
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::uint32_t>(code));
 }
 
+bool Session::stream_window_closed(StreamId id) const noexcept {
+  return nghttp2_session_get_stream_remote_window_size(session_, id) <= 0;
+}
+
 bool Session::window_closed(StreamId id) const noexcept {
-  return nghttp2_session_get_stream_remote_window_size(session_, id) <= 0 ||
-         nghttp2_session_get_remote_window_size(session_) <= 0;
+  return stream_window_closed(id) || nghttp2_session_get_remote_window_size(session_) <= 0;
 }
 
 void Session::detach(StreamId id) noexcept {
@@ -431,6 +458,10 @@ void Session::detach(StreamId id) noexcept {
 
 void Session::consume_stream(StreamId id, std::size_t bytes) noexcept {
   nghttp2_session_consume_stream(session_, id, bytes);
+}
+
+std::size_t Session::receive_window() const noexcept {
+  return static_cast<std::size_t>(std::max(nghttp2_session_get_local_window_size(session_), 0));
 }
 
 void Session::widen_stream(StreamId id, std::size_t bytes) noexcept {

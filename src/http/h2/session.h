@@ -130,16 +130,24 @@ class Session final : private FrameScan::Finder {
   void reset(StreamId id, ErrorCode code) noexcept;
   /// The peer lets nothing be sent on this stream now.
   bool window_closed(StreamId id) const noexcept;
+  bool stream_window_closed(StreamId id) const noexcept;
+  /// Heads that were submitted and have not been produced, also of streams that are over.
+  std::size_t heads_waiting() const noexcept { return heads_waiting_; }
+  /// Bytes of content that all streams together have sent.
+  std::uint64_t content_sent() const noexcept { return content_sent_; }
   /// The stream's object goes: nothing is told to it any more.
   void detach(StreamId id) noexcept;
 
   /// Gives the sender its window back: of a stream, of the connection.
   void consume_stream(StreamId id, std::size_t bytes) noexcept;
   void consume_connection(std::size_t bytes) noexcept;
+  /// What the peer may send now, on all streams together.
+  std::size_t receive_window() const noexcept;
   /// Makes a stream's window `bytes` large from now on; never smaller than it is.
   void widen_stream(StreamId id, std::size_t bytes) noexcept;
 
-  /// First step of an orderly end: no more streams, please; those on their way are still taken.
+  /// First step of an orderly end: no more streams, please; those on their way are still taken. A
+  /// PING follows.
   void announce_shutdown() noexcept;
   /// Streams after the last one that was taken are not served any more.
   void goaway(ErrorCode code) noexcept;
@@ -163,6 +171,8 @@ class Session final : private FrameScan::Finder {
   void on_empty_update(std::uint32_t stream) noexcept override;
   void feed(std::size_t until) noexcept;
   void note_opened(StreamId id) noexcept;
+  Result<void> head_queued(int code) noexcept;
+  void note_content(const Outgoing& out) noexcept;
   void note_own_reset(StreamId id);
   void reset_sent(StreamId id);
   void check_closed(StreamId id) noexcept;
@@ -171,6 +181,9 @@ class Session final : private FrameScan::Finder {
   SessionOwner& owner_;
   Role role_;
   FrameScan scan_;
+  std::uint64_t content_sent_ = 0;
+  std::size_t crumbs_ = 0;
+  std::size_t heads_waiting_ = 0;
   // Of the streams that the peer opened.
   StreamId last_opened_ = 0;
   StreamId skipped_from_ = 0;  // ids that it left out, the last run of them

@@ -1,0 +1,205 @@
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "revproxyd/base/event.h"
+#include "revproxyd/base/ready_queue.h"
+#include "tests/support/hand_runner.h"
+
+namespace revproxyd {
+namespace {
+
+/// Notes its calls, and does what the test says in each.
+class Work final : public TurnEnd {
+ public:
+  Work(std::vector<int>& calls, int number) : calls_(calls), number_(number) {}
+  using TurnEnd::at_turn_end;
+  using TurnEnd::forget;
+  std::function<void()> then;
+
+ private:
+  void on_turn_end() noexcept override {
+    calls_.push_back(number_);
+    if (then) then();
+  }
+  std::vector<int>& calls_;
+  int number_;
+};
+
+Task<void> ask_often(Work& work, std::vector<int>& calls) {
+  for (int i = 0; i < 3; ++i) {
+    work.at_turn_end();
+    calls.push_back(0);
+    co_await Sleep(TimerWheel::kTick);
+  }
+}
+
+Task<void> ask_and_note(Work& work, std::vector<int>& calls, int note) {
+  work.at_turn_end();
+  calls.push_back(note);
+  co_return;
+}
+
+Task<void> never_rest(const bool& enough) {
+  while (!enough) co_await Fair();
+}
+
+class TurnEndTest : public ::testing::Test {
+ protected:
+  std::vector<int> calls_;
+  test::HandRunner runner_;
+};
+
+TEST_F(TurnEndTest, RunsOnceHoweverOftenItIsAskedFor) {
+  Work work(calls_, 1);
+  work.at_turn_end();
+  work.at_turn_end();
+  runner_.settle();
+  runner_.settle();
+  EXPECT_EQ(calls_, std::vector<int>{1});
+}
+
+TEST_F(TurnEndTest, RunsNotWithoutBeingAskedFor) {
+  Work work(calls_, 1);
+  runner_.settle();
+  EXPECT_TRUE(calls_.empty());
+}
+
+TEST_F(TurnEndTest, RunsInTheOrderOfAsking) {
+  Work first(calls_, 1);
+  Work second(calls_, 2);
+  Work third(calls_, 3);
+  second.at_turn_end();
+  first.at_turn_end();
+  third.at_turn_end();
+  second.at_turn_end();
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{2, 1, 3}));
+}
+
+TEST_F(TurnEndTest, RunsBehindTheCoroutinesOfTheTurn) {
+  Work work(calls_, 9);
+  Event go;
+  const auto waiting = [](Event& event, Work& asked, std::vector<int>& calls,
+                          int note) -> Task<void> {
+    co_await event.wait();
+    auto noting = ask_and_note(asked, calls, note);
+    co_await std::move(noting);
+  };
+  for (int note = 1; note <= 3; ++note) runner_.spawn(waiting(go, work, calls_, note));
+  go.set();
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{1, 2, 3, 9}));
+}
+
+TEST_F(TurnEndTest, RunsAgainInALaterTurn) {
+  Work work(calls_, 1);
+  runner_.spawn(ask_often(work, calls_));
+  runner_.pass(4 * TimerWheel::kTick);
+  EXPECT_EQ(calls_, (std::vector<int>{0, 1, 0, 1, 0, 1}));
+}
+
+TEST_F(TurnEndTest, RunsThoughCoroutinesNeverRest) {
+  Work work(calls_, 1);
+  bool enough = false;
+  runner_.launch(never_rest(enough));
+  work.at_turn_end();
+  for (int i = 0; i < 100 && calls_.empty(); ++i) runner_.step(1);
+  EXPECT_EQ(calls_, std::vector<int>{1});
+  enough = true;
+  runner_.settle();
+}
+
+TEST_F(TurnEndTest, IsForgottenWhenItIsTakenBack) {
+  Work first(calls_, 1);
+  Work second(calls_, 2);
+  Work third(calls_, 3);
+  for (Work* work : {&first, &second, &third}) work->at_turn_end();
+  second.forget();
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{1, 3}));
+}
+
+TEST_F(TurnEndTest, TakingBackWhatWasNotAskedForChangesNothing) {
+  Work first(calls_, 1);
+  Work second(calls_, 2);
+  first.at_turn_end();
+  second.forget();
+  runner_.settle();
+  EXPECT_EQ(calls_, std::vector<int>{1});
+}
+
+TEST_F(TurnEndTest, IsForgottenWhenItIsDestroyed) {
+  auto first = std::make_unique<Work>(calls_, 1);
+  Work second(calls_, 2);
+  first->at_turn_end();
+  second.at_turn_end();
+  first.reset();
+  runner_.settle();
+  EXPECT_EQ(calls_, std::vector<int>{2});
+}
+
+TEST_F(TurnEndTest, MayDestroyItself) {
+  auto first = std::make_unique<Work>(calls_, 1);
+  Work second(calls_, 2);
+  first->then = [&first] { first.reset(); };
+  first->at_turn_end();
+  second.at_turn_end();
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{1, 2}));
+}
+
+TEST_F(TurnEndTest, MayDestroyOneThatWouldCome) {
+  Work first(calls_, 1);
+  auto second = std::make_unique<Work>(calls_, 2);
+  Work third(calls_, 3);
+  first.then = [&second] { second.reset(); };
+  first.at_turn_end();
+  second->at_turn_end();
+  third.at_turn_end();
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{1, 3}));
+}
+
+TEST_F(TurnEndTest, WhatIsAskedForInItIsForTheNextTurn) {
+  Work work(calls_, 1);
+  int left = 2;
+  work.then = [&] {
+    if (left-- > 0) work.at_turn_end();
+  };
+  work.at_turn_end();
+  EXPECT_TRUE(runner_.step(1));
+  EXPECT_EQ(calls_.size(), 1U);
+  EXPECT_TRUE(runner_.step(1));
+  EXPECT_EQ(calls_.size(), 2U);
+  EXPECT_FALSE(runner_.step(1));
+  EXPECT_EQ(calls_.size(), 3U);
+}
+
+TEST_F(TurnEndTest, MayWakeCoroutines) {
+  Work work(calls_, 1);
+  Event event;
+  const auto waiting = [](Event& awaited, std::vector<int>& calls) -> Task<void> {
+    co_await awaited.wait();
+    calls.push_back(2);
+  };
+  runner_.spawn(waiting(event, calls_));
+  work.then = [&event] { event.set(); };
+  work.at_turn_end();
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{1, 2}));
+}
+
+TEST_F(TurnEndTest, TheQueueIsNotEmptyWhileOneIsAskedFor) {
+  Work work(calls_, 1);
+  EXPECT_TRUE(ReadyQueue::current().empty());
+  work.at_turn_end();
+  EXPECT_FALSE(ReadyQueue::current().empty());
+  runner_.settle();
+  EXPECT_TRUE(ReadyQueue::current().empty());
+}
+
+}  // namespace
+}  // namespace revproxyd
