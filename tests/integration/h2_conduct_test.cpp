@@ -124,6 +124,25 @@ TEST(H2Conduct, PingsThatNobodyReadsTheAnswersOfHoldLittleMemory) {
   }
 }
 
+TEST(H2Conduct, RefusalsThatNobodyReadsHoldLittleMemory) {
+  const AbusedProxy abused("limits: { h2_resets: 0 }\n");
+  EXPECT_EQ(abused.connect().get("/").status(), 200);
+  const std::size_t growth = growth_kib(abused.proxy.daemon, [&] {
+    H2Client client(RawClient::slow_reader(abused.proxy.daemon.port("web")));
+    std::string nonsense;
+    for (int batch = 0; batch < 1200; ++batch) {
+      nonsense.clear();
+      for (int i = 0; i < 1000; ++i)
+        nonsense += h2::headers(client.next_stream(), {{":method", "GET"}});
+      if (client.stream().send_some(nonsense, Milliseconds(500)) < nonsense.size()) break;
+    }
+  });
+  EXPECT_EQ(abused.connect().get("/").status(), 200);
+  if (!sanitized()) {
+    EXPECT_LT(growth, kGrowthKib);
+  }
+}
+
 TEST(H2Conduct, TwentyThousandResetsHoldLittleMemory) {
   const AbusedProxy abused("limits: { h2_resets: 0, requests_per_connection: 0 }\n");
   EXPECT_EQ(abused.connect().get("/").status(), 200);

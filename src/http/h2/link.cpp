@@ -14,6 +14,10 @@ namespace {
 // frame behind it, it fits the slab's largest block.
 constexpr std::size_t kGathered = 47 * 1024;
 
+// Answers to the peer's frames that may wait. More than those to PING and SETTINGS for which
+// nghttp2 ends the connection, and than any peer needs that reads.
+constexpr std::size_t kMostBacklog = 2000;
+
 // Input of all connections of a thread goes through here: what must be kept is copied.
 MutableBytes input_room() noexcept {
   static thread_local std::array<char, limits::kStreamRead> room;
@@ -53,7 +57,7 @@ void Link::receive() noexcept {
   input_left_ = false;
   if (write_wants_input_) write_wants_input_ = blocked_ = false;
   while (!stopped_ && !failed_) {
-    if (budget == 0) {
+    if (budget == 0 || !takes_input()) {
       input_left_ = true;
       break;
     }
@@ -75,8 +79,11 @@ void Link::receive() noexcept {
   }
   if (failed_ || stopped_) return;
   owner_.on_input_taken();
-  at_turn_end();
+  if (takes_input() || !blocked_) at_turn_end();
 }
+
+// Not when the answers pile up: they are sent first.
+bool Link::takes_input() const noexcept { return session_.backlog() < kMostBacklog; }
 
 void Link::take(Bytes bytes) noexcept {
   if (bytes.empty()) return;

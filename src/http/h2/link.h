@@ -14,7 +14,8 @@
 namespace revproxyd::http::h2 {
 
 /// Holds no buffer while the connection is idle: input is read into one of the thread, output is
-/// kept only until the kernel takes it.
+/// kept only until the kernel takes it. A peer that does not read what its frames are answered by
+/// is not read any more.
 class Link final : private net::Watcher, private TurnEnd {
  public:
   class Owner {
@@ -62,6 +63,7 @@ class Link final : private net::Watcher, private TurnEnd {
   void on_output() noexcept override;
   void on_turn_end() noexcept override;
   void receive() noexcept;
+  bool takes_input() const noexcept;
   void take(Bytes bytes) noexcept;
   void send() noexcept;
   void make_room();

@@ -13,8 +13,6 @@ namespace {
 
 // What a head counts for among the frames that carry something.
 constexpr std::size_t kHeadBytes = 1024;
-// Streams that this side reset and for which frames may still be on their way.
-constexpr std::size_t kResetsKnown = 256;
 // RFC 9218 section 7.1.
 constexpr std::uint8_t kPriorityUpdate = 0x10;
 // More CONTINUATION frames than a section of the size that is allowed can need, with room for
@@ -74,7 +72,7 @@ struct Session::Callbacks {
       return 0;
     }
     Session& me = self(user);
-    me.note_opened(frame->hd.stream_id);
+    me.history_.note_opened(frame->hd.stream_id);
     SessionStream* opened = me.owner_.on_stream_opened(frame->hd.stream_id);
     if (opened == nullptr) {
       me.reset(frame->hd.stream_id, ErrorCode::refused_stream);
@@ -178,7 +176,7 @@ struct Session::Callbacks {
                            void* user) {
     if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
       to->on_malformed(nghttp2_strerror(error));
-    self(user).note_own_reset(frame->hd.stream_id);
+    self(user).history_.note_reset(frame->hd.stream_id);
     self(user).owner_.on_provoked_reset();
     return 0;
   }
@@ -365,42 +363,18 @@ Result<void> Session::submit_trailers(StreamId id, const WireFields& fields) {
 
 void Session::resume(StreamId id) noexcept { nghttp2_session_resume_data(session_, id); }
 
-// RFC 9113 section 5.1.1: what lies between two ids can never be opened.
-void Session::note_opened(StreamId id) noexcept {
-  if (id > last_opened_ + 2) {
-    skipped_from_ = last_opened_ + 2;
-    skipped_to_ = id - 2;
-  }
-  last_opened_ = id;
-}
-
-void Session::note_own_reset(StreamId id) {
-  if (own_resets_.size() == kResetsKnown) {
-    forgotten_resets_ = std::max(forgotten_resets_, own_resets_.front());
-    own_resets_.erase(own_resets_.begin());
-  }
-  own_resets_.push_back(id);
-}
-
 // RFC 9113 section 5.1: nothing may come for a stream that has ended, but for what was on its way
 // when this side reset it.
 void Session::check_closed(StreamId id) noexcept {
-  if (role_ != Role::server || id == 0 || id > last_opened_ || id <= forgotten_resets_) return;
-  if (nghttp2_session_find_stream(session_, id) != nullptr) return;
-  if (reset_here(id)) return;
-  const bool never_opened = id >= skipped_from_ && id <= skipped_to_;
-  terminate(never_opened ? ErrorCode::protocol_error : ErrorCode::stream_closed);
-}
-
-bool Session::reset_here(StreamId id) const noexcept {
-  return std::ranges::find(own_resets_, id) != own_resets_.end();
+  if (role_ != Role::server || nghttp2_session_find_stream(session_, id) != nullptr) return;
+  if (const auto fault = history_.fault_of_frame(id); fault) terminate(*fault);
 }
 
 // A reset that nobody here asked for answers what the peer did: more or less content than it had
 // announced, a window beyond its bounds.
 void Session::reset_sent(StreamId id) {
-  if (reset_here(id)) return;
-  note_own_reset(id);
+  if (history_.was_reset(id)) return;
+  history_.note_reset(id);
   if (SessionStream* to = Callbacks::stream(session_, id); to != nullptr)
     to->on_malformed("more or less than was announced");
   owner_.on_provoked_reset();
@@ -411,8 +385,8 @@ void Session::reset_sent(StreamId id) {
 void Session::on_request_head(std::uint32_t stream, std::size_t at) noexcept {
   feed(at);
   const auto id = static_cast<StreamId>(stream);
-  if (reset_here(id)) owner_.on_idle_frame(Idle::empty_frame);
-  if (parted_ && id > last_opened_) owner_.on_late_request();
+  if (history_.was_reset(id)) owner_.on_idle_frame(Idle::empty_frame);
+  if (parted_ && id > history_.last_opened()) owner_.on_late_request();
   check_closed(id);
 }
 
@@ -435,12 +409,12 @@ void Session::on_data_head(std::uint32_t stream, std::size_t at) noexcept {
 // nghttp2 judges it for streams that are open.
 void Session::on_empty_update(std::uint32_t stream) noexcept {
   const auto id = static_cast<StreamId>(stream);
-  if (id <= last_opened_ && nghttp2_session_find_stream(session_, id) == nullptr)
+  if (id <= history_.last_opened() && nghttp2_session_find_stream(session_, id) == nullptr)
     terminate(ErrorCode::protocol_error);
 }
 
 void Session::reset(StreamId id, ErrorCode code) noexcept {
-  note_own_reset(id);
+  history_.note_reset(id);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::uint32_t>(code));
 }
 
@@ -458,6 +432,10 @@ void Session::detach(StreamId id) noexcept {
 
 void Session::consume_stream(StreamId id, std::size_t bytes) noexcept {
   nghttp2_session_consume_stream(session_, id, bytes);
+}
+
+std::size_t Session::backlog() const noexcept {
+  return nghttp2_session_get_outbound_queue_size(session_);
 }
 
 std::size_t Session::receive_window() const noexcept {

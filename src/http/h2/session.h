@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "http/h2/frame_scan.h"
+#include "http/h2/stream_history.h"
+#include "http/h2/terms.h"
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/base/bytes.h"
 #include "revproxyd/base/result.h"
@@ -15,19 +17,6 @@
 struct nghttp2_session;
 
 namespace revproxyd::http::h2 {
-
-using StreamId = std::int32_t;
-
-/// Error codes of RFC 9113 section 7 that are given or looked at.
-enum class ErrorCode : std::uint32_t {
-  no_error = 0x0,
-  protocol_error = 0x1,
-  internal_error = 0x2,
-  stream_closed = 0x5,
-  refused_stream = 0x7,
-  cancel = 0x8,
-  enhance_your_calm = 0xb,
-};
 
 /// A field as it goes onto the wire; names are made lower case on the way.
 struct WireField {
@@ -133,6 +122,8 @@ class Session final : private FrameScan::Finder {
   bool stream_window_closed(StreamId id) const noexcept;
   /// Heads that were submitted and have not been produced, also of streams that are over.
   std::size_t heads_waiting() const noexcept { return heads_waiting_; }
+  /// Frames other than DATA that wait to be produced.
+  std::size_t backlog() const noexcept;
   /// Bytes of content that all streams together have sent.
   std::uint64_t content_sent() const noexcept { return content_sent_; }
   /// The stream's object goes: nothing is told to it any more.
@@ -170,13 +161,10 @@ class Session final : private FrameScan::Finder {
   void on_idle_head() noexcept override { owner_.on_idle_frame(Idle::empty_frame); }
   void on_empty_update(std::uint32_t stream) noexcept override;
   void feed(std::size_t until) noexcept;
-  void note_opened(StreamId id) noexcept;
   Result<void> head_queued(int code) noexcept;
   void note_content(const Outgoing& out) noexcept;
-  void note_own_reset(StreamId id);
   void reset_sent(StreamId id);
   void check_closed(StreamId id) noexcept;
-  bool reset_here(StreamId id) const noexcept;
   nghttp2_session* session_ = nullptr;
   SessionOwner& owner_;
   Role role_;
@@ -184,13 +172,8 @@ class Session final : private FrameScan::Finder {
   std::uint64_t content_sent_ = 0;
   std::size_t crumbs_ = 0;
   std::size_t heads_waiting_ = 0;
-  // Of the streams that the peer opened.
-  StreamId last_opened_ = 0;
-  StreamId skipped_from_ = 0;  // ids that it left out, the last run of them
-  StreamId skipped_to_ = 0;
-  std::vector<StreamId> own_resets_;  // the latest, oldest first
-  StreamId forgotten_resets_ = 0;     // ids up to here may have been reset too
-  Bytes input_;                       // that is being taken
+  StreamHistory history_;
+  Bytes input_;  // that is being taken
   std::size_t fed_ = 0;
   long fed_result_ = 0;  // a negative one is an error of nghttp2
   bool parted_ = false;  // no stream after the last one is taken
