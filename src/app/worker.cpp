@@ -123,10 +123,14 @@ void Worker::apply(Installation installation) {
     closing_.push_back(std::move(active));
   }
   sweep_closed();
-  connections_list_.drain_gone([this](const proxy::ListenerSettings& listener) {
-    return !listeners_.contains(listener_identity(listener));
-  });
+  connections_list_.retire_if(
+      [this](const proxy::ListenerSettings& accepted) { return outdated(accepted); });
   proxy::end_removed_routes(runtime_, installation.streams);
+}
+
+bool Worker::outdated(const proxy::ListenerSettings& accepted) const {
+  const auto now = listeners_.find(listener_identity(accepted));
+  return now == listeners_.end() || *now->second->settings != accepted;
 }
 
 void Worker::open(const ListenerInstall& wanted) {
@@ -249,8 +253,8 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
   CancelScope* parent = co_await current_scope();
   CancelScope scope(parent);
   auto connection = http::open_server_connection(std::move(transport), alpn, bounds, scope);
-  // Its listener may have gone while it waited in the kernel or in its handshake.
-  if (!listeners_.contains(listener_identity(settings))) connection->drain();
+  // A reload may have come while it waited in the kernel or in its handshake.
+  if (outdated(settings)) connection->retire();
   co_await proxy::serve_connection(*connection, client, runtime_);
 }
 

@@ -69,6 +69,8 @@ class Worker {
 
   void run();
   void apply(Installation installation);
+  /// A connection that was accepted under these settings would now be treated otherwise.
+  bool outdated(const proxy::ListenerSettings& accepted) const;
   void open(const ListenerInstall& wanted);
   void close_listener(Active& active);
   void accept_rest(Active& active);

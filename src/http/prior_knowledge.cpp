@@ -47,6 +47,7 @@ Task<Next> UndecidedConnection::decide() {
                                                      std::move(received));
   }
   if (draining_) chosen_->drain();
+  if (retired_) chosen_->retire();
   auto next = co_await chosen_->next_stream();
   co_return std::move(next);
 }
@@ -56,6 +57,11 @@ void UndecidedConnection::drain() noexcept {
   if (chosen_ != nullptr) return chosen_->drain();
   // Its first request is on its way.
   transport_->readiness().read_deadline(limits::kDrainTime, Code::header_timeout);
+}
+
+void UndecidedConnection::retire() noexcept {
+  retired_ = true;
+  if (chosen_ != nullptr) chosen_->retire();
 }
 
 Task<void> UndecidedConnection::finish() {

@@ -19,6 +19,7 @@ class UndecidedConnection final : public ServerConnection {
     return chosen_ != nullptr ? chosen_->next_stream() : decide();
   }
   void drain() noexcept override;
+  void retire() noexcept override;
   Task<void> finish() override;
   net::Transport& transport() noexcept override {
     return chosen_ != nullptr ? chosen_->transport() : *transport_;
@@ -32,6 +33,7 @@ class UndecidedConnection final : public ServerConnection {
   CancelScope& scope_;
   std::unique_ptr<ServerConnection> chosen_;
   bool draining_ = false;
+  bool retired_ = false;
 };
 
 }  // namespace revproxyd::http

@@ -139,6 +139,22 @@ TEST(H2Reload, AListenerThatGoesSendsItsClientsAway) {
   EXPECT_FALSE(stays.state().goaway());
 }
 
+TEST(H2Reload, AListenerThatChangesSendsItsClientsAway) {
+  Gate finish;
+  const Origin origin(held_by(finish));
+  const std::string routes = step(0, origin.url());
+  Daemon daemon(listeners() + routes);
+  H2Client client(daemon.port("tls"), ClientTls());
+  const std::uint32_t held = client.open(client.fields("GET", "/held"));
+  ASSERT_TRUE(origin.wait_requests(1));
+  ASSERT_TRUE(daemon.reload(listeners() + routes + "limits: { h2_streams: 10 }\n"));
+  EXPECT_TRUE(client.read_until([](const H2State& state) { return state.goaway().has_value(); }));
+  finish.open();
+  EXPECT_EQ(client.response(held).body, "from the server");
+  EXPECT_TRUE(client.closes());
+  EXPECT_EQ(H2Client(daemon.port("tls"), ClientTls()).get("/").body, "from the server");
+}
+
 TEST(H2Reload, ConnectionsOfListenersThatStayGoOnUnderTheNewRoutes) {
   Gate finish;
   const Origin origin(held_by(finish));

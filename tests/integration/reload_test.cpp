@@ -77,6 +77,21 @@ TEST(Reload, TakesUpTheNewRoutesAtTheNextRequest) {
   EXPECT_EQ(fetch(daemon.port()).body, "new");
 }
 
+TEST(Reload, AsksClientsOfAListenerThatChangedToConnectAgain) {
+  const std::string tight = "limits: { header_bytes: 4KiB }\n";
+  Daemon daemon(responding("old"));
+  RawClient kept(daemon.port());
+  EXPECT_FALSE(kept.get("/").has("Connection"));
+  ASSERT_TRUE(daemon.reload(responding("new") + tight));
+  // Not before it is told, since its next request may be on its way.
+  const Response last = kept.get("/");
+  EXPECT_EQ(last.body, "new");
+  EXPECT_EQ(last.field("Connection"), "close");
+  EXPECT_TRUE(kept.closes());
+  RawClient again(daemon.port());
+  EXPECT_FALSE(again.get("/").has("Connection"));
+}
+
 TEST(Reload, RefusesABadFileAndKeepsServing) {
   Daemon daemon(responding("old"));
   EXPECT_FALSE(

@@ -146,6 +146,7 @@ class FakeConnection final : public http::ServerConnection {
     drained_ = true;
     end();
   }
+  void retire() noexcept override { drain(); }
   Task<void> finish() override {
     finished_ = true;
     co_return;

@@ -67,6 +67,9 @@ class ServerConnection {
   /// No exchange after those under way; an idle connection ends now. Streams in flight announce it
   /// to the client where they can.
   virtual void drain() noexcept = 0;
+  /// As drain(), without haste: the client is told before the connection ends, so that no request
+  /// is lost that it sends meanwhile. On HTTP/1 with the next answer.
+  virtual void retire() noexcept = 0;
   /// After the last stream: flushes, says goodbye, and reads for a moment so that the last answer
   /// is not lost to a reset.
   virtual Task<void> finish() = 0;

@@ -54,11 +54,11 @@ class ConnectionList {
     Entry* next_ = nullptr;
   };
   void drain_all() noexcept;
-  /// Those whose listener the new configuration does not have any more.
-  template <class IsGone>
-  void drain_gone(const IsGone& gone) noexcept {
+  /// Those that were accepted under settings which are in force no more.
+  template <class IsOutdated>
+  void retire_if(const IsOutdated& outdated) noexcept {
     for (Entry* entry = head_; entry != nullptr; entry = entry->next_) {
-      if (gone(*entry->client_.settings)) entry->connection_.drain();
+      if (outdated(*entry->client_.settings)) entry->connection_.retire();
     }
   }
   std::size_t size() const noexcept { return size_; }

@@ -28,6 +28,7 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
 
   Task<Next> next_stream() override;
   void drain() noexcept override;
+  void retire() noexcept override { retired_ = true; }
   Task<void> finish() override;
   net::Transport& transport() noexcept override { return *transport_; }
 
@@ -53,7 +54,7 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   void client_left() noexcept;
   void stream_ended(ServerStream& stream) noexcept;
   bool last_exchange() const noexcept {
-    return draining_ || (settings_.requests != 0 && served_ >= settings_.requests);
+    return draining_ || retired_ || (settings_.requests != 0 && served_ >= settings_.requests);
   }
 
   std::unique_ptr<net::Transport> transport_;
@@ -73,6 +74,7 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   std::uint64_t served_ = 0;
   bool closing_ = false;   // no exchange after this one
   bool draining_ = false;  // as asked from outside
+  bool retired_ = false;   // no exchange after the next one
   bool failed_ = false;    // the transport is of no more use
   bool linger_ = false;    // the client may still be sending
 };

@@ -27,6 +27,7 @@ class ServerConnection final : public http::ServerConnection,
 
   Task<Next> next_stream() override;
   void drain() noexcept override;
+  void retire() noexcept override { drain(); }
   Task<void> finish() override;
   net::Transport& transport() noexcept override { return link_.transport(); }
 

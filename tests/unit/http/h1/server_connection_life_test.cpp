@@ -245,6 +245,22 @@ TEST_F(H1ServerConnectionLife, DrainingLetsAnExchangeEndAndTellsTheClient) {
   EXPECT_EQ(peer_.received(), answered("1", false));
 }
 
+TEST_F(H1ServerConnectionLife, RetiringTellsTheClientWithTheNextAnswer) {
+  open();
+  answer(next_stream_of(kGet), "1");
+  ask();
+  connection_->retire();
+  runner_.settle();
+  EXPECT_FALSE(drained());
+  EXPECT_EQ(peer_.take_received(), answered("1"));
+  peer_.send(kGet);
+  runner_.settle();
+  answer(stream(), "2");
+  ask();
+  EXPECT_TRUE(drained());
+  EXPECT_EQ(peer_.received(), answered("2", false));
+}
+
 TEST_F(H1ServerConnectionLife, FinishEndsOurSideAndReadsOnSoThatTheAnswerIsNotLost) {
   open();
   answer(next_stream_of("GET / HTTP/1.1\r\n\r\n"), "bad");
