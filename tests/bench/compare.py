@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares revproxyd with Debian's nginx and HAProxy: CPU time per request for 1 KiB over kept connections, plain and TLS.
+"""Compares revproxyd with Debian's nginx, HAProxy and h2o: CPU time per request for 1 KiB over kept connections, plain, TLS and HTTP/2.
 
   cmake --preset release && cmake --build --preset release --target revproxyd
   tests/bench/compare.py --binary build/release/revproxyd --rounds 15 --seconds 2
@@ -9,13 +9,14 @@ has one worker or thread and a core of its own; load generator and origin share 
 contestant's process, with its children, advanced while a known number of answers came, each of them checked. Between measurements
 nothing is under way. The floor is a relay that parses nothing. docs/benchmarks.md says how to read the table, which is Markdown.
 
-Needs nginx, haproxy, openssl, c++ and OpenSSL's headers, two cores, and a machine that has nothing else to do.
+Needs nginx, haproxy, h2o, h2load, openssl, c++ and OpenSSL's headers, two cores, and a machine that has nothing else to do.
 """
 
 import argparse
 import glob
 import os
 import platform
+import re
 import shutil
 import socket
 import statistics
@@ -25,8 +26,22 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCENARIOS = {"plain": "1 KiB over HTTP", "tls": "1 KiB over TLS"}
-PEERS = ["nginx", "haproxy"]
+TO_HTTP1, TO_HTTP2 = "revproxyd to HTTP/1.1", "revproxyd to HTTP/2"
+
+
+class Scenario:
+    def __init__(self, title, contestants, peers):
+        self.title = title
+        self.contestants = contestants
+        self.peers = peers  # whose lowest figure is "the best"
+
+
+SCENARIOS = {
+    "plain": Scenario("1 KiB over HTTP", ["floor", "nginx", "haproxy", "revproxyd"], ["nginx", "haproxy"]),
+    "tls": Scenario("1 KiB over TLS", ["floor", "nginx", "haproxy", "revproxyd"], ["nginx", "haproxy"]),
+    "h2": Scenario("1 KiB over HTTP/2 with TLS", ["nginx", "haproxy", "h2o", "revproxyd"], ["nginx", "haproxy", "h2o"]),
+    "upstream": Scenario("1 KiB over HTTP/2 with TLS, to a server of either version", [TO_HTTP1, TO_HTTP2], [TO_HTTP1]),
+}
 
 NGINX = """\
 daemon off;
@@ -44,7 +59,7 @@ http {{
   upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{plain};
-    listen 127.0.0.1:{tls} ssl;
+    listen 127.0.0.1:{tls} ssl http2;
     server_name bench.test;
     ssl_certificate {cert};
     ssl_certificate_key {key};
@@ -68,10 +83,25 @@ defaults
   http-reuse always
 frontend bench
   bind 127.0.0.1:{plain}
-  bind 127.0.0.1:{tls} ssl crt {both}
+  bind 127.0.0.1:{tls} ssl crt {both} alpn h2,http/1.1
   default_backend origin
 backend origin
   server origin 127.0.0.1:{origin}
+"""
+
+H2O = """\
+num-threads: 1
+{user}
+pid-file: {dir}/h2o.pid
+error-log: {dir}/h2o.log
+access-log: /dev/null
+listen:
+  host: 127.0.0.1
+  port: {tls}
+  ssl: {{ certificate-file: {cert}, key-file: {key}, minimum-version: TLSv1.2 }}
+hosts:
+  "bench.test":
+    paths: {{ "/": {{ proxy.reverse.url: "http://127.0.0.1:{origin}", proxy.timeout.keepalive: 600000 }} }}
 """
 
 REVPROXYD = """\
@@ -83,12 +113,25 @@ certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
 timeouts: {{ keepalive: 600s }}
 limits: {{ requests_per_connection: 0 }}
 upstreams:
-  origin: {{ servers: [ {{ url: "http://127.0.0.1:{origin}" }} ], keepalive: {{ max_idle: 256 }} }}
+  origin: {{ servers: [ {{ url: "{origin_url}" }} ], keepalive: {{ max_idle: 256 }} }}
 routes: [ {{ to: origin }} ]
 access_log: off
 log: {{ level: warn, path: {dir}/revproxyd.log }}
-admin: {{ socket: {dir}/revproxyd.sock }}
+admin: {{ socket: {dir}/{tls}.sock }}
 """
+
+# Serves both versions on one port, at a cost that is not measured.
+ORIGIN = """\
+workers: 1
+listeners: [ {{ name: web, address: "127.0.0.1:{both_versions}" }} ]
+limits: {{ requests_per_connection: 0 }}
+timeouts: {{ keepalive: 600s }}
+routes: [ {{ respond: {{ body: "{text}" }} }} ]
+access_log: off
+log: {{ level: warn, path: {dir}/origin.log }}
+admin: {{ socket: {dir}/origin.sock }}
+"""
+BODY_SIZE = 1024
 
 
 def free_port():
@@ -131,16 +174,20 @@ def cpu_seconds(pids):
 
 
 class Contestant:
-    def __init__(self, name, commands, ports):
+    def __init__(self, name, commands, plain, tls):
         self.name = name
-        self.ports = ports
+        self.plain = plain
+        self.tls = tls
         self.commands = commands
         self.processes = []
+        self.rates = {}  # answers a second, by scenario
 
     def start(self, cpu, log):
         self.processes = [start(command, cpu, stdout=log, stderr=log) for command in self.commands]
-        for port in self.ports.values():
-            self.wait_for(port)
+        self.wait_for(self.tls)
+
+    def port(self, scenario):
+        return self.plain if scenario == "plain" else self.tls
 
     def wait_for(self, port):
         end = time.monotonic() + 20
@@ -168,21 +215,42 @@ class Bench:
         self.dir = directory
         self.cert, self.key, self.both = (os.path.join(directory, name) for name in ("cert.pem", "key.pem", "both.pem"))
         self.origin_port = free_port()
+        self.both_versions_port = free_port()
         self.log = open(os.path.join(directory, "output.log"), "wb")
-        self.origin = None
-        self.contestants = []
+        self.origins = []
+        self.contestants = {}
 
     def compile(self, name):
         out = os.path.join(self.dir, name)
         subprocess.run(["c++", "-std=c++20", "-O2", "-o", out, os.path.join(HERE, name + ".cpp"), "-lssl", "-lcrypto"], check=True)
         return out
 
-    def write(self, name, template, ports):
+    def write(self, name, template, user="", origin_url="", **ports):
         path = os.path.join(self.dir, name)
         with open(path, "w", encoding="ascii") as file:
             file.write(template.format(dir=self.dir, origin=self.origin_port, cert=self.cert, key=self.key, both=self.both,
-                                       user="user root;" if os.geteuid() == 0 else "", **ports))
+                                       user=user if os.geteuid() == 0 else "", text="x" * BODY_SIZE,
+                                       both_versions=self.both_versions_port,
+                                       origin_url=origin_url or f"http://127.0.0.1:{self.origin_port}", **ports))
         return path
+
+    def revproxyd(self, name, **options):
+        return [self.options.binary, "-c", self.write(name, REVPROXYD, **options)]
+
+    def commands(self, name, plain, tls):
+        ports = {"plain": plain, "tls": tls}
+        if name == "floor":
+            relay = self.compile("relay")
+            return [[relay, str(plain), str(self.origin_port)], [relay, str(tls), str(self.origin_port), self.cert, self.key]]
+        if name == "nginx":
+            return [[which("nginx"), "-p", self.dir, "-c", self.write("nginx.conf", NGINX, user="user root;", **ports)]]
+        if name == "haproxy":
+            return [[which("haproxy"), "-db", "-f", self.write("haproxy.cfg", HAPROXY, **ports)]]
+        if name == "h2o":
+            return [[which("h2o"), "-c", self.write("h2o.conf", H2O, user="user: root", **ports)]]
+        scheme = {TO_HTTP1: "http", TO_HTTP2: "h2c"}.get(name)
+        url = f"{scheme}://127.0.0.1:{self.both_versions_port}" if scheme else ""
+        return [self.revproxyd(f"{tls}.yaml", origin_url=url, **ports)]
 
     def prepare(self):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
@@ -192,29 +260,52 @@ class Bench:
             for part in (self.cert, self.key):
                 with open(part, encoding="ascii") as file:
                     both.write(file.read())
-        relay, self.load = self.compile("relay"), self.compile("load")
-        self.origin = start([self.compile("origin"), str(self.origin_port)], self.options.load_cpu, stdout=self.log, stderr=self.log)
-        for name in ["floor", *PEERS, "revproxyd"]:
-            ports = {"plain": free_port(), "tls": free_port()}
-            commands = {
-                "floor": lambda p: [[relay, str(p["plain"]), str(self.origin_port)],
-                                    [relay, str(p["tls"]), str(self.origin_port), self.cert, self.key]],
-                "nginx": lambda p: [[which("nginx"), "-p", self.dir, "-c", self.write("nginx.conf", NGINX, p)]],
-                "haproxy": lambda p: [[which("haproxy"), "-db", "-f", self.write("haproxy.cfg", HAPROXY, p)]],
-                "revproxyd": lambda p: [[self.options.binary, "-c", self.write("revproxyd.yaml", REVPROXYD, p)]],
-            }[name](ports)
-            self.contestants.append(Contestant(name, commands, ports))
-        for contestant in self.contestants:
+        self.load = self.compile("load")
+        cpu = self.options.load_cpu
+        self.origins.append(start([self.compile("origin"), str(self.origin_port)], cpu, stdout=self.log, stderr=self.log))
+        self.origins.append(start([self.options.binary, "-c", self.write("origin.yaml", ORIGIN)], cpu, stdout=self.log, stderr=self.log))
+        for name in dict.fromkeys(name for scenario in self.options.scenarios for name in SCENARIOS[scenario].contestants):
+            plain, tls = free_port(), free_port()
+            self.contestants[name] = Contestant(name, self.commands(name, plain, tls), plain, tls)
+        for contestant in self.contestants.values():
             contestant.start(self.options.proxy_cpu, self.log)
 
     def measure(self, contestant, scenario):
         """CPU microseconds per request, and requests per second."""
+        if scenario in ("plain", "tls"):
+            return self.measure_http1(contestant, scenario)
+        if scenario not in contestant.rates:
+            contestant.rates[scenario] = self.run_h2load(contestant, scenario, 20000)[1]
+        self.run_h2load(contestant, scenario, max(1000, int(contestant.rates[scenario] * self.options.warmup)))
+        result = self.run_h2load(contestant, scenario, max(1000, int(contestant.rates[scenario] * self.options.seconds)))
+        contestant.rates[scenario] = result[1]
+        return result
+
+    def run_h2load(self, contestant, scenario, requests):
         options = self.options
-        load = start([self.load, str(contestant.ports[scenario]), str(options.connections), str(options.warmup), str(options.seconds),
-                      scenario], options.load_cpu, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pids = contestant.pids()
+        before, begun = cpu_seconds(pids), time.monotonic()
+        load = start([which("h2load"), "-c", str(options.h2_connections), "-m", str(options.h2_streams), "-n", str(requests), 
+                      f"--connect-to=127.0.0.1:{contestant.port(scenario)}", "https://bench.test/1k"], options.load_cpu,
+                     stdout=subprocess.PIPE, stderr=self.log, text=True)
+        try:
+            output, _ = load.communicate(timeout=60 + 20 * options.seconds)
+        finally:
+            stop(load)
+        spent, took = cpu_seconds(pids) - before, time.monotonic() - begun
+        succeeded = re.search(r"^status codes: (\d+) 2xx", output, re.M)
+        bytes_of_bodies = re.search(r"\((\d+)\) data$", output, re.M)
+        if not succeeded or int(succeeded[1]) != requests or int(bytes_of_bodies[1]) != requests * BODY_SIZE:
+            raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario].title}: a request failed\n{output}")
+        return spent * 1e6 / requests, requests / took
+
+    def measure_http1(self, contestant, scenario):
+        options = self.options
+        load = start([self.load, str(contestant.port(scenario)), str(options.connections), str(options.warmup),
+                      str(options.seconds), scenario], options.load_cpu, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             if load.stdout.readline() != "ready\n":
-                raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario]}: the warm-up failed")
+                raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario].title}: the warm-up failed")
             pids = contestant.pids()
             before = cpu_seconds(pids)
             load.stdin.write("go\n")
@@ -222,7 +313,7 @@ class Bench:
             words = load.stdout.readline().split()
             spent = cpu_seconds(pids) - before
             if len(words) != 2 or load.wait(20) != 0:
-                raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario]}: a request failed")
+                raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario].title}: a request failed")
             answers, seconds = int(words[0]), float(words[1])
             return spent * 1e6 / answers, answers / seconds
         finally:
@@ -231,18 +322,20 @@ class Bench:
     def run(self):
         results = {scenario: [] for scenario in self.options.scenarios}
         for turn in range(self.options.rounds):
-            first = turn % len(self.contestants)
-            order = self.contestants[first:] + self.contestants[:first]
             for scenario, rounds in results.items():
-                rounds.append({one.name: self.measure(one, scenario) for one in order})
+                names = SCENARIOS[scenario].contestants
+                first = turn % len(names)
+                order = names[first:] + names[:first]
+                figures = {name: self.measure(self.contestants[name], scenario) for name in order}
+                rounds.append({name: figures[name] for name in names})
             print(f"round {turn + 1} of {self.options.rounds}", file=sys.stderr)
         return results
 
     def close(self):
-        for contestant in self.contestants:
+        for contestant in self.contestants.values():
             contestant.stop()
-        if self.origin is not None:
-            stop(self.origin)
+        for origin in self.origins:
+            stop(origin)
         self.log.close()
 
 
@@ -263,15 +356,18 @@ def spread(values, form):
 
 def table(results):
     for scenario, rounds in results.items():
-        print(f"\n{SCENARIOS[scenario]}, {len(rounds)} rounds: median (first to third quartile)\n")
-        print("| | us/request | to the best | to the floor | requests/s |\n|---|---|---|---|---|")
-        for name in rounds[0]:
-            cost = [one[name][0] for one in rounds]
-            best = [one[name][0] / min(one[peer][0] for peer in PEERS) for one in rounds]
-            floor = [one[name][0] / one["floor"][0] for one in rounds]
-            rate = [one[name][1] for one in rounds]
-            print(f"| {name} | {spread(cost, '{:.1f}')} | {spread(best, '{:.2f}')} | {spread(floor, '{:.2f}')} "
-                  f"| {statistics.median(rate):.0f} |")
+        about = SCENARIOS[scenario]
+        has_floor = "floor" in about.contestants
+        print(f"\n{about.title}, {len(rounds)} rounds: median (first to third quartile)\n")
+        print("| | us/request | to the best |" + (" to the floor |" if has_floor else "") + " requests/s |")
+        print("|---|---|---|" + ("---|" if has_floor else "") + "---|")
+        for name in about.contestants:
+            cells = [name, spread([one[name][0] for one in rounds], "{:.1f}"),
+                     spread([one[name][0] / min(one[peer][0] for peer in about.peers) for one in rounds], "{:.2f}")]
+            if has_floor:
+                cells.append(spread([one[name][0] / one["floor"][0] for one in rounds], "{:.2f}"))
+            cells.append(f"{statistics.median(one[name][1] for one in rounds):.0f}")
+            print("| " + " | ".join(cells) + " |")
 
 
 def first_line(command):
@@ -284,7 +380,8 @@ def machine(options):
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     print(f"\n{os.cpu_count()} x {models[0] if models else platform.machine()}, Linux {platform.release()}; "
           f"{first_line([options.binary, '-V'])}, {first_line([which('nginx'), '-v'])}, {first_line([which('haproxy'), '-v'])}, "
-          f"{first_line(['openssl', 'version'])}; {options.connections} connections, {options.rounds} rounds of {options.seconds:g} s.")
+          f"{first_line([which('h2o'), '-v'])}, {first_line(['openssl', 'version'])}; {options.connections} connections, over HTTP/2 "
+          f"{options.h2_connections} with {options.h2_streams} streams each, {options.rounds} rounds of {options.seconds:g} s.")
 
 
 def main():
@@ -294,6 +391,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parser.add_argument("--warmup", type=float, default=0.3, help="seconds before each")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--h2-connections", type=int, default=16)
+    parser.add_argument("--h2-streams", type=int, default=32, help="requests at once on each")
     parser.add_argument("--proxy-cpu", type=int, default=1)
     parser.add_argument("--load-cpu", type=int, default=0, help="of the load generator and the origin")
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
