@@ -140,7 +140,9 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
   tried_[tries_++] = acquired.endpoint;
   if (acquired.endpoint != nullptr) exchange_.notes.server = acquired.endpoint->url().text;
   if (!acquired.lease) {
-    if (acquired.endpoint != nullptr) ++exchange_.notes.connect_failures;
+    // Whoever gave up has learned nothing about the server.
+    const bool ended = exchange_.scope().cancelled() || late();
+    if (acquired.endpoint != nullptr && !ended) ++exchange_.notes.connect_failures;
     failure_.error = late() ? kLate : acquired.lease.error();
     co_return std::nullopt;
   }

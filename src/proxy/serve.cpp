@@ -36,6 +36,10 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
     exchange.refuse(admitted.error());
     return plan.unrouted().handle(exchange);
   }
+  if (exchange.scope().cancelled()) {
+    exchange.refuse(Error(exchange.scope().reason(), "ended before it was handled"));
+    return plan.unrouted().handle(exchange);
+  }
   set_forwarding_fields(exchange, plan.settings().forwarded);
   return route.chain->handle(exchange);
 }

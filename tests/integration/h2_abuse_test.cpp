@@ -80,6 +80,26 @@ TEST(H2Abuse, RapidReset) {
   });
 }
 
+TEST(H2Abuse, RequestsThatAreResetAtOnceCostTheServersNothing) {
+  const AbusedProxy abused;
+  H2Client client = abused.connect();
+  std::string batch;
+  for (int i = 0; i < 40; ++i) {
+    const std::uint32_t stream = client.next_stream();
+    batch +=
+        h2::headers(stream, client.fields("GET", "/reset")) + h2::rst_stream(stream, h2::kCancel);
+  }
+  client.send(batch);
+  ASSERT_TRUE(client.round_trip());
+  const Daemon& daemon = abused.proxy.daemon;
+  const auto stats_say = [&](const std::string& text) {
+    return daemon.ctl("stats").out.find(text) != std::string::npos;
+  };
+  EXPECT_TRUE(wait_until([&] { return stats_say("\"reasons\":{\"client_gone\":40}"); }));
+  EXPECT_TRUE(stats_say("\"upstream_connect_failures\":0,"));
+  EXPECT_EQ(abused.proxy.origin.connections(), 0U);
+}
+
 TEST(H2Abuse, ResetsProvokedByWindowsThatOverflow) {
   expect_sent_away("provoked_reset_flood", on_streams([](std::uint32_t stream) {
                      return h2::window_update(stream, kMostWindow);

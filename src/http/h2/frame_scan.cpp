@@ -51,6 +51,7 @@ void FrameScan::scan(Bytes bytes, Finder& finder) noexcept {
     bytes.remove_prefix(taken);
     if (have_ < wanted() || have_ == 0) continue;
     look(finder, head_at);
+    if (finder.done()) return;
     skip_ = length_of(seen_.data()) - (have_ - kHead);
     have_ = 0;
   }

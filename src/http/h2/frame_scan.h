@@ -27,6 +27,8 @@ class FrameScan {
     virtual void on_idle_head() noexcept = 0;
     /// RFC 9113 section 6.9.
     virtual void on_empty_update(std::uint32_t stream) noexcept = 0;
+    /// What follows is of no importance any more.
+    virtual bool done() const noexcept = 0;
 
    protected:
     ~Finder() = default;

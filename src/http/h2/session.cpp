@@ -64,6 +64,11 @@ struct Session::Callbacks {
     return static_cast<SessionStream*>(nghttp2_session_get_stream_user_data(session, id));
   }
 
+  // Ends the work on what has come when it led to the end of the session.
+  static int go_on(const Session& me) noexcept {
+    return me.deaf_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+  }
+
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     if (!carries_fields(*frame)) return 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
@@ -89,10 +94,10 @@ struct Session::Callbacks {
   }
 
   static int header(nghttp2_session* session, const nghttp2_frame* frame, nghttp2_rcbuf* name,
-                    nghttp2_rcbuf* value, std::uint8_t, void*) {
+                    nghttp2_rcbuf* value, std::uint8_t, void* user) {
     if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
       to->on_field(text_of(name), text_of(value));
-    return 0;
+    return go_on(self(user));
   }
 
   // A field that is not allowed where it stands makes the message malformed; it is not dropped.
@@ -112,7 +117,7 @@ struct Session::Callbacks {
       case kPriorityUpdate: owner.on_idle_frame(Idle::priority); break;
       default: break;
     }
-    return 0;
+    return go_on(self(user));
   }
 
   static int frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
@@ -280,12 +285,13 @@ Session::Session(Role role, const SessionSettings& settings, SessionOwner& owner
 Session::~Session() { nghttp2_session_del(session_); }
 
 Result<void> Session::receive(Bytes bytes) {
+  if (deaf_) return {};
   input_ = bytes;
   fed_ = 0;
   fed_result_ = 0;
   if (role_ == Role::server) scan_.scan(bytes, *this);
   feed(bytes.size());
-  if (fed_result_ >= 0) return {};
+  if (fed_result_ >= 0 || deaf_) return {};
   // Most errors have queued their own GOAWAY; those of floods have not.
   const int code = static_cast<int>(fed_result_);
   if (code == NGHTTP2_ERR_FLOODED || code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
@@ -297,7 +303,7 @@ Result<void> Session::receive(Bytes bytes) {
 }
 
 void Session::feed(std::size_t until) noexcept {
-  if (until <= fed_ || fed_result_ < 0) return;
+  if (until <= fed_ || fed_result_ < 0 || deaf_) return;
   const Bytes part = input_.substr(fed_, until - fed_);
   fed_ = until;
   fed_result_ = nghttp2_session_mem_recv(
@@ -385,7 +391,8 @@ void Session::reset_sent(StreamId id) {
 void Session::on_request_head(std::uint32_t stream, std::size_t at) noexcept {
   feed(at);
   const auto id = static_cast<StreamId>(stream);
-  if (history_.was_reset(id)) owner_.on_idle_frame(Idle::empty_frame);
+  if (id <= history_.last_opened() && history_.was_reset(id))
+    owner_.on_idle_frame(Idle::empty_frame);
   if (parted_ && id > history_.last_opened()) owner_.on_late_request();
   check_closed(id);
 }
@@ -462,6 +469,7 @@ void Session::goaway(ErrorCode code) noexcept {
 
 void Session::terminate(ErrorCode code) noexcept {
   parted_ = true;
+  deaf_ = deaf_ || code != ErrorCode::no_error;
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
 }
 

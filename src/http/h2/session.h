@@ -160,6 +160,7 @@ class Session final : private FrameScan::Finder {
   void on_data_head(std::uint32_t stream, std::size_t at) noexcept override;
   void on_idle_head() noexcept override { owner_.on_idle_frame(Idle::empty_frame); }
   void on_empty_update(std::uint32_t stream) noexcept override;
+  bool done() const noexcept override { return deaf_; }
   void feed(std::size_t until) noexcept;
   Result<void> head_queued(int code) noexcept;
   void note_content(const Outgoing& out) noexcept;
@@ -177,6 +178,7 @@ class Session final : private FrameScan::Finder {
   std::size_t fed_ = 0;
   long fed_result_ = 0;  // a negative one is an error of nghttp2
   bool parted_ = false;  // no stream after the last one is taken
+  bool deaf_ = false;    // the peer was cut off: what it still sends is not looked at
   bool broken_ = false;
 };
 

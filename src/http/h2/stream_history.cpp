@@ -27,7 +27,8 @@ void StreamHistory::note_reset(StreamId id) {
 }
 
 bool StreamHistory::was_reset(StreamId id) const noexcept {
-  return std::ranges::find(resets_, id) != resets_.end();
+  // Mostly it is one of the latest.
+  return std::find(resets_.rbegin(), resets_.rend(), id) != resets_.rend();
 }
 
 std::optional<ErrorCode> StreamHistory::fault_of_frame(StreamId id) const noexcept {

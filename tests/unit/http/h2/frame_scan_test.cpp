@@ -16,6 +16,7 @@ class Notes final : public FrameScan::Finder {
  public:
   std::vector<std::string> list;
   std::vector<std::size_t> places;  // of heads, in what was scanned last
+  std::size_t most = 1000;          // of which it wants to hear
 
  private:
   void on_bad_priority() noexcept override { list.emplace_back("priority"); }
@@ -29,6 +30,7 @@ class Notes final : public FrameScan::Finder {
   }
   void on_idle_head() noexcept override { list.emplace_back("idle"); }
   void on_empty_update(std::uint32_t stream) noexcept override { note("update", stream); }
+  bool done() const noexcept override { return list.size() >= most; }
   void note(const char* what, std::uint32_t stream) {
     list.push_back(std::string(what) + " " + std::to_string(stream));
   }
@@ -158,6 +160,14 @@ TEST(H2FrameScan, EmptyDataIsIdleUnlessItEndsAStream) {
 TEST(H2FrameScan, FramesOfUnknownTypesAreIdle) {
   EXPECT_EQ(found(frames::frame(0x0a, 0, 0, "x")), List{"idle"});
   EXPECT_EQ(found(frames::frame(0xff, 0xff, 1, "")), List{"idle"});
+}
+
+TEST(H2FrameScan, StopsWhenNobodyListens) {
+  Notes notes;
+  notes.most = 2;
+  FrameScan scan(0);
+  scan.scan(frames::data(1, "x") + frames::data(3, "x") + frames::data(5, "x"), notes);
+  EXPECT_EQ(notes.list, (List{"data 1", "data 3"}));
 }
 
 TEST(H2FrameScan, SaysNothingOfFramesThatOthersJudge) {
