@@ -39,13 +39,17 @@ std::unique_ptr<http::ClientStream> ClientConnection::open_stream() {
 }
 
 bool ClientConnection::alive() noexcept {
-  auto& readiness = transport_->readiness();
-  if (usable_ && (readiness.readable || readiness.hangup || transport_->pending())) {
+  if (usable_ && has_input()) {
     char byte = 0;
     const net::IoResult result = transport_->try_read({&byte, 1});
     usable_ = result.status == net::IoStatus::want_read;
   }
   return usable_;
+}
+
+bool ClientConnection::has_input() noexcept {
+  const auto& readiness = transport_->readiness();
+  return readiness.readable || readiness.hangup || transport_->pending();
 }
 
 void ClientConnection::stream_ended(bool reusable) noexcept {
@@ -107,6 +111,11 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
     auto size = scanner_.scan(in.held());
     if (!size) co_return head_error(size.error());
     if (*size != 0) co_return parse(*size, arena);
+    if (in.empty() && !connection_.has_input()) {
+      let_go_of_buffers();
+      auto code = co_await connection_.transport_->readiness().wait(net::Want::read);
+      if (code != Code::none) co_return Error(code, Side::upstream, "wait for the response ended");
+    }
     in.reserve(in.empty() ? limits::kFirstRead : in.size());
     const net::IoResult result = connection_.transport_->try_read(in.room());
     if (result.status == net::IoStatus::failed) co_return result.error.at(Side::upstream);
@@ -122,6 +131,12 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
     auto code = co_await connection_.transport_->readiness().wait(result.want());
     if (code != Code::none) co_return Error(code, Side::upstream, "wait for the response ended");
   }
+}
+
+// While an origin thinks, others use the memory: it stays in the processor's cache.
+void ClientStream::let_go_of_buffers() noexcept {
+  connection_.in_.release();
+  if (message_.complete() && connection_.out_.empty()) connection_.out_.release();
 }
 
 Error ClientStream::head_error(const Error& error) const noexcept {

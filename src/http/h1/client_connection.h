@@ -31,6 +31,7 @@ class ClientConnection final : public http::ClientConnection, private net::Watch
   friend class ClientStream;
   void on_input() noexcept override { owner_.on_idle_input(*this); }
   void stream_ended(bool reusable) noexcept;
+  bool has_input() noexcept;
 
   std::unique_ptr<net::Transport> transport_;
   Owner& owner_;
@@ -63,6 +64,7 @@ class ClientStream final : public http::ClientStream {
   void reset(Code reason) noexcept override;
 
  private:
+  void let_go_of_buffers() noexcept;
   Error head_error(const Error& error) const noexcept;
   Error closed_early() const noexcept;
   Result<ResponseHead> parse(std::size_t size, Arena& arena);

@@ -173,6 +173,7 @@ Next ServerConnection::admit_stream(std::size_t head_size) {
   const std::size_t skipped = scanner_.skipped();
   const Bytes block = stream->arena().copy(in_.held().substr(skipped, head_size - skipped));
   in_.consume(head_size);
+  if (in_.empty()) in_.release();
   auto head = parse_request(block, stream->arena(), limits_);
   stream_ = stream.get();
   if (head) {
