@@ -33,7 +33,7 @@ class Scenario:
     def __init__(self, title, contestants, peers):
         self.title = title
         self.contestants = contestants
-        self.peers = peers  # whose lowest figure is "the best"
+        self.peers = peers  # the one with the lowest median is "the best"
 
 
 SCENARIOS = {
@@ -358,12 +358,13 @@ def table(results):
     for scenario, rounds in results.items():
         about = SCENARIOS[scenario]
         has_floor = "floor" in about.contestants
+        best = min(about.peers, key=lambda peer: statistics.median(one[peer][0] for one in rounds))
         print(f"\n{about.title}, {len(rounds)} rounds: median (first to third quartile)\n")
         print("| | us/request | to the best |" + (" to the floor |" if has_floor else "") + " requests/s |")
         print("|---|---|---|" + ("---|" if has_floor else "") + "---|")
         for name in about.contestants:
             cells = [name, spread([one[name][0] for one in rounds], "{:.1f}"),
-                     spread([one[name][0] / min(one[peer][0] for peer in about.peers) for one in rounds], "{:.2f}")]
+                     spread([one[name][0] / one[best][0] for one in rounds], "{:.2f}")]
             if has_floor:
                 cells.append(spread([one[name][0] / one["floor"][0] for one in rounds], "{:.2f}"))
             cells.append(f"{statistics.median(one[name][1] for one in rounds):.0f}")
