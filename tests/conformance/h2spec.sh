@@ -95,6 +95,7 @@ admin: { socket: $directory/admin.sock }
 shutdown: { drain: 1s }
 END
 
+: >"$directory/log"
 "$revproxyd" -c "$directory/proxy.yaml" 2>"$directory/log" &
 daemon=$!
 wait_for 'info: ready' "$directory/log" "$daemon"
