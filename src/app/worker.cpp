@@ -123,14 +123,23 @@ void Worker::apply(Installation installation) {
     closing_.push_back(std::move(active));
   }
   sweep_closed();
-  connections_list_.retire_if(
-      [this](const proxy::ListenerSettings& accepted) { return outdated(accepted); });
+  retire_outdated();
   proxy::end_removed_routes(runtime_, installation.streams);
 }
 
 bool Worker::outdated(const proxy::ListenerSettings& accepted) const {
   const auto now = listeners_.find(listener_identity(accepted));
   return now == listeners_.end() || *now->second->settings != accepted;
+}
+
+// Many connections share few settings, which are long to compare.
+void Worker::retire_outdated() {
+  std::map<const proxy::ListenerSettings*, bool> known;
+  connections_list_.retire_if([&](const proxy::ListenerSettings& accepted) {
+    const auto [entry, fresh] = known.try_emplace(&accepted);
+    if (fresh) entry->second = outdated(accepted);
+    return entry->second;
+  });
 }
 
 void Worker::open(const ListenerInstall& wanted) {

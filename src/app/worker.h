@@ -71,6 +71,7 @@ class Worker {
   void apply(Installation installation);
   /// A connection that was accepted under these settings would now be treated otherwise.
   bool outdated(const proxy::ListenerSettings& accepted) const;
+  void retire_outdated();
   void open(const ListenerInstall& wanted);
   void close_listener(Active& active);
   void accept_rest(Active& active);

@@ -56,7 +56,7 @@ class ConnectionList {
   void drain_all() noexcept;
   /// Those that were accepted under settings which are in force no more.
   template <class IsOutdated>
-  void retire_if(const IsOutdated& outdated) noexcept {
+  void retire_if(const IsOutdated& outdated) {
     for (Entry* entry = head_; entry != nullptr; entry = entry->next_) {
       if (outdated(*entry->client_.settings)) entry->connection_.retire();
     }
