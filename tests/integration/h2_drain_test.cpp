@@ -168,6 +168,41 @@ TEST(H2Drain, UploadsUnderWayAreTakenToTheirEnd) {
 
 // The end of the daemon.
 
+TEST(H2Drain, WhatAClientSendsBehindItsLastAnswerDoesNotResetIt) {
+  constexpr std::uint32_t kWindow = 65535;
+  const std::string expected = "POST /upload " + std::string(100000, 'r');
+  const auto came = [](std::uint32_t stream, std::size_t size) {
+    return [=](const H2State& state) { return state.message(stream).body.size() == size; };
+  };
+  HeldProxy test(kLongDrain);
+  H2ClientOptions options;
+  options.state.give_window = false;
+  H2Client client = test.proxy.connect(options);
+  const std::uint32_t stream = client.open(client.fields("POST", "/upload"), false);
+  client.send_body(stream, std::string(100000, 'r'));
+  ASSERT_TRUE(client.read_until(came(stream, kWindow)));
+  test.stop();
+  ASSERT_TRUE(parted(client));
+  // Its last byte waits for the window when all else is done.
+  client.send(h2::window_update(0, kWindow) +
+              h2::window_update(stream, static_cast<std::uint32_t>(expected.size()) - kWindow - 1));
+  ASSERT_TRUE(client.read_until(came(stream, expected.size() - 1)));
+  client.send(h2::window_update(stream, 1));
+  EXPECT_EQ(client.response(stream).body, expected);
+  EXPECT_TRUE(client.closes());
+  // It reads on for two seconds.
+  EXPECT_FALSE(wait_until(
+      [&] {
+        try {
+          client.send(h2::ping("12345678"));
+          return false;
+        } catch (const Disconnected&) {
+          return true;
+        }
+      },
+      Milliseconds(300)));
+}
+
 TEST(H2Drain, StoppingRefusesNewConnectionsWhileStreamsEnd) {
   HeldProxy test(kLongDrain);
   H2Client clear = test.proxy.connect();

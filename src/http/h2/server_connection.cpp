@@ -157,7 +157,8 @@ void ServerConnection::on_link_failed(const Error& error) noexcept {
 void ServerConnection::on_link_over() noexcept {
   if (session_.broken() && error_.code() == Code::none && verdict_.code() == Code::none)
     error_ = Error(Code::protocol_error, Side::downstream, "the client broke the protocol");
-  if (active_ != 0) scope_.cancel(Code::client_gone);
+  // In order, it is over when all streams have been sent: their exchanges are about to end.
+  if (active_ != 0 && session_.broken()) scope_.cancel(Code::client_gone);
   over_ = true;
   gone_.set();
   changed_.set();
