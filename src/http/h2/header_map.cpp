@@ -62,7 +62,8 @@ void put(WireFields& out, std::string_view name, std::string_view value, bool se
   out.push_back(WireField{name, value, secret});
 }
 
-// RFC 9113 section 8.2.3: crumbs become one field again.
+// RFC 9113 section 8.2.3: crumbs become one field again. An empty crumb says nothing, and would
+// leave white space at an end of the value, which no field has.
 void join_cookies(Fields& fields) {
   if (fields.count(FieldName::cookie) < 2) return;
   std::size_t size = 0;
@@ -72,7 +73,7 @@ void join_cookies(Fields& fields) {
   char* const text = fields.arena().text(size);
   char* at = text;
   for (const Field& field : fields) {
-    if (field.known != FieldName::cookie) continue;
+    if (field.known != FieldName::cookie || field.value.empty()) continue;
     at = std::ranges::copy(at == text ? std::string_view() : std::string_view("; "), at).out;
     at = std::ranges::copy(field.value, at).out;
   }

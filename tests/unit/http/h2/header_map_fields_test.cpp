@@ -104,6 +104,15 @@ TEST(H2FieldMap, JoinsTheCrumbsOfACookie) {
   EXPECT_EQ(head->fields.get("x-a"), "1");
 }
 
+TEST(H2FieldMap, LeavesEmptyCrumbsOfACookieOut) {
+  const List crumbs{{"cookie", ""}, {"cookie", "a=1"}, {"cookie", ""}, {"cookie", "b=2"}};
+  Taken taken(SectionKind::request, kGet + crumbs + List{{"cookie", ""}});
+  const auto head = taken.request();
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->fields.count(FieldName::cookie), 1U);
+  EXPECT_EQ(head->fields.get(FieldName::cookie), "a=1; b=2");
+}
+
 TEST(H2FieldMap, KeepsOtherRepeatedFieldsApart) {
   Taken taken(SectionKind::request, kGet + List{{"accept", "a"}, {"accept", "b"}});
   const auto head = taken.request();
