@@ -1,5 +1,6 @@
 #include "revproxyd/net/transport.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
@@ -75,6 +76,12 @@ std::optional<std::size_t> most_unread(const Transport& transport) noexcept {
   int queued = 0;
   if (::ioctl(transport.fd(), FIONREAD, &queued) != 0) return std::nullopt;
   return static_cast<std::size_t>(queued) + transport.most_held();
+}
+
+std::optional<std::size_t> unacknowledged(const Transport& transport) noexcept {
+  int queued = 0;
+  if (::ioctl(transport.fd(), SIOCOUTQ, &queued) != 0) return std::nullopt;
+  return static_cast<std::size_t>(queued);
 }
 
 std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept {

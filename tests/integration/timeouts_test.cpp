@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -165,6 +167,21 @@ TEST(Timeouts, SlowReadersAreCut) {
   client.send(kGet);
   EXPECT_TRUE(cancelled.wait(kSoon));
   EXPECT_EQ(proxy.daemon.wait_access_why("write_timeout").path(), "/");
+}
+
+// The kernel's buffer of the sender holds megabytes, and tells of room when a third is free: a
+// client that takes less than that within the time is slow, but it reads.
+TEST(Timeouts, SteadyReadersAreLeftAlone) {
+  const std::string answer(64 * 1024 * 1024, 'd');
+  const Proxy proxy([&](OriginExchange& exchange) { exchange.respond(answer); },
+                    "timeouts: { write: 500ms }\n");
+  RawClient client = RawClient::slow_reader(proxy.daemon.port());
+  client.send(kGet);
+  for (const Stopwatch watch; watch.elapsed() < Milliseconds(3000);) {
+    ASSERT_FALSE(client.stream().receive(4096).empty()) << "cut off";
+    std::this_thread::sleep_for(Milliseconds(20));  // the pace of the reader
+  }
+  EXPECT_TRUE(proxy.daemon.access_entries().empty());
 }
 
 TEST(Timeouts, ServersThatDoNotAnswerGet504) {

@@ -103,6 +103,11 @@ bool is_gone(const Transport& transport) noexcept;
 /// The most that can be read without the peer sending more; nothing when the kernel does not say.
 std::optional<std::size_t> most_unread(const Transport& transport) noexcept;
 
+/// Bytes that were written and that the peer's kernel has not acknowledged: as long as they become
+/// fewer the peer reads, whether or not there is room for more. Nothing when the kernel does not
+/// say.
+std::optional<std::size_t> unacknowledged(const Transport& transport) noexcept;
+
 /// Drops the first `bytes` from `pieces`; the rest.
 std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept;
 

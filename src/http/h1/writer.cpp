@@ -1,5 +1,7 @@
 #include "http/h1/writer.h"
 
+#include <algorithm>
+
 #include "revproxyd/base/limits.h"
 
 namespace revproxyd::http::h1 {
@@ -41,19 +43,30 @@ Task<Result<void>> Writer::write(std::span<iovec> pieces) {
   co_return {};
 }
 
+// The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
+// reader that is slow but steady is seen by what it has acknowledged.
 Task<Result<void>> Writer::wait(net::Want want) {
-  const TimePoint begun = loop_now();
   auto& readiness = transport_.readiness();
-  readiness.write_deadline(rules_.stall, rules_.stall_code);
-  auto code = co_await readiness.wait(want);
-  readiness.write_deadline(Duration::zero(), Code::none);
-  if (code != Code::none) co_return Error(code, side_, "peer does not take what is sent");
-  waited_ += since(begun);
-  if (rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
-      sent_ * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count())) {
-    co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
+  for (auto queued = net::unacknowledged(transport_);;) {
+    const TimePoint begun = loop_now();
+    readiness.write_deadline(rules_.stall, rules_.stall_code);
+    auto code = co_await readiness.wait(want);
+    readiness.write_deadline(Duration::zero(), Code::none);
+    waited_ += since(begun);
+    const auto left = net::unacknowledged(transport_);
+    if (too_slow(left.value_or(0)))
+      co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
+    if (code == Code::none) co_return {};
+    const bool moves = code == rules_.stall_code && queued && left && *left < *queued;
+    if (!moves) co_return Error(code, side_, "peer does not take what is sent");
+    queued = left;
   }
-  co_return {};
+}
+
+bool Writer::too_slow(std::uint64_t queued) const noexcept {
+  const std::uint64_t taken = sent_ - std::min(sent_, queued);
+  return rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
+         taken * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count());
 }
 
 }  // namespace revproxyd::http::h1

@@ -41,6 +41,8 @@ class Writer {
   /// One try; takes off `pieces` what went out. The result is done or what to wait for.
   Result<net::IoResult> step(std::span<iovec>& pieces) noexcept;
   Task<Result<void>> wait(net::Want want);
+  /// Judged by what the peer has taken: all but the `queued` bytes.
+  bool too_slow(std::uint64_t queued) const noexcept;
 
   net::Transport& transport_;
   WriteRules rules_;

@@ -138,7 +138,7 @@ void Link::write_out() noexcept {
     if (result.status != net::IoStatus::done) {
       blocked_ = true;
       write_wants_input_ = result.status == net::IoStatus::want_read;
-      if (!stall_timer_.armed() && stall_.count() > 0) stall_timer_.arm(stall_);
+      if (!stall_timer_.armed()) watch_for_stall();
       return;
     }
     stall_timer_.disarm();
@@ -175,7 +175,16 @@ void Link::fail(const Error& error) noexcept {
   at_turn_end();
 }
 
+void Link::watch_for_stall() noexcept {
+  if (stall_.count() <= 0) return;
+  queued_ = net::unacknowledged(*transport_);
+  stall_timer_.arm(stall_);
+}
+
+// A peer that acknowledges is slow, but not gone; the kernel tells of room much later.
 void Link::stalled() noexcept {
+  const auto left = net::unacknowledged(*transport_);
+  if (queued_ && left && *left < *queued_) return watch_for_stall();
   fail(Error(stall_code_, side_, "the peer takes nothing of what is sent"));
 }
 

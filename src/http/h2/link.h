@@ -68,6 +68,7 @@ class Link final : private net::Watcher, private TurnEnd {
   void send() noexcept;
   void make_room();
   void write_out() noexcept;
+  void watch_for_stall() noexcept;
   void stalled() noexcept;
 
   std::unique_ptr<net::Transport> transport_;
@@ -77,6 +78,7 @@ class Link final : private net::Watcher, private TurnEnd {
   std::size_t usual_ = 0;  // what is gathered in a turn
   MemberTimer<Link> stall_timer_;
   Duration stall_{0};
+  std::optional<std::size_t> queued_;  // unacknowledged when the timer was armed
   Code stall_code_ = Code::write_timeout;
   Side side_;
   TimePoint last_input_;
