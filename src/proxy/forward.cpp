@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <optional>
 #include <span>
 
 #include "proxy/attempt.h"
 #include "proxy/held_body.h"
 #include "proxy/max_forwards.h"
+#include "proxy/record.h"
 #include "proxy/upstream_request.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/random_source.h"
@@ -50,6 +52,10 @@ RandomSource& random_source() noexcept {
   return source;
 }
 
+std::chrono::microseconds passed_since(TimePoint begun) noexcept {
+  return std::chrono::duration_cast<std::chrono::microseconds>(loop_now() - begun);
+}
+
 // Blames no server, so that no other is tried.
 constexpr Error kLate(Code::deadline_exceeded, Side::downstream, "grpc-timeout has passed");
 
@@ -60,6 +66,7 @@ struct Failure {
   bool response_began = false;
   std::uint16_t status = 0;  // of a response whose status is listed for retry
   bool granted = false;      // another try has been decided
+  bool over_budget = false;  // nothing else speaks against one
 };
 
 /// Everything that one request goes through until it has a response.
@@ -69,7 +76,7 @@ class Forwarding {
   /// One try; empty when it failed.
   Task<std::optional<http::Response>> attempt();
   /// Asks after a failed try; error() when there is none.
-  bool another_try() noexcept { return failure_.granted || may_retry(); }
+  Task<bool> another_try();
   const Error& error() const noexcept { return failure_.error; }
   /// Puts the request's body back to its beginning.
   bool rewind() noexcept { return held_ == nullptr || held_->rewind(); }
@@ -85,6 +92,8 @@ class Forwarding {
   upstream::Demand demand() const;
   bool listed(std::uint16_t status) const noexcept;
   bool may_retry() noexcept;
+  bool within_budget() noexcept;
+  Task<bool> moves_away();
   bool late() const noexcept { return deadline_.count() > 0 && since_arrival() >= deadline_; }
   Duration since_arrival() const noexcept { return since(exchange_.notes.began); }
   Duration time_left() const noexcept;
@@ -97,6 +106,7 @@ class Forwarding {
   // The first tries_ are set; null for a try that got no server.
   std::array<const upstream::Endpoint*, upstream::RetrySettings::kMostAttempts> tried_;
   std::uint32_t tries_ = 0;
+  const upstream::Endpoint* endpoint_ = nullptr;  // of the last try; null when it got none
   Duration deadline_{0};  // for all tries, from the arrival of the request; 0: none
   Failure failure_;
 };
@@ -136,13 +146,17 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
   Duration queued{0};
   auto acquired = co_await acquire(wanted, queued);
   exchange_.notes.queue += queued;
-  exchange_.notes.connect = since(begun) - queued;
-  tried_[tries_++] = acquired.endpoint;
+  exchange_.notes.connect = std::max(passed_since(begun) - queued, std::chrono::microseconds(0));
+  endpoint_ = acquired.endpoint;
+  tried_[tries_++] = endpoint_;
   if (acquired.endpoint != nullptr) exchange_.notes.server = acquired.endpoint->url().text;
   if (!acquired.lease) {
     // Whoever gave up has learned nothing about the server.
     const bool ended = exchange_.scope().cancelled() || late();
-    if (acquired.endpoint != nullptr && !ended) ++exchange_.notes.connect_failures;
+    if (acquired.endpoint != nullptr && !ended) {
+      ++exchange_.notes.connect_failures;
+      log_server_failure(settings_.name, exchange_.notes.server, acquired.lease.error());
+    }
     failure_.error = late() ? kLate : acquired.lease.error();
     co_return std::nullopt;
   }
@@ -191,7 +205,10 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   // A client that leaves, fails or does not want to wait says nothing about the server.
   const bool client_failed =
       late() || exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
-  if (!client_failed) attempt.endpoint().count_failure();
+  if (!client_failed) {
+    attempt.endpoint().count_failure();
+    log_server_failure(settings_.name, exchange_.notes.server, error);
+  }
   failure_.error = late() ? kLate : error;
   failure_.sent = attempt.stream().request_started();
   failure_.response_began = attempt.stream().response_started();
@@ -209,7 +226,7 @@ bool Forwarding::give_up(std::uint16_t status) noexcept {
 
 http::Response Forwarding::accept(Attempt& attempt, http::ResponseHead head) {
   if (held_ != nullptr) held_->let_go();
-  exchange_.notes.ttfb = since(exchange_.notes.began);
+  exchange_.notes.ttfb = passed_since(exchange_.notes.began);
   exchange_.notes.answered = true;
   const std::string_view upgrade =
       head.status == 101 ? head.fields.get(http::FieldName::upgrade) : std::string_view();
@@ -258,9 +275,7 @@ bool Forwarding::may_retry() noexcept {
     return false;
   if (held_ != nullptr && !held_->can_rewind()) return false;
   const http::Method method = exchange_.head().method;
-  if (failure_.status != 0) {
-    return retried_by_default(method) && cluster_.retry_budget().try_spend(loop_now());
-  }
+  if (failure_.status != 0) return retried_by_default(method) && within_budget();
   if (error.side() != Side::upstream) return false;
   if (!failure_.sent) {
     const bool picked = error.code() != Code::no_server && error.code() != Code::queue_full &&
@@ -269,7 +284,25 @@ bool Forwarding::may_retry() noexcept {
   }
   const bool lost = error.code() == Code::reset || error.code() == Code::end_of_stream;
   if (!lost || failure_.response_began || !retry.reset || !retried_by_default(method)) return false;
-  return cluster_.retry_budget().try_spend(loop_now());
+  return within_budget();
+}
+
+bool Forwarding::within_budget() noexcept {
+  failure_.over_budget = !cluster_.retry_budget().try_spend(loop_now());
+  return !failure_.over_budget;
+}
+
+Task<bool> Forwarding::another_try() {
+  if (failure_.granted || may_retry()) return Task<bool>::settled(true);
+  const bool lost = failure_.over_budget && failure_.status == 0 && endpoint_ != nullptr;
+  return lost ? moves_away() : Task<bool>::settled(false);
+}
+
+// The budget keeps retries from finishing off servers that are overloaded. When a server has died
+// its requests go to the others all the same, however many there were at once.
+Task<bool> Forwarding::moves_away() {
+  auto gone = co_await cluster_.gone(*endpoint_);
+  co_return gone && !exchange_.scope().cancelled() && !late();
 }
 
 }  // namespace
@@ -297,7 +330,8 @@ Task<http::Response> Forward::handle(pipeline::Exchange& exchange) const {
   for (;;) {
     auto response = co_await forwarding.attempt();
     if (response) co_return std::move(*response);
-    if (!forwarding.another_try()) co_return pipeline::error_response(exchange, forwarding.error());
+    auto again = co_await forwarding.another_try();
+    if (!again) co_return pipeline::error_response(exchange, forwarding.error());
     ++exchange.notes.retries;
     // The attempt's pump must be gone before the next one reads the same body.
     co_await exchange.finish();

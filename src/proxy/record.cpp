@@ -24,8 +24,12 @@ std::string_view proto_text(http::Version version) noexcept {
 
 // What ended the exchange: the proxy's own answer, or what cut the sending of an origin's.
 Code reason_of(const pipeline::Exchange& exchange, const Result<void>& sent) noexcept {
-  if (!sent) return sent.error().code();
-  return exchange.notes.why;
+  if (sent) return exchange.notes.why;
+  const Error& error = sent.error();
+  // The word that goes with a server is not for a client that resets.
+  const bool left = error.side() == Side::downstream &&
+                    (error.code() == Code::reset || error.code() == Code::end_of_stream);
+  return left ? Code::client_gone : error.code();
 }
 
 std::uint16_t logged_status(const http::Response& response, const Result<void>& sent,
@@ -108,6 +112,9 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   counts.upstream_reuses.add(notes.reuses);
   counts.upstream_connect_failures.add(notes.connect_failures);
   if (notes.queue.count() > 0) counts.queue_waits.add();
+  // That a server broke off inside its answer; what came before it was told by who tried it.
+  if (!sent && sent.error().side() == Side::upstream && !exchange_.scope().cancelled())
+    log_server_failure(notes.upstream, notes.server, sent.error());
   const PlanSettings& settings = exchange_.snapshot().plan().settings();
   if (worker_.access_log == nullptr || !settings.access_log) return;
   AccessRecord record;
@@ -134,6 +141,12 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
     format_combined(record, settings.mask, line);
   }
   worker_.access_log->line_done();
+}
+
+void log_server_failure(std::string_view upstream, std::string_view server, const Error& why) {
+  const std::string key = std::string(server) + ' ' + std::string(name(why.code()));
+  log::Line(log::Level::warn, key)
+      << "upstream " << upstream << ": server " << server << ": " << why;
 }
 
 void record_failure(const Connection& client, const Error& why, Runtime& worker) {

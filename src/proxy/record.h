@@ -1,6 +1,8 @@
 #pragma once
 // Counts an exchange and writes its line in the access log.
 
+#include <string_view>
+
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/http/stream.h"
 #include "revproxyd/pipeline/exchange.h"
@@ -29,6 +31,9 @@ class RecordedExchange {
   RecordedExchange* previous_ = nullptr;
   RecordedExchange* next_ = nullptr;
 };
+
+/// A server that failed a request: a line in the log, with the reason that the client is not told.
+void log_server_failure(std::string_view upstream, std::string_view server, const Error& why);
 
 /// A connection that ended otherwise than orderly: counted, and logged where the client is to
 /// blame.

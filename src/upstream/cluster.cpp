@@ -1,9 +1,11 @@
 #include "revproxyd/upstream/cluster.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "revproxyd/base/patience.h"
+#include "revproxyd/net/connect.h"
 #include "revproxyd/net/loop.h"
 
 namespace revproxyd::upstream {
@@ -152,6 +154,14 @@ Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
   co_return std::nullopt;
 }
 
+namespace {
+
+bool blames_server(Code code) noexcept {
+  return code == Code::refused || code == Code::unreachable || code == Code::connect_timeout;
+}
+
+}  // namespace
+
 Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
   auto stream = co_await pool.connect(origin);
   Endpoint& endpoint = pool.endpoint();
@@ -165,6 +175,23 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
   }
   Lease lease(*shared_, endpoint, std::move(*stream));
   co_return Acquired(&endpoint, std::move(lease));
+}
+
+// By a connect of its own, for what the pool has may be dead as well. Whoever finds out first takes
+// the server out, which tells the others.
+Task<bool> Cluster::gone(const Endpoint& failed) {
+  const auto found = std::ranges::find_if(
+      pools_, [&failed](const auto& pool) { return &pool->endpoint() == &failed; });
+  assert(found != pools_.end());
+  Endpoint& endpoint = (*found)->endpoint();
+  if (!endpoint.usable(loop_now())) co_return true;
+  const auto addresses = endpoint.addresses();
+  if (addresses == nullptr) co_return true;
+  auto made = co_await net::connect(*addresses, settings().timeouts.connect);
+  if (made || !blames_server(made.error().code())) co_return false;
+  endpoint.count_connect_failure();
+  endpoint.take_out(loop_now());
+  co_return true;
 }
 
 namespace {

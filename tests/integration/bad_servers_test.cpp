@@ -121,6 +121,17 @@ TEST(BadServers, BrokenHeadsAreRefused) {
       "malformed_response");
 }
 
+TEST(BadServers, TheLogSaysWhatWasWrong) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+    exchange.close();
+  });
+  EXPECT_EQ(proxy.get().status, 502);
+  const std::string line = proxy.daemon.wait_log("malformed_response");
+  EXPECT_NE(line.find(proxy.origin.url()), std::string::npos) << line;
+  EXPECT_NE(line.find("repeated content-length"), std::string::npos) << line;
+}
+
 TEST(BadServers, ConnectionsThatEndBeforeTheHeadAreBadGateways) {
   expect_bad_gateway({{"nothing", ""}, {"half a head", "HTTP/1.1 200 OK\r\nX-A: "}},
                      "end_of_stream");

@@ -138,6 +138,35 @@ TEST(Failover, KillingOneOfThreeUnderLoadFailsNoRequest) {
   EXPECT_EQ(load.failed(), 0U) << load.failures() << " of " << load.done();
 }
 
+// More requests at once than the budget has retries.
+TEST(Failover, AServerThatDiesUnderManyRequestsFailsNone) {
+  Origin dying([](OriginExchange& exchange) { exchange.peer_closes(); });
+  const Origin living("living");
+  const Daemon daemon(balance_over({dying.url(), living.url()}));
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  ASSERT_TRUE(dying.wait_requests(20));
+  ASSERT_TRUE(living.wait_requests(20));
+  dying.stop();
+  for (RawClient& client : clients) EXPECT_EQ(client.response().body, "living");
+}
+
+// A server that breaks off and goes on taking connections may be overloaded: that is what the
+// budget is for. Without a share of the requests each of two workers has three retries a second.
+TEST(Failover, AServerThatLivesOnGetsNoMoreThanTheBudget) {
+  const Origin sick([](OriginExchange& exchange) { exchange.reset(); });
+  const Origin other([](OriginExchange& exchange) { exchange.reset(); });
+  const Daemon daemon(balance_over({sick.url(), other.url()}, "retry: { budget: 0% }"));
+  constexpr std::size_t kRequests = 100;
+  const Stopwatch watch;
+  for (std::size_t i = 0; i < kRequests; ++i) EXPECT_EQ(fetch(daemon.port()).status, 502);
+  const auto seconds = static_cast<std::size_t>(watch.elapsed().count()) / 1000 + 2;
+  EXPECT_LE(sick.request_count() + other.request_count(), kRequests + 2 * 3 * seconds);
+}
+
 TEST(Failover, GetIsRepeatedWhenTheServerDiesBeforeItsAnswer) {
   const Origin dying(read_and_close);
   const Origin living("living");

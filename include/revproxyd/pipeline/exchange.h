@@ -44,9 +44,9 @@ struct Notes {
   std::uint32_t connect_failures = 0;
   Code why = Code::none;  // of an answer that the proxy made
   TimePoint began;
-  Duration queue{0};    // waiting for a server to have room
-  Duration connect{0};  // until a connection was at hand
-  Duration ttfb{0};     // from the request's arrival to the final response head
+  std::chrono::microseconds queue{0};    // waiting for a server to have room
+  std::chrono::microseconds connect{0};  // until a connection was at hand
+  std::chrono::microseconds ttfb{0};     // from the request's arrival to the final response head
   bool connected = false;
   bool answered = false;  // ttfb is set
 };

@@ -73,6 +73,9 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<Acquired> acquire(const Demand& demand, Duration& waited);
 
   RetryBudget& retry_budget() noexcept { return retry_budget_; }
+  /// Whether a server that has just broken off takes no connections any more; it is taken out then.
+  /// Asks by connecting, within timeouts.connect.
+  Task<bool> gone(const Endpoint& endpoint);
   /// Wakes the request `id` that waits in `queue`; if it has left, the next one.
   void wake(WaitQueue& queue, std::uint64_t id) noexcept;
   /// Serves no new request any more: closes what is idle, since it holds places that others may
