@@ -69,6 +69,14 @@ Address local_address(int fd) noexcept {
   return Address(address, size);
 }
 
+Address peer_address(int fd) noexcept {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getpeername(fd, address, &size) != 0) return Address();
+  return Address(address, size);
+}
+
 Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket) {
   Poller& poller = Loop::current().poller();
   std::unique_ptr<Listener> listener(new Listener(std::move(socket), poller));

@@ -240,8 +240,8 @@ class Resolver::Thread {
                              : options_.without_ttl;
     name.due = Clock::now() + ttl;
     name.failures = 0;
-    name.problem = nullptr;
-    if (same_set(name.addresses, answer.addresses)) return;
+    const bool failed_before = std::exchange(name.problem, nullptr) != nullptr;
+    if (!failed_before && same_set(name.addresses, answer.addresses)) return;
     name.addresses = answer.addresses;
     for (const auto& state : name.subscribers)
       state->deliver(list_for(name.addresses, state->port));
@@ -249,7 +249,7 @@ class Resolver::Thread {
 
   void failed(Name<State>& name, const char* problem) {
     name.due = Clock::now() + retry_delay(name.failures++);
-    if (!name.addresses.empty() || name.problem != nullptr) return;
+    if (name.problem != nullptr) return;
     name.problem = problem;
     for (const auto& state : name.subscribers) state->deliver(no_answer(problem));
   }

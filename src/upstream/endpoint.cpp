@@ -90,6 +90,7 @@ void Endpoint::count_connect_failure() noexcept {
 void Endpoint::set_addresses(std::shared_ptr<const AddressList> list) noexcept {
   assert(list && !list->empty());
   addresses_.store(std::move(list));
+  addresses_version_.fetch_add(1, std::memory_order_release);
   resolve_failed_.store(false, std::memory_order_relaxed);
 }
 

@@ -7,6 +7,7 @@
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/patience.h"
+#include "revproxyd/net/listener.h"
 #include "upstream/dial.h"
 
 namespace revproxyd::upstream {
@@ -34,6 +35,8 @@ struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
   std::unique_ptr<http::ClientConnection> connection;
   TimePoint born;
   TimePoint idle_since;
+  net::Address peer;
+  std::uint32_t addresses_version = 0;  // of the list that `peer` was looked up in last
   bool idle = false;
   bool shared = false;
   Kept* previous = nullptr;  // of all
@@ -118,8 +121,19 @@ std::unique_ptr<http::ClientStream> Pool::open_on(Kept& kept) {
   return kept.connection->open_stream();
 }
 
-bool Pool::old(const Kept& kept) const noexcept {
-  return loop_now() - kept.born >= settings_.keepalive.lifetime;
+bool Pool::old(Kept& kept) const noexcept {
+  return loop_now() - kept.born >= settings_.keepalive.lifetime || moved(kept);
+}
+
+// The server's name has come to stand for other addresses than the one that this is connected to.
+bool Pool::moved(Kept& kept) const noexcept {
+  const std::uint32_t version = endpoint_->addresses_version();
+  if (kept.addresses_version == version) return false;
+  const auto addresses = endpoint_->addresses();
+  if (addresses == nullptr || std::ranges::find(*addresses, kept.peer) == addresses->end())
+    return true;
+  kept.addresses_version = version;
+  return false;
 }
 
 bool Pool::apart(const Origin& origin) const noexcept {
@@ -159,6 +173,7 @@ void Pool::told_room(Kept& kept) noexcept {
 }
 
 Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
+  const std::uint32_t version = endpoint_->addresses_version();
   auto transport =
       co_await dial(*endpoint_, settings_, tls_.get(), origin, settings_.timeouts.connect);
   if (!transport) {
@@ -173,6 +188,8 @@ Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
   const net::TlsInfo* info = (*transport)->tls();
   const std::string_view alpn = info != nullptr ? std::string_view(info->alpn) : std::string_view();
   auto kept = std::make_unique<Kept>(*this);
+  kept->peer = net::peer_address((*transport)->fd());
+  kept->addresses_version = version;
   kept->connection = http::open_client_connection(std::move(*transport), alpn, settings, *kept);
   if (!apart(origin)) single_ = !kept->connection->multiplexes();
   kept->next = all_;

@@ -32,6 +32,8 @@ Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int 
 /// What `fd` is bound to; of an accepted connection, the address that the client called. An empty
 /// Address on failure.
 Address local_address(int fd) noexcept;
+/// The address that the socket is connected to; none when it is not.
+Address peer_address(int fd) noexcept;
 
 /// A connection fresh from the queue: non-blocking, close-on-exec, without Nagle's delay.
 struct Accepted {

@@ -32,8 +32,8 @@ class Resolver {
 
   /// Runs on the resolver's thread (for what needs no query within subscribe()): short, not
   /// blocking, not throwing; post to a loop from it. Called with the first answer, then whenever
-  /// the set of addresses changes, and with resolve_failed once when a name has none: an answer
-  /// once given stays good while later queries fail.
+  /// the set of addresses changes, and with resolve_failed once when queries begin to fail: an
+  /// answer once given stays good meanwhile, and the next one is told again.
   using Callback = std::function<void(const Result<AddressList>&)>;
 
   struct Options {

@@ -96,6 +96,10 @@ class Endpoint {
   /// What the name resolved to last; null until the first success. The list never changes once it
   /// is published.
   std::shared_ptr<const AddressList> addresses() const noexcept { return addresses_.load(); }
+  /// Counts the lists: an address that was in one may be missing in the next.
+  std::uint32_t addresses_version() const noexcept {
+    return addresses_version_.load(std::memory_order_acquire);
+  }
   /// Publishes a list of one address or more and clears resolve_failed().
   void set_addresses(std::shared_ptr<const AddressList> list) noexcept;
   /// The last try to resolve failed; the addresses known before stay in use.
@@ -131,6 +135,7 @@ class Endpoint {
   std::atomic<bool> resolve_failed_ = false;
   std::atomic<std::uint64_t> health_ = 0;  // end of the take-out in ms << 1 | down
   AddressCell addresses_;
+  std::atomic<std::uint32_t> addresses_version_ = 0;
 
   alignas(64) std::atomic<std::uint32_t> open_connections_ = 0;
   std::atomic<std::uint32_t> active_requests_ = 0;

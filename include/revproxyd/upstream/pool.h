@@ -86,7 +86,8 @@ class Pool {
   void told_room(Kept& kept) noexcept;
   std::unique_ptr<http::ClientStream> open_on(Kept& kept);
   bool may_multiplex() const noexcept;
-  bool old(const Kept& kept) const noexcept;
+  bool old(Kept& kept) const noexcept;
+  bool moved(Kept& kept) const noexcept;
   void returned(Kept& kept) noexcept;
   void push_idle(Kept& kept) noexcept;
   void unlink_idle(Kept& kept) noexcept;

@@ -169,13 +169,27 @@ TEST(Resolver, FailuresKeepTheLastGoodAnswer) {
     ASSERT_EQ(told.at(0), "192.0.2.1:80");
     server.set("a.test", {"", {}, 60, false, code});
     EXPECT_TRUE(server.wait_for_questions(server.questions() + 3));
-    EXPECT_EQ(told.count(), 1u);
+    EXPECT_EQ(told.at(1), "resolve_failed");
+    EXPECT_EQ(told.count(), 2u) << "told once";
     Told late;
     const auto another = resolver.subscribe("a.test", 81, late.callback());
     EXPECT_EQ(late.at(0), "192.0.2.1:81");
     server.set("a.test", {"", {"192.0.2.2"}});
-    EXPECT_EQ(told.at(1), "192.0.2.2:80");
+    EXPECT_EQ(told.at(2), "192.0.2.2:80");
   }
+}
+
+TEST(Resolver, TellsOfTheEndOfAFailureEvenWhereNothingHasChanged) {
+  DnsServer server;
+  server.set("a.test", {"", {"192.0.2.1"}});
+  Resolver resolver(options_for(server));
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  ASSERT_EQ(told.at(0), "192.0.2.1:80");
+  server.set("a.test", {"", {}, 60, false, 2});
+  ASSERT_EQ(told.at(1), "resolve_failed");
+  server.set("a.test", {"", {"192.0.2.1"}});
+  EXPECT_EQ(told.at(2), "192.0.2.1:80");
 }
 
 TEST(Resolver, ASilentServerIsAFailureAndIsAskedAgain) {

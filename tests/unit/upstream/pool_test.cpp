@@ -188,6 +188,24 @@ TEST_F(UpstreamPool, GivesFreshOnesOnlyWhileTheyAreFresh) {
   EXPECT_EQ(kept(), 1U);
 }
 
+TEST_F(UpstreamPool, GivesNoConnectionToAnAddressThatTheNameHasLeft) {
+  open(2);
+  use(connect(2));
+  const auto elsewhere = *net::Address::ip("127.0.0.99", 1);
+  endpoint_->set_addresses(std::make_shared<const AddressList>(AddressList{elsewhere}));
+  EXPECT_EQ(kept(), 0U);
+  EXPECT_TRUE(server_sees(2));
+}
+
+TEST_F(UpstreamPool, KeepsConnectionsToAddressesThatTheNameStillHas) {
+  open(2);
+  use(connect(2));
+  const auto elsewhere = *net::Address::ip("127.0.0.99", 1);
+  endpoint_->set_addresses(
+      std::make_shared<const AddressList>(AddressList{elsewhere, origin_.address()}));
+  EXPECT_EQ(kept(), 2U);
+}
+
 TEST_F(UpstreamPool, ShedsTheOneThatWasIdleForLongest) {
   open(4);
   use(connect(2));
