@@ -86,7 +86,8 @@ std::string_view scheme_text(net::Scheme scheme) noexcept {
 // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
 std::string_view forwarded_element(const pipeline::Exchange& exchange, std::string_view host,
                                    Arena& arena) {
-  const std::string peer = exchange.client().peer.host();
+  const bool local = !exchange.client().peer.is_ip();
+  const std::string peer = local ? std::string() : exchange.client().peer.host();
   const bool v6 = peer.find(':') != std::string::npos;
   const std::string node = peer.empty() ? "unknown" : v6 ? "\"[" + peer + "]\"" : peer;
   std::string element =
@@ -123,14 +124,28 @@ std::string_view via_of(http::Version version) noexcept {
   return "1.1 revproxyd";
 }
 
+// X-Forwarded-Prefix, -Server, -Ssl and whatever else a server behind may believe.
+void remove_other_forwarded(http::Fields& fields) {
+  constexpr std::string_view kPrefix = "x-forwarded-";
+  fields.remove_if([&](const http::Field& field) {
+    return field.known == FieldName::unknown && field.name.size() > kPrefix.size() &&
+           ascii::iequals(field.name.substr(0, kPrefix.size()), kPrefix);
+  });
+}
+
+// Empty for a UNIX socket, whose peer has none.
+std::string_view text_of(const net::Address& address, Arena& arena) {
+  return address.is_ip() ? arena.copy(address.host()) : std::string_view();
+}
+
 void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena& arena) {
   const bool trusted = exchange.client().trusted;
-  const std::string_view peer = arena.copy(exchange.client().peer.host());
-  if (trusted) {
-    append_to_list(fields, FieldName::x_forwarded_for, peer, arena);
-  } else {
-    fields.set(FieldName::x_forwarded_for, peer);
+  const std::string_view peer = text_of(exchange.client().peer, arena);
+  if (!trusted) {
+    fields.remove(FieldName::x_forwarded_for);
+    remove_other_forwarded(fields);
   }
+  if (!peer.empty()) append_to_list(fields, FieldName::x_forwarded_for, peer, arena);
   const auto keep_or_set = [&](FieldName name, std::string_view value) {
     if (trusted && fields.has(name)) return;
     if (value.empty()) {
@@ -141,8 +156,15 @@ void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena
   };
   keep_or_set(FieldName::x_forwarded_proto, scheme_text(exchange.client().scheme));
   keep_or_set(FieldName::x_forwarded_host, exchange.head().authority);
-  keep_or_set(FieldName::x_forwarded_port, port_text(exchange.client().local.port(), arena));
-  fields.set(FieldName::x_real_ip, trusted ? arena.copy(exchange.address().host()) : peer);
+  const net::Address& local = exchange.client().local;
+  keep_or_set(FieldName::x_forwarded_port,
+              local.is_ip() ? port_text(local.port(), arena) : std::string_view());
+  const std::string_view client = trusted ? text_of(exchange.address(), arena) : peer;
+  if (client.empty()) {
+    fields.remove(FieldName::x_real_ip);
+  } else {
+    fields.set(FieldName::x_real_ip, client);
+  }
 }
 
 }  // namespace

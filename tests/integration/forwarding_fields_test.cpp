@@ -87,6 +87,33 @@ TEST(ForwardingFields, StopAtWhatIsNoAddress) {
   EXPECT_NE(request.field("X-Real-IP"), "203.0.113.9");
 }
 
+TEST(ForwardingFields, AreAllTakenFromAClientThatIsNotTrusted) {
+  const std::string_view fields =
+      "X-Forwarded-Prefix: /x\r\nX-Forwarded-Ssl: on\r\nx-forwarded-server: a\r\nX-Other: kept\r\n";
+  const Request request = forwarded(Proxy(), fields);
+  for (const char* name : {"X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Server"})
+    EXPECT_FALSE(request.has(name)) << name;
+  EXPECT_EQ(request.field("X-Other"), "kept");
+  EXPECT_EQ(
+      forwarded(Proxy("trusted_proxies: [ 127.0.0.1 ]\n"), fields).field("X-Forwarded-Prefix"),
+      "/x");
+}
+
+// A peer on a UNIX socket has no address that anybody could be told (RFC 7239 section 6).
+TEST(ForwardingFields, NameNoAddressForAUnixSocket) {
+  const TempDir directory;
+  const std::string path = directory.file("proxy.sock");
+  const Origin origin;
+  const Daemon daemon("forwarded: true\nlisteners: [ { name: web, address: 'unix:" + path +
+                      "' } ]\nroutes: [ { to: '" + origin.url() + "' } ]\n");
+  RawClient client = RawClient::unix_socket(path);
+  EXPECT_EQ(client.get("/", "X-Forwarded-For: 192.0.2.1\r\nX-Real-IP: 192.0.2.1\r\n").status, 200);
+  const Request request = origin.request();
+  for (const char* name : {"X-Forwarded-For", "X-Forwarded-Port", "X-Real-IP"})
+    EXPECT_FALSE(request.has(name)) << name;
+  EXPECT_TRUE(request.field("Forwarded").starts_with("for=unknown;")) << request.field("Forwarded");
+}
+
 TEST(ForwardingFields, SendForwardedWhenItIsAskedFor) {
   const Proxy proxy("forwarded: true\n");
   const std::string value = forwarded(proxy, "Forwarded: for=203.0.113.9\r\n").field("Forwarded");
