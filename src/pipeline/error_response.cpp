@@ -1,5 +1,6 @@
 #include "revproxyd/pipeline/error_response.h"
 
+#include <algorithm>
 #include <string>
 
 #include "revproxyd/base/ascii.h"
@@ -87,13 +88,41 @@ Row row_of(const Error& error) noexcept {
   return {500, "proxy_internal_error"};
 }
 
-// Accept names JSON before, or without, HTML and plain text.
+// The weight of a media range in thousandths (RFC 9110 section 12.4.2); what is no weight counts
+// as 1.
+int weight_of(std::string_view range) noexcept {
+  for (std::size_t at = range.find(';'); at != std::string_view::npos;
+       at = range.find(';', at + 1)) {
+    const std::string_view rest = ascii::trim(range.substr(at + 1));
+    if (rest.size() < 3 || ascii::to_lower(rest[0]) != 'q' || rest[1] != '=') continue;
+    if (rest[2] != '0') return 1000;
+    int weight = 0;
+    for (std::size_t digit = 4, unit = 100; unit != 0; ++digit, unit /= 10) {
+      if (digit >= rest.size() || !ascii::is_digit(rest[digit])) break;
+      weight += (rest[digit] - '0') * static_cast<int>(unit);
+    }
+    return weight;
+  }
+  return 1000;
+}
+
+// Accept prefers JSON to HTML and plain text, by weight and then by order.
 bool prefers_json(const http::Fields& fields) noexcept {
-  const std::string_view accept = fields.get(FieldName::accept);
-  const std::size_t json = accept.find("json");
-  if (json == std::string_view::npos) return false;
-  const std::size_t text = accept.find("text/");
-  return text == std::string_view::npos || json < text;
+  int json = 0;
+  int text = 0;
+  for (const http::Field& field : fields) {
+    if (field.known != FieldName::accept) continue;
+    for (std::string_view rest = field.value; !rest.empty();) {
+      const std::size_t comma = rest.find(',');
+      const std::string_view range = ascii::trim(rest.substr(0, comma));
+      rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+      const std::string_view type = ascii::trim(range.substr(0, range.find(';')));
+      const int weight = weight_of(range);
+      if (type.ends_with("json") && weight > text) json = std::max(json, weight);
+      if (ascii::iequals(type.substr(0, 5), "text/") && weight > json) text = weight;
+    }
+  }
+  return json > text;
 }
 
 // An id that came from a trusted peer may hold quotes.

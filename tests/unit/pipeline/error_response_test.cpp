@@ -106,6 +106,24 @@ TEST(ErrorResponse, SpeaksTextToABrowserThatAlsoTakesJson) {
   EXPECT_EQ(response.head.fields.get(http::FieldName::content_type), "text/plain; charset=utf-8");
 }
 
+// RFC 9110 section 12.5.1.
+TEST(ErrorResponse, WeighsWhatIsAccepted) {
+  const auto type_for = [](const std::string& accept) {
+    Subrequest request("GET / HTTP/1.1\r\nHost: a\r\n" + accept + "\r\n");
+    const http::Response response = error_response(request.exchange(), Error(Code::no_route));
+    const std::string_view type = response.head.fields.get(http::FieldName::content_type);
+    return std::string(type.substr(0, type.find(';')));
+  };
+  const std::string json = "application/json";
+  EXPECT_EQ(type_for("Accept: text/html;q=0.1, application/json;q=0.9\r\n"), json);
+  EXPECT_EQ(type_for("Accept: text/html\r\nAccept: application/json\r\n"), "text/plain");
+  EXPECT_EQ(type_for("Accept: application/json, text/html\r\n"), json);
+  EXPECT_EQ(type_for("Accept: application/problem+json;q=0.25, text/*;q=0.249\r\n"), json);
+  EXPECT_EQ(type_for("Accept: application/json;q=0\r\n"), "text/plain");
+  EXPECT_EQ(type_for("Accept: application/json; charset=utf-8; q=0.5, text/html;q=0.8\r\n"),
+            "text/plain");
+}
+
 TEST(ErrorResponse, CarriesProxyStatusTheIdAndNoAddress) {
   Subrequest request(kGet);
   http::Response response =
