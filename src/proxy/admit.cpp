@@ -37,6 +37,8 @@ Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& r
                             const ListenerSettings& listener) {
   const http::RequestHead& head = exchange.head();
   if (head.encoded_slash && !route.allow_encoded_slash) {
+    // As for every malformed head.
+    if (exchange.stream() != nullptr) exchange.stream()->end_connection();
     return Error(Code::encoded_slash, Side::downstream, "encoded slash or backslash in the path");
   }
   const std::uint64_t max_body = route.max_body.value_or(listener.limits.max_body);

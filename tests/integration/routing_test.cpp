@@ -184,6 +184,17 @@ TEST(Routing, RefusesEncodedSlashesUnlessTheRouteAllowsThem) {
   EXPECT_EQ(origin.request().target, "/open/a%2Fb%5C");
 }
 
+TEST(Routing, AfterAnEncodedSlashTheConnectionEnds) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  client.send("GET /a%2Fb HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+  const Response response = client.response();
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(response.field("Connection"), "close");
+  EXPECT_TRUE(client.closes());
+  EXPECT_EQ(proxy.origin.request_count(), 0U);
+}
+
 TEST(Routing, AnEncodedSlashIsNoSeparator) {
   const Daemon daemon(
       answering("  - { path: /a/*/c, allow_encoded_slash: true, => one }\n  - { path: /a/b/c/d, => "

@@ -75,6 +75,10 @@ class ServerStream : public slab::Allocated {
   /// Ends the exchange at once; what was not sent is lost and the client can tell.
   virtual void reset(Code reason) noexcept = 0;
 
+  /// No exchange after this one, where the version knows such a thing: the client's next bytes are
+  /// not trusted. Before stage_head().
+  virtual void end_connection() noexcept {}
+
   virtual bool head_sent() const noexcept = 0;
   virtual StreamBytes bytes() const noexcept = 0;
 };

@@ -33,6 +33,7 @@ class ServerStream final : public http::ServerStream {
   Task<Result<void>> flush() override;
   Task<Result<void>> finish(const Fields& trailers) override;
   void reset(Code reason) noexcept override;
+  void end_connection() noexcept override { keep_alive_ = false; }
   bool head_sent() const noexcept override { return message_.begun(); }
   StreamBytes bytes() const noexcept override;
 
