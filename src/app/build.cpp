@@ -66,6 +66,8 @@ class Builder {
       options.settings = *listener.tls;
       options.certificates = built_.certificates;
       options.alpn = protocol_names(listener.http1, listener.http2);
+      // Some clients that speak HTTP/1.0 offer nothing else.
+      if (listener.http1) options.alpn.emplace_back("http/1.0");
       // Without ALPN a client speaks HTTP/1.1 (RFC 9113 section 3.2).
       options.alpn_required = !listener.http1;
       options.tickets = tickets_;

@@ -17,10 +17,16 @@ std::string listener_identity(const proxy::ListenerSettings& listener) {
   return chosen ? listener.name + " " + listener.address.text : listener.address.text;
 }
 
-Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers) {
+Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers,
+                                  bool alone) {
   BoundAddress bound;
   net::BindAddress wanted = address;
   const bool local = !address.path.empty();
+  // Sockets that share their port would take connections from another process of ours without a
+  // word; one that does not share it finds that process.
+  if (alone && !local && wanted.port != 0) {
+    if (auto probe = net::bind_listener(wanted, false, 0); !probe) return probe.error();
+  }
   for (std::size_t i = 0; i < workers; ++i) {
     if (local && i > 0) {
       const int copy = ::fcntl(bound.sockets.front()->get(), F_DUPFD_CLOEXEC, 0);

@@ -25,7 +25,8 @@ struct BoundAddress {
 /// chooses, its name too.
 std::string listener_identity(const proxy::ListenerSettings& listener);
 
-/// Binds `address` for `workers` workers. Port 0 gives all of them the same port.
-Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers);
+/// Binds `address` for `workers` workers. Port 0 gives all of them the same port. `alone`: nothing
+/// of this process listens on the port yet, so that whoever does is another process, and an error.
+Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers, bool alone);
 
 }  // namespace revproxyd::app

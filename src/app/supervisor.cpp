@@ -191,7 +191,8 @@ bool Supervisor::bind_new(Settings& settings, Ports ports,
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
     }
-    auto bound = bind_address(listener.address, workers_.size());
+    auto bound =
+        bind_address(listener.address, workers_.size(), !listens_on(listener.address.port, fresh));
     if (!bound) {
       problem = "listener " + listener.name + ": " + listener.address.text + ": " +
                 text_of(bound.error());
@@ -201,6 +202,12 @@ bool Supervisor::bind_new(Settings& settings, Ports ports,
     fresh.emplace(identity, std::move(*bound));
   }
   return true;
+}
+
+bool Supervisor::listens_on(std::uint16_t port,
+                            const std::map<std::string, BoundAddress>& fresh) const {
+  const auto same = [port](const auto& one) { return one.second.port == port; };
+  return std::ranges::any_of(bound_, same) || std::ranges::any_of(fresh, same);
 }
 
 void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
@@ -329,7 +336,8 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   counts_.reloads_ok.add();
   counts_.last_reload_failed.set(0);
   counts_.last_reload_time_s.set(static_cast<std::uint64_t>(std::time(nullptr)));
-  return {true, text};
+  // Whoever asked for it is to hear what is not as it should be.
+  return {true, built_->warnings.empty() ? text : text + "\n" + joined(built_->warnings)};
 }
 
 Verdict Supervisor::refuse(const std::string& what) {

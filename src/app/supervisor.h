@@ -53,6 +53,7 @@ class Supervisor {
                 std::string& problem);
   bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
                  std::string& problem);
+  bool listens_on(std::uint16_t port, const std::map<std::string, BoundAddress>& fresh) const;
   void install(std::map<std::string, BoundAddress> fresh);
   void installed();
   void reopen_logs();

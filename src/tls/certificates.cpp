@@ -64,6 +64,7 @@ struct CertificateStore::Builder {
     std::string error = loaded.credential ? unserved(entry, *loaded.credential) : loaded.error;
     if (!error.empty()) {
       loaded.credential = kept_for(entry);
+      if (loaded.credential) error += " (the one from before stays in use)";
       (loaded.credential ? out.kept : out.errors).push_back(std::move(error));
       if (!loaded.credential) return;
     }

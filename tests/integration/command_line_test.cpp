@@ -176,6 +176,17 @@ TEST(CommandLine, EndsWithThreeWhenItCannotBind) {
   EXPECT_TRUE(has(result, holder.address())) << result.out;
 }
 
+// Sockets of two processes could share the port, and each would get a part of the connections.
+TEST(CommandLine, EndsWithThreeWhenAnotherDaemonListensThere) {
+  const Daemon first(std::string(kPlainListener) + "routes: [ { respond: { body: first } } ]\n");
+  const std::string address = "127.0.0.1:" + std::to_string(first.port());
+  const CommandResult result = run_with(
+      "listeners: [ { address: '" + address + "' } ]\nroutes: [ { respond: { body: x } } ]\n", {});
+  EXPECT_EQ(result.status, 3) << result.out;
+  EXPECT_TRUE(has(result, address)) << result.out;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(fetch(first.port()).body, "first");
+}
+
 TEST(CommandLine, EndsWithThreeWhenTheAdminSocketCannotBeMade) {
   const CommandResult result =
       run_with(std::string(kGood) + "admin: { socket: /nonexistent/admin.sock }\n", {});

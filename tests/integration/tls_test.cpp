@@ -123,6 +123,16 @@ TEST(Tls, ChoosesHttp11ByAlpn) {
   EXPECT_EQ(client.get("/").body, "ok");
 }
 
+TEST(Tls, ServesClientsThatOfferHttp10Only) {
+  const Daemon daemon(internal_config());
+  ClientTls tls;
+  tls.alpn = {"http/1.0"};
+  RawClient client(daemon.port(), tls);
+  EXPECT_EQ(client.stream().alpn(), "http/1.0");
+  client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(client.response().body, "ok");
+}
+
 TEST(Tls, ShowsTheCertificateOfTheName) {
   Certificates authority;
   const Certificate a = authority.issue_for({"a.example"});
@@ -303,7 +313,10 @@ TEST(Tls, KeepsTheOldCertificateWhenAReloadFindsABadFile) {
   Daemon daemon(tls_config(entry("a.example", files.now)));
   const std::size_t before = daemon.log_lines();
   write_file(files.now.key_file, files.next.key_pem);
-  daemon.reload();
+  const CommandResult told = daemon.ctl("reload");
+  EXPECT_EQ(told.status, 0);
+  EXPECT_NE(told.out.find("does not match"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("stays in use"), std::string::npos) << told.out;
   EXPECT_NE(daemon.wait_log("does not match", before), "");
   EXPECT_EQ(presented(daemon, with_sni("a.example")), files.now.cert_pem);
 }
