@@ -1,8 +1,14 @@
 #include "revproxyd/net/loop.h"
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <cerrno>
+#include <system_error>
+#include <utility>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -24,6 +30,7 @@ namespace {
 thread_local Loop* current_loop = nullptr;
 // Batches taken before Asio's own handlers get their turn.
 constexpr int kBatchesPerTurn = 32;
+constexpr Duration kLongestWait{60'000};
 }  // namespace
 
 // Only this thread touches I/O objects of the context; post() from elsewhere stays safe.
@@ -41,9 +48,42 @@ struct Loop::Asio {
   asio::steady_timer timer;
   TimePoint armed = TimePoint::max();
   bool watching = false;  // the poller's descriptor is being waited for
+  bool waits = false;     // the loop waits here and not in the poller
 };
 
-Loop::Loop() : poller_(std::make_unique<Poller>()), asio_(std::make_unique<Asio>(poller_->fd())) {
+// Ends the poller's wait when another thread has posted.
+struct Loop::Doorbell final : Watcher {
+  explicit Doorbell(Poller& of) : poller(of), fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (fd < 0 || !poller.add(fd, readiness))
+      throw std::system_error(errno, std::system_category(), "eventfd");
+    readiness.watch(this);
+  }
+  ~Doorbell() {
+    poller.remove(fd, readiness);
+    ::close(fd);
+  }
+  void ring() noexcept {
+    if (rung.exchange(true)) return;
+    const std::uint64_t one = 1;
+    ignore(::write(fd, &one, sizeof one), "a full counter rings as well");
+  }
+  void on_input() noexcept override {
+    std::uint64_t count = 0;
+    ignore(::read(fd, &count, sizeof count), "whoever rings from now on rings again");
+    rung.store(false);
+    heard = true;
+  }
+  Poller& poller;
+  Readiness readiness;
+  int fd;
+  std::atomic<bool> rung = false;
+  bool heard = false;
+};
+
+Loop::Loop()
+    : poller_(std::make_unique<Poller>()),
+      asio_(std::make_unique<Asio>(poller_->fd())),
+      doorbell_(std::make_unique<Doorbell>(*poller_)) {
   assert(current_loop == nullptr);
   current_loop = this;
   TimerWheel::current().advance(Clock::now());
@@ -51,6 +91,7 @@ Loop::Loop() : poller_(std::make_unique<Poller>()), asio_(std::make_unique<Asio>
 
 Loop::~Loop() {
   asio_.reset();
+  doorbell_.reset();
   current_loop = nullptr;
 }
 
@@ -59,29 +100,34 @@ Loop& Loop::current() noexcept {
   return *current_loop;
 }
 
-boost::asio::io_context& Loop::context() noexcept { return asio_->context; }
+boost::asio::io_context& Loop::context() noexcept {
+  asio_->waits = true;
+  return asio_->context;
+}
 
 void Loop::post(std::function<void()> function) {
   asio::post(asio_->context, [function = std::move(function)] {
     TimerWheel::current().advance(Clock::now());
     function();
   });
+  doorbell_->ring();
 }
 
 void Loop::stop() noexcept {
-  asio::post(asio_->context, [this] { stopped_ = true; });
+  post([this] { stopped_ = true; });
 }
 
 void Loop::run() {
-  while (!stopped_) {
-    arm_poller();
-    arm_timer();
-    asio_->context.run_one();
-    turn();
-  }
+  while (!stopped_) run_for(kLongestWait);
 }
 
 void Loop::run_for(Duration limit) {
+  if (!asio_->waits) {
+    // Under load the next events are nearly here: looking once more is cheaper than being put to
+    // sleep and woken.
+    if (!batch(Duration::zero())) batch(limit);
+    return;
+  }
   const bool busy = turn();
   arm_poller();
   arm_timer();
@@ -99,20 +145,30 @@ void Loop::arm_poller() {
                            });
 }
 
-// Takes batches while the kernel has any: under load the way back through Asio is paid once for
-// many batches. True when anything was to be done.
+// Takes batches while the kernel has any. True when anything was to be done.
 bool Loop::turn() {
-  auto& ready = ReadyQueue::current();
-  auto& wheel = TimerWheel::current();
   bool busy = false;
-  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
-    wheel.advance(Clock::now());
-    const std::size_t events = poller_->poll();
-    busy = busy || events != 0 || !ready.empty();
-    const bool more = ready.run(limits::kReadyBatch);
-    if (events == 0 && !more) break;
-  }
+  for (int count = 0; count < kBatchesPerTurn && batch(Duration::zero()); ++count) busy = true;
   return busy;
+}
+
+// Events, and what becomes ready by them; waits for the first of them where nothing is ready yet.
+bool Loop::batch(Duration wait) {
+  auto& ready = ReadyQueue::current();
+  const std::size_t events = poller_->poll(ready.empty() ? until_timer(wait) : Duration::zero());
+  TimerWheel::current().advance(Clock::now());
+  poller_->dispatch();
+  const bool busy = events != 0 || !ready.empty();
+  ready.run(limits::kReadyBatch);
+  if (std::exchange(doorbell_->heard, false)) asio_->context.poll();
+  return busy;
+}
+
+Duration Loop::until_timer(Duration most) const noexcept {
+  if (most.count() <= 0) return most;
+  const auto next = TimerWheel::current().next();
+  if (!next) return most;
+  return std::clamp(std::chrono::ceil<Duration>(*next - Clock::now()), Duration::zero(), most);
 }
 
 void Loop::arm_timer() {

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 
 namespace revproxyd::net {
@@ -32,10 +34,17 @@ void Poller::remove(int fd, Readiness& readiness) noexcept {
   ::epoll_ctl(fd_, EPOLL_CTL_DEL, fd, nullptr);
 }
 
-std::size_t Poller::poll() noexcept {
-  const int got = ::epoll_wait(fd_, events_.data(), static_cast<int>(events_.size()), 0);
+std::size_t Poller::poll(Duration wait) noexcept {
+  const auto most = static_cast<Duration::rep>(std::numeric_limits<int>::max());
+  const int timeout = static_cast<int>(std::clamp<Duration::rep>(wait.count(), 0, most));
+  const int got = ::epoll_wait(fd_, events_.data(), static_cast<int>(events_.size()), timeout);
+  next_ = 0;
   count_ = got > 0 ? static_cast<std::size_t>(got) : 0;
-  for (next_ = 0; next_ < count_;) {
+  return count_;
+}
+
+void Poller::dispatch() noexcept {
+  while (next_ < count_) {
     const epoll_event& event = events_[next_++];
     if (event.data.ptr == nullptr) continue;
     const std::uint32_t bits = event.events;
@@ -43,9 +52,7 @@ std::size_t Poller::poll() noexcept {
         ->notify((bits & EPOLLIN) != 0, (bits & EPOLLOUT) != 0,
                  (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
   }
-  const std::size_t told = count_;
   next_ = count_ = 0;
-  return told;
 }
 
 }  // namespace revproxyd::net

@@ -8,6 +8,7 @@
 
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/result.h"
+#include "revproxyd/base/units.h"
 #include "revproxyd/net/readiness.h"
 
 namespace revproxyd::net {
@@ -25,8 +26,11 @@ class Poller {
   /// Call it before `fd` is closed; events of the running batch for it are dropped.
   void remove(int fd, Readiness& readiness) noexcept;
 
-  /// Takes what the kernel has, without waiting, and notifies; the number of events.
-  std::size_t poll() noexcept;
+  /// Takes what the kernel has, after waiting for it at most `wait`; the number of events. They are
+  /// told by dispatch().
+  std::size_t poll(Duration wait = Duration::zero()) noexcept;
+  /// Notifies of each event of the last poll().
+  void dispatch() noexcept;
   int fd() const noexcept { return fd_; }
 
  private:

@@ -1,7 +1,6 @@
 #pragma once
-// A thread's event loop: Boost.Asio's io_context for what is rare (posts from other threads,
-// signals, resolving), with the poller for traffic nested in it, the ready queue and the timer
-// wheel.
+// A thread's event loop: the poller for traffic, the ready queue and the timer wheel, and
+// Boost.Asio's io_context for what is rare (posts from other threads, signals).
 
 #include <functional>
 #include <memory>
@@ -42,16 +41,22 @@ class Loop {
   void post(std::function<void()> function);
 
   Poller& poller() noexcept { return *poller_; }
+  /// For objects that wait by Asio: from now on the loop waits in it, with the poller nested, which
+  /// costs each wait some system calls more. Only for a loop without traffic.
   boost::asio::io_context& context() noexcept;
 
  private:
   struct Asio;
+  struct Doorbell;
   void arm_poller();
   bool turn();
+  bool batch(Duration wait);
   void arm_timer();
+  Duration until_timer(Duration most) const noexcept;
 
   std::unique_ptr<Poller> poller_;
   std::unique_ptr<Asio> asio_;
+  std::unique_ptr<Doorbell> doorbell_;
   bool stopped_ = false;
 };
 
