@@ -16,6 +16,7 @@ constexpr std::string_view kUsage =
        revproxyd -t [--strict] -c FILE         test the configuration
        revproxyd -T -c FILE                    print it with every default
        revproxyd ctl VERB [--socket PATH] [-c FILE]
+       revproxyd upgrade [--socket PATH] [-c FILE]
 
   -c FILE          the configuration
   -t               test it and the requests under 'tests:', then exit
@@ -28,9 +29,17 @@ constexpr std::string_view kUsage =
   -V               print the version and those of the libraries, then exit
   -h, --help       print this, then exit
 
+ctl reload         take up the configuration, and wait until it is in force
+ctl upgrade        replace the running binary without a stop; so does upgrade alone
+ctl drain          stop when what is under way has ended
+ctl status         what runs, for people
+ctl stats          counters, as JSON
+
 exit codes: 0 ok, 1 bad configuration or command line, 2 warnings under --strict,
             3 cannot bind or another failure to start
 )";
+
+constexpr std::array<std::string_view, 5> kVerbs{"reload", "upgrade", "drain", "status", "stats"};
 
 constexpr std::array<std::string_view, 10> kOptions{
     "-c", "-t", "-T", "-V", "-h", "--help", "--strict", "--schema", "--listen", "--to"};
@@ -79,6 +88,8 @@ class Parser {
       act(name, Action::help);
     else if (name == "ctl" && at_ == 1)
       act(name, Action::control);
+    else if (name == "upgrade" && at_ == 1)
+      upgrade();
     else if (!name.starts_with('-') && out_.action == Action::control && out_.verb.empty() &&
              !name.empty())
       out_.verb = name;
@@ -113,6 +124,11 @@ class Parser {
     out_.action = action;
   }
 
+  void upgrade() {
+    act("upgrade", Action::control);
+    out_.verb = "upgrade";
+  }
+
   void flag_value(std::string_view name) {
     if (name == "--strict" || name == "--schema" || name == "--help")
       return refuse("'" + std::string(name) + "' takes no value");
@@ -136,8 +152,7 @@ class Parser {
     if (out_.action == Action::version || out_.action == Action::help ||
         out_.action == Action::schema)
       return;
-    if (control && out_.verb.empty())
-      return refuse("'ctl' needs a verb", "ctl reload, ctl drain or ctl stats");
+    if (control && out_.verb.empty()) return refuse("'ctl' needs a verb", "there are " + verbs());
     if (control && inline_given) return refuse("'--listen' and '--to' are not for ctl");
     if (!control && !out_.socket.empty()) return refuse("'--socket' is for ctl only");
     if (control) return;
@@ -163,6 +178,13 @@ class Parser {
 
 CommandLine parse_command_line(std::span<const std::string_view> arguments) {
   return Parser(arguments).run();
+}
+
+std::string verbs() {
+  std::string text;
+  for (const std::string_view verb : kVerbs)
+    text += (text.empty() ? "" : verb == kVerbs.back() ? " and " : ", ") + std::string(verb);
+  return text;
 }
 
 std::string_view usage() noexcept { return kUsage; }

@@ -32,6 +32,9 @@ struct CommandLine {
 /// `arguments` without the program's name. Pure.
 CommandLine parse_command_line(std::span<const std::string_view> arguments);
 
+/// What ctl takes, as a list for people.
+std::string verbs();
+
 /// What -h prints.
 std::string_view usage() noexcept;
 

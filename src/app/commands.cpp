@@ -1,5 +1,6 @@
 #include "app/commands.h"
 
+#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -50,14 +51,33 @@ int print_settings(const CommandLine& command) {
   return verdict(command, loaded.report.warnings());
 }
 
-int run(const CommandLine& command) {
+// Signals that a serving process takes must not end one that has yet to start.
+void ignore_signals_until_ready() {
+  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) std::signal(number, SIG_IGN);
+}
+
+int run(const CommandLine& command, const Program& program) {
+  ignore_signals_until_ready();
+  Launch launch;
+  launch.program = program;
+  launch.successor = Successor::from_environment();
+  if (launch.successor == nullptr) {
+    launch.inherited = sockets_of_service_manager();
+  } else {
+    if (!launch.successor->receive()) return kExitStartFailed;
+    launch.inherited = launch.successor->take_sockets();
+  }
   const LoadResult loaded = load(command);
-  print(stderr, loaded.report.text());
-  if (!loaded.ok()) return kExitBadConfiguration;
-  if (const int code = verdict(command, loaded.report.warnings()); code != kExitOk) return code;
-  Supervisor::Load reload;
-  if (!command.config.empty()) reload = [path = command.config] { return load_file(path); };
-  Supervisor supervisor(std::move(reload));
+  const std::string report = loaded.report.text();
+  print(stderr, report);
+  int code = loaded.ok() ? kExitOk : kExitBadConfiguration;
+  if (loaded.ok()) code = verdict(command, loaded.report.warnings());
+  if (code != kExitOk) {
+    if (launch.successor != nullptr) launch.successor->fail(report);
+    return code;
+  }
+  if (!command.config.empty()) launch.load = [path = command.config] { return load_file(path); };
+  Supervisor supervisor(std::move(launch));
   return supervisor.run(loaded.settings);
 }
 
@@ -82,9 +102,9 @@ int refuse(const CommandLine& command) {
 
 }  // namespace
 
-int run_command(const CommandLine& command) {
+int run_command(const CommandLine& command, const Program& program) {
   switch (command.action) {
-    case Action::run: return run(command);
+    case Action::run: return run(command, program);
     case Action::test: return test(command);
     case Action::print: return print_settings(command);
     case Action::schema: print(stdout, json_schema()); return kExitOk;

@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kLongestVerb = 256;
 constexpr Duration kPatience{5000};
 constexpr std::size_t kMostClients = 16;
+constexpr int kBacklog = 16;
 
 Task<Result<std::string>> read_line(net::Transport& transport) {
   std::string line;
@@ -37,20 +38,31 @@ Task<Result<std::string>> read_line(net::Transport& transport) {
   }
 }
 
+bool is_refused(const std::string& path) noexcept {
+  const auto address = net::Address::unix_path(path);
+  const net::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return address && ::connect(probe.get(), address->data(), address->size()) != 0 &&
+         errno == ECONNREFUSED;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path,
+                                                           net::Descriptor inherited,
                                                            Execute execute) {
-  net::BindAddress where;
-  where.text = "unix:" + path;
-  where.path = path;
-  auto socket = net::bind_listener(where, false, 16);
-  if (!socket) return socket.error();
-  auto listener = net::Listener::open(std::move(*socket));
+  if (!inherited) {
+    net::BindAddress where;
+    where.text = "unix:" + path;
+    where.path = path;
+    auto socket = net::bind_listener(where, false, kBacklog);
+    if (!socket) return socket.error();
+    inherited = std::move(*socket);
+  }
+  auto listener = net::Listener::open(std::move(inherited));
   if (!listener) return listener.error();
   std::unique_ptr<ControlServer> server(
       new ControlServer(path, std::move(*listener), std::move(execute)));
-  server->tasks_.spawn(server->accept_loop());
+  server->accepting_.spawn(server->accept_loop());
   return server;
 }
 
@@ -58,13 +70,27 @@ ControlServer::ControlServer(std::string path, std::unique_ptr<net::Listener> li
                              Execute execute)
     : path_(std::move(path)), listener_(std::move(listener)), execute_(std::move(execute)) {}
 
-ControlServer::~ControlServer() { ::unlink(path_.c_str()); }
+ControlServer::~ControlServer() {
+  listener_.reset();
+  // The successor may have another path; then nobody listens at this one any more.
+  if (!handed_over_ || is_refused(path_)) ::unlink(path_.c_str());
+}
+
+void ControlServer::hand_over() noexcept {
+  handed_over_ = true;
+  accepting_.cancel(Code::shutdown);
+}
+
+void ControlServer::stop() noexcept {
+  accepting_.cancel(Code::shutdown);
+  tasks_.cancel(Code::shutdown);
+}
 
 Task<void> ControlServer::accept_loop() {
   for (;;) {
     auto accepted = co_await listener_->accept();
     if (!accepted) co_return;
-    if (tasks_.size() <= kMostClients) tasks_.spawn(serve(std::move(*accepted)));
+    if (tasks_.size() < kMostClients) tasks_.spawn(serve(std::move(*accepted)));
   }
 }
 

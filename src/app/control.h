@@ -20,11 +20,17 @@ struct Verdict {
 class ControlServer {
  public:
   using Execute = std::function<Task<Verdict>(std::string verb)>;
-  static Result<std::unique_ptr<ControlServer>> open(const std::string& path, Execute execute);
+  /// `inherited` is a socket that listens at `path` already, if it is one.
+  static Result<std::unique_ptr<ControlServer>> open(const std::string& path,
+                                                     net::Descriptor inherited, Execute execute);
   ~ControlServer();
 
-  void stop() noexcept { tasks_.cancel(Code::shutdown); }
-  bool stopped() const noexcept { return tasks_.size() == 0; }
+  /// Another process serves the socket from now on; who is connected still gets an answer.
+  void hand_over() noexcept;
+  void stop() noexcept;
+  bool stopped() const noexcept { return tasks_.size() + accepting_.size() == 0; }
+  /// The listening socket, for a successor.
+  int fd() const noexcept { return listener_->fd(); }
 
  private:
   ControlServer(std::string path, std::unique_ptr<net::Listener> listener, Execute execute);
@@ -34,7 +40,9 @@ class ControlServer {
   std::string path_;
   std::unique_ptr<net::Listener> listener_;
   Execute execute_;
+  TaskGroup accepting_;
   TaskGroup tasks_;
+  bool handed_over_ = false;
 };
 
 /// `revproxyd ctl VERB`: asks the daemon at `path` and prints its answer. An exit code.

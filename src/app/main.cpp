@@ -12,6 +12,7 @@
 #include "app/commands.h"
 
 int main(int argc, char** argv) {
+  const revproxyd::app::Program program = revproxyd::app::this_program(argc, argv);
   // A peer that has gone is an error of a write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   // A thread's heap grows by mprotect(): in large steps, so that taking up connections does not
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_TOP_PAD, 512 * 1024);
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   try {
-    return revproxyd::app::run_command(revproxyd::app::parse_command_line(arguments));
+    return revproxyd::app::run_command(revproxyd::app::parse_command_line(arguments), program);
   } catch (const std::exception& problem) {
     std::fprintf(stderr, "revproxyd: %s\n", problem.what());
     return revproxyd::app::kExitStartFailed;

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -30,11 +31,22 @@ void notify_service_manager(std::string_view state) noexcept {
   ::close(fd);
 }
 
-void notify_reloading() noexcept {
+void notify_reloading(std::string_view status) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const long long microseconds = now.tv_sec * 1'000'000LL + now.tv_nsec / 1000;
-  notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds));
+  notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) +
+                         "\nSTATUS=" + std::string(status));
+}
+
+Duration watchdog_time() noexcept {
+  const auto number = [](const char* name) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? 0 : std::strtoll(text, nullptr, 10);
+  };
+  const long long process = number("WATCHDOG_PID");
+  if (process != 0 && process != ::getpid()) return Duration::zero();
+  return Duration(std::max(number("WATCHDOG_USEC") / 1000, 0LL));
 }
 
 }  // namespace revproxyd::app

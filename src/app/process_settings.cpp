@@ -142,8 +142,12 @@ config::Type<ShutdownSettings> shutdown() {
   return Record<ShutdownSettings>()
       .field("drain", &ShutdownSettings::drain, time,
              "How long requests may go on once a stop is asked for.")
-      .field("streams", &ShutdownSettings::streams, time,
-             "After a reload, how long requests of routes that are gone may go on.")
+      .field(
+          "streams", &ShutdownSettings::streams, time,
+          "After a reload, how long requests of routes that are gone may go on; after an upgrade, "
+          "how long the old process may.")
+      .field("upgrade", &ShutdownSettings::upgrade, config::duration(config::Zero::refused),
+             "How long a new binary may take until it is ready.")
       .type();
 }
 

@@ -1,16 +1,71 @@
 #include "app/sockets.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "app/build.h"
+#include "app/logs.h"
+#include "revproxyd/base/log.h"
 #include "revproxyd/net/listener.h"
 
 namespace revproxyd::app {
 
 namespace {
+
 constexpr int kBacklog = 4096;
+
+std::shared_ptr<net::Descriptor> duplicate(const net::Descriptor& socket) {
+  const int copy = ::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? nullptr : std::make_shared<net::Descriptor>(copy);
 }
+
+Error cannot_duplicate() { return Error(Code::system, "cannot duplicate a socket", errno); }
+
+bool reuses_port(const net::Descriptor& socket) noexcept {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value != 0;
+}
+
+// Each worker may have one of its own: they all share one address and the option for that.
+bool are_siblings(const std::vector<net::Descriptor>& sockets) {
+  const net::Address first = net::local_address(sockets.front().get());
+  return first.is_ip() && std::ranges::all_of(sockets, [&](const net::Descriptor& socket) {
+           return reuses_port(socket) && net::local_address(socket.get()) == first;
+         });
+}
+
+net::BindAddress address_of(const net::Descriptor& socket) {
+  const net::Address bound = net::local_address(socket.get());
+  net::BindAddress address;
+  address.text = bound.text();
+  address.host = bound.host();
+  address.port = bound.port();
+  int only = 1;
+  socklen_t size = sizeof only;
+  const bool v6 = ::getsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, &size) == 0;
+  // A socket for both families is what an empty host makes.
+  if (v6 && only == 0 && address.host == "::") address.host.clear();
+  return address;
+}
+
+bool give(WorkerSockets& worker, const net::Descriptor& socket) {
+  auto copy = duplicate(socket);
+  if (copy == nullptr) return false;
+  worker.push_back(std::move(copy));
+  return true;
+}
+
+void describe(BoundAddress& bound) {
+  const net::Address where = net::local_address(bound.kept.front().get());
+  bound.where = where.text();
+  bound.port = where.port();
+}
+
+}  // namespace
 
 std::string listener_identity(const proxy::ListenerSettings& listener) {
   const bool chosen = listener.address.path.empty() && listener.address.text.ends_with(":0");
@@ -19,7 +74,7 @@ std::string listener_identity(const proxy::ListenerSettings& listener) {
 
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers,
                                   bool alone) {
-  BoundAddress bound;
+  std::vector<net::Descriptor> sockets;
   net::BindAddress wanted = address;
   const bool local = !address.path.empty();
   // Sockets that share their port would take connections from another process of ours without a
@@ -27,23 +82,107 @@ Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t w
   if (alone && !local && wanted.port != 0) {
     if (auto probe = net::bind_listener(wanted, false, 0); !probe) return probe.error();
   }
-  for (std::size_t i = 0; i < workers; ++i) {
-    if (local && i > 0) {
-      const int copy = ::fcntl(bound.sockets.front()->get(), F_DUPFD_CLOEXEC, 0);
-      if (copy < 0) return Error(Code::system, "cannot duplicate a socket", errno);
-      bound.sockets.push_back(std::make_shared<net::Descriptor>(copy));
-      continue;
-    }
+  for (std::size_t i = 0; i < (local ? 1 : workers); ++i) {
     auto socket = net::bind_listener(wanted, !local, kBacklog);
     if (!socket) return socket.error();
-    if (i == 0) {
-      const net::Address where = net::local_address(socket->get());
-      bound.where = local ? address.text : where.text();
-      if (!local) wanted.port = bound.port = where.port();
-    }
-    bound.sockets.push_back(std::make_shared<net::Descriptor>(std::move(*socket)));
+    if (i == 0 && !local) wanted.port = net::local_address(socket->get()).port();
+    sockets.push_back(std::move(*socket));
   }
+  return share_out(std::move(sockets), workers);
+}
+
+Result<BoundAddress> share_out(std::vector<net::Descriptor> sockets, std::size_t workers) {
+  BoundAddress bound;
+  bound.of_workers.resize(workers);
+  const bool siblings = are_siblings(sockets);
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    const bool own = siblings && i < workers;
+    for (std::size_t worker = own ? i : 0; worker < (own ? i + 1 : workers); ++worker) {
+      if (!give(bound.of_workers[worker], sockets[i])) return cannot_duplicate();
+    }
+  }
+  if (siblings && sockets.size() < workers) bound.sibling = address_of(sockets.front());
+  bound.kept = std::move(sockets);
+  describe(bound);
   return bound;
+}
+
+void complete(BoundAddress& bound) {
+  if (bound.sibling.text.empty()) return;
+  for (WorkerSockets& worker : bound.of_workers) {
+    if (!worker.empty()) continue;
+    auto socket = net::bind_listener(bound.sibling, true, kBacklog);
+    if (socket && give(worker, *socket)) {
+      bound.kept.push_back(std::move(*socket));
+      continue;
+    }
+    log::Line(log::Level::warn) << bound.where
+                                << ": no further socket; a worker shares that of another";
+    give(worker, bound.kept.front());
+  }
+  bound.sibling = {};
+}
+
+Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
+                                                const Fresh& fresh) {
+  auto inherited = inherited_.take(listener);
+  if (inherited.empty()) {
+    const auto same = [&](const auto& one) { return one.second.port == listener.address.port; };
+    const bool alone = std::ranges::none_of(open_, same) && std::ranges::none_of(fresh, same);
+    return bind_address(listener.address, workers_, alone);
+  }
+  return share_out(std::move(inherited), workers_);
+}
+
+// Ports that the kernel chooses are written into the settings before anything is compiled, for
+// redirects name them. What has a port of its own is bound last, when nothing else can refuse the
+// configuration: nobody connects to a listener that is then closed again.
+bool ListeningSockets::bind(Settings& settings, Ports ports, Fresh& fresh, std::string& problem) {
+  for (auto& listener : settings.listeners) {
+    const std::string identity = listener_identity(listener);
+    const bool chosen = listener.address.path.empty() && listener.address.port == 0;
+    if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
+    if (const auto known = open_.find(identity); known != open_.end()) {
+      if (listener.address.port == 0) listener.address.port = known->second.port;
+      continue;
+    }
+    auto bound = bind_one(listener, fresh);
+    if (!bound) {
+      problem = "listener " + listener.name + ": " + listener.address.text + ": " +
+                text_of(bound.error());
+      return false;
+    }
+    if (listener.address.port == 0) listener.address.port = bound->port;
+    fresh.emplace(identity, std::move(*bound));
+  }
+  return true;
+}
+
+void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh) {
+  inherited_.drop_rest();
+  std::map<std::string, Open> now;
+  for (const auto& listener : listeners) {
+    const auto found = fresh.find(listener.identity);
+    Open& one = now[listener.identity];
+    if (found == fresh.end()) {
+      one = std::move(open_[listener.identity]);
+      continue;
+    }
+    BoundAddress& bound = found->second;
+    complete(bound);
+    one = Open{bound.where, bound.port, std::move(bound.kept)};
+    log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
+                                << one.where;
+  }
+  open_ = std::move(now);
+}
+
+std::vector<std::pair<std::string, int>> ListeningSockets::all() const {
+  std::vector<std::pair<std::string, int>> out;
+  for (const auto& [identity, one] : open_) {
+    for (const net::Descriptor& socket : one.kept) out.emplace_back(identity, socket.get());
+  }
+  return out;
 }
 
 }  // namespace revproxyd::app

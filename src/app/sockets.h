@@ -2,11 +2,15 @@
 // The listening sockets of the process: one a worker and address, open for as long as the address
 // is configured.
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "app/inherited.h"
+#include "revproxyd/app/settings.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/net/descriptor.h"
 #include "revproxyd/net/settings.h"
@@ -14,19 +18,72 @@
 
 namespace revproxyd::app {
 
-/// Sockets bound for one address, one a worker; a UNIX socket's are duplicates of one.
-struct BoundAddress {
-  std::vector<std::shared_ptr<net::Descriptor>> sockets;
-  std::string where;  // what it is bound to, with the port that the kernel chose
-  std::uint16_t port = 0;
-};
+struct BuiltListener;
 
 /// What makes a listener the same over reloads: its address as written; with a port that the kernel
 /// chooses, its name too.
 std::string listener_identity(const proxy::ListenerSettings& listener);
 
-/// Binds `address` for `workers` workers. Port 0 gives all of them the same port. `alone`: nothing
-/// of this process listens on the port yet, so that whoever does is another process, and an error.
+/// Sockets of one worker; shared only because functions that are posted are copied.
+using WorkerSockets = std::vector<std::shared_ptr<net::Descriptor>>;
+
+/// Sockets bound for one address.
+struct BoundAddress {
+  std::vector<net::Descriptor> kept;      // each of them once, for a successor of this process
+  std::vector<WorkerSockets> of_workers;  // duplicates of them
+  net::BindAddress sibling;  // where workers without a socket bind one; empty text: none is needed
+  std::string where;         // what it is bound to, with the port that the kernel chose
+  std::uint16_t port = 0;
+};
+
+/// Binds `address` for `workers` workers. Port 0 gives all of them the same port. A UNIX socket is
+/// one for all. `alone`: nothing of this process listens on the port yet, so that whoever does is
+/// another process, and an error.
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers, bool alone);
+
+/// Distributes sockets that are open already. With SO_REUSEPORT on all of them each worker gets its
+/// own: if there are fewer, the rest is left to complete(); those that are too many, and all
+/// without the option, are shared by all workers. None is closed, since that would reset what waits
+/// in it.
+Result<BoundAddress> share_out(std::vector<net::Descriptor> sockets, std::size_t workers);
+
+/// Binds what share_out() has left. Last of all, right before the workers accept: from here on the
+/// kernel gives the new sockets connections.
+void complete(BoundAddress& bound);
+
+/// What the process listens on; of the main thread.
+class ListeningSockets {
+ public:
+  enum class Ports : std::uint8_t { chosen, fixed };  // by the kernel, by the configuration
+  using Fresh = std::map<std::string, BoundAddress>;  // by identity
+  struct Open {
+    std::string where;
+    std::uint16_t port = 0;
+    std::vector<net::Descriptor> kept;
+  };
+
+  ListeningSockets(InheritedSockets inherited, std::size_t workers)
+      : inherited_(std::move(inherited)), workers_(workers) {}
+
+  /// Binds, or takes from what was inherited, what `settings` names and is not open yet. Ports that
+  /// the kernel chooses are written into the settings. False with `problem` on a failure.
+  bool bind(Settings& settings, Ports ports, Fresh& fresh, std::string& problem);
+  /// The inherited socket at the path of the admin socket.
+  net::Descriptor take_path(const std::string& path) { return inherited_.take_path(path); }
+  /// `listeners` are all there are from now on; what is kept of others is closed here, before the
+  /// workers close theirs.
+  void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);
+  /// Identity and descriptor of all that is open.
+  std::vector<std::pair<std::string, int>> all() const;
+  const std::map<std::string, Open>& open() const noexcept { return open_; }
+  void close() { open_.clear(); }
+
+ private:
+  Result<BoundAddress> bind_one(const proxy::ListenerSettings& listener, const Fresh& fresh);
+
+  InheritedSockets inherited_;
+  std::size_t workers_;
+  std::map<std::string, Open> open_;  // by identity
+};
 
 }  // namespace revproxyd::app

@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "app/command_line.h"
+#include "app/logs.h"
 #include "app/notify.h"
+#include "app/status.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/tls/random.h"
 
@@ -41,86 +43,85 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-log::Level level_of(LogLevel level) noexcept {
-  switch (level) {
-    case LogLevel::debug: return log::Level::debug;
-    case LogLevel::info: return log::Level::info;
-    case LogLevel::warn: return log::Level::warn;
-    case LogLevel::error: return log::Level::error;
-  }
-  return log::Level::info;
-}
-
 std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (const auto& line : lines) text += line + "\n";
   return text;
 }
 
-std::string text_of(const Error& error) {
-  std::string text(error.text());
-  if (error.sys() != 0) text += std::string(": ") + std::generic_category().message(error.sys());
-  return text;
-}
-
 }  // namespace
 
-Supervisor::Supervisor(Load reload)
-    : reload_(std::move(reload)),
+Supervisor::Supervisor(Launch launch)
+    : launch_(std::move(launch)),
       tickets_(std::make_shared<tls::TicketKeys>()),
+      upgrade_(launch_.program),
       second_(*this, &Supervisor::every_second),
-      drain_(*this, &Supervisor::cut) {}
+      drain_(*this, &Supervisor::drain_time_over) {}
 
 Supervisor::~Supervisor() = default;
 
 int Supervisor::run(const Settings& settings) {
   if (!start(settings)) {
+    if (launch_.successor != nullptr) launch_.successor->fail(problem_);
     finish_stop();
     return kExitStartFailed;
   }
   signals_ = std::make_unique<net::Signals>(
-      loop_, std::initializer_list<int>{SIGHUP, SIGTERM, SIGINT, SIGUSR1},
+      loop_, std::initializer_list<int>{SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2},
       [this](int number) { on_signal(number); });
-  second_.arm(kSecond);
-  log::info("ready");
-  notify_service_manager("READY=1");
+  begin_service();
   loop_.run();
   finish_stop();
   return kExitOk;
 }
 
+bool Supervisor::start_failed(const std::string& problem) {
+  log::lines(log::Level::error, problem);
+  problem_ = problem;
+  return false;
+}
+
 bool Supervisor::start(const Settings& settings) {
   std::string problem;
-  if (!open_logs(settings, access_log_, problem)) {
-    log::error(problem);
-    return false;
-  }
+  if (!open_logs(settings, settings_, access_log_, problem)) return start_failed(problem);
   settings_ = settings;
+  if (launch_.successor != nullptr) tickets_->adopt(launch_.successor->take_tickets());
   make_workers();
-  std::map<std::string, BoundAddress> fresh;
-  if (!bind_new(settings_, Ports::chosen, fresh, problem)) {
-    log::error(problem);
-    return false;
-  }
+  sockets_ = std::make_unique<ListeningSockets>(std::move(launch_.inherited), workers_.size());
+  ListeningSockets::Fresh fresh;
+  using Ports = ListeningSockets::Ports;
+  if (!sockets_->bind(settings_, Ports::chosen, fresh, problem)) return start_failed(problem);
   built_ = std::make_unique<Built>(build(settings_, nullptr, tickets_, ++generation_));
   log::lines(log::Level::warn, joined(built_->warnings));
-  if (!built_->errors.empty()) {
-    log::lines(log::Level::error, joined(built_->errors));
-    return false;
-  }
-  if (!bind_new(settings_, Ports::fixed, fresh, problem)) {
-    log::error(problem);
-    return false;
-  }
+  if (!built_->errors.empty()) return start_failed(joined(built_->errors));
+  if (!sockets_->bind(settings_, Ports::fixed, fresh, problem)) return start_failed(problem);
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
+  return start_control() && put_in_force_first(std::move(fresh));
+}
+
+// Nothing but this can be undone no more: from here on clients are served.
+bool Supervisor::put_in_force_first(ListeningSockets::Fresh fresh) {
+  if (launch_.successor != nullptr && !launch_.successor->may_accept())
+    return start_failed("the predecessor has given the upgrade up");
   install(std::move(fresh));
   while (pending_ != 0) loop_.run_for(kSecond);
-  if (!start_control()) return false;
   upstreams_.check(built_->upstreams);
   watched_ = settling_ = signature_of(built_->watched);
   counts_.config_generation.set(generation_);
   return true;
+}
+
+void Supervisor::begin_service() {
+  if (launch_.successor != nullptr) launch_.successor->serves();
+  launch_.successor.reset();
+  phase_ = Phase::serving;
+  second_.arm(kSecond);
+  watchdog_ = std::make_unique<Watchdog>(workers_);
+  log::info("ready");
+  notify_service_manager("READY=1");
+  tell_status();
+  watchdog_->start();
 }
 
 void Supervisor::make_workers() {
@@ -133,15 +134,17 @@ void Supervisor::make_workers() {
 }
 
 bool Supervisor::start_control() {
-  auto control = ControlServer::open(settings_.admin.socket,
+  const std::string& path = settings_.admin.socket;
+  auto control = ControlServer::open(path, sockets_->take_path(path),
                                      [this](std::string verb) { return execute(std::move(verb)); });
   if (control) {
     control_ = std::move(*control);
     return true;
   }
-  const log::Level level = settings_.admin.configured ? log::Level::error : log::Level::warn;
-  log::Line(level) << "admin socket " << settings_.admin.socket << ": " << text_of(control.error());
-  return !settings_.admin.configured;
+  const std::string problem = "admin socket " + path + ": " + text_of(control.error());
+  if (settings_.admin.configured) return start_failed(problem);
+  log::warn(problem);
+  return true;
 }
 
 void Supervisor::wait_resolved() {
@@ -150,79 +153,9 @@ void Supervisor::wait_resolved() {
   while (!upstreams_.all_resolved() && Clock::now() < end) std::this_thread::sleep_for(Duration(2));
 }
 
-bool Supervisor::open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
-                           std::string& problem) {
-  const auto& wanted = settings.access_log;
-  const bool same =
-      access_log != nullptr && wanted.enabled && wanted.path == settings_.access_log.path;
-  std::shared_ptr<LogWriter> writer = same ? access_log : nullptr;
-  if (wanted.enabled && !same) {
-    LogWriterOptions options;
-    options.path = wanted.path;
-    options.report = [](std::string_view text) { log::warn(text); };
-    auto opened = LogWriter::open(std::move(options));
-    if (!opened) {
-      problem = "access_log " + wanted.path + ": " + text_of(opened.error());
-      return false;
-    }
-    writer = std::move(*opened);
-  }
-  log::Options options;
-  options.level = level_of(settings.log.level);
-  options.path = settings.log.path;
-  if (auto configured = log::configure(options); !configured) {
-    problem = "log " + options.path + ": " + text_of(configured.error());
-    return false;
-  }
-  access_log = std::move(writer);
-  return true;
-}
-
-// Ports that the kernel chooses are written into the settings before anything is compiled, for
-// redirects name them. What has a port of its own is bound last, when nothing else can refuse the
-// configuration: nobody connects to a listener that is then closed again.
-bool Supervisor::bind_new(Settings& settings, Ports ports,
-                          std::map<std::string, BoundAddress>& fresh, std::string& problem) {
-  for (auto& listener : settings.listeners) {
-    const std::string identity = listener_identity(listener);
-    const bool chosen = listener.address.path.empty() && listener.address.port == 0;
-    if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
-    if (const auto known = bound_.find(identity); known != bound_.end()) {
-      if (listener.address.port == 0) listener.address.port = known->second.port;
-      continue;
-    }
-    auto bound =
-        bind_address(listener.address, workers_.size(), !listens_on(listener.address.port, fresh));
-    if (!bound) {
-      problem = "listener " + listener.name + ": " + listener.address.text + ": " +
-                text_of(bound.error());
-      return false;
-    }
-    if (listener.address.port == 0) listener.address.port = bound->port;
-    fresh.emplace(identity, std::move(*bound));
-  }
-  return true;
-}
-
-bool Supervisor::listens_on(std::uint16_t port,
-                            const std::map<std::string, BoundAddress>& fresh) const {
-  const auto same = [port](const auto& one) { return one.second.port == port; };
-  return std::ranges::any_of(bound_, same) || std::ranges::any_of(fresh, same);
-}
-
-void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
-  std::map<std::string, Bound> bound;
+void Supervisor::install(ListeningSockets::Fresh fresh) {
   for (const auto& upstream : built_->upstreams) upstream.shared->apply();
-  for (const auto& listener : built_->listeners) {
-    const auto found = fresh.find(listener.identity);
-    Bound& now = bound[listener.identity];
-    now = found == fresh.end() ? bound_[listener.identity]
-                               : Bound{found->second.where, found->second.port};
-    if (found == fresh.end()) continue;
-    log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
-                                << now.where;
-  }
-  bound_ = std::move(bound);
+  sockets_->put_in_force(built_->listeners, fresh);
   pending_ += workers_.size();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     Installation installation;
@@ -231,8 +164,9 @@ void Supervisor::install(std::map<std::string, BoundAddress> fresh) {
     installation.access_log = access_log_;
     for (const auto& listener : built_->listeners) {
       const auto found = fresh.find(listener.identity);
-      installation.listeners.push_back({listener.identity, listener.settings, listener.tls,
-                                        found == fresh.end() ? nullptr : found->second.sockets[i]});
+      installation.listeners.push_back(
+          {listener.identity, listener.settings, listener.tls,
+           found == fresh.end() ? WorkerSockets() : found->second.of_workers[i]});
     }
     workers_[i]->install(std::move(installation), [this] { loop_.post([this] { installed(); }); });
   }
@@ -245,14 +179,17 @@ void Supervisor::installed() {
   for (const std::string& text : in_force_) log::info(text);
   in_force_.clear();
   notify_service_manager("READY=1");
+  tell_status();
 }
 
 void Supervisor::on_signal(int number) {
   if (number == SIGHUP) {
     reload();
   } else if (number == SIGUSR1) {
-    reopen_logs();
-  } else if (stopping_) {
+    reopen_logs(access_log_.get());
+  } else if (number == SIGUSR2) {
+    jobs_.spawn(upgrade_by_signal());
+  } else if (phase_ == Phase::stopping) {
     cut();
   } else {
     begin_stop();
@@ -261,16 +198,19 @@ void Supervisor::on_signal(int number) {
 
 Task<Verdict> Supervisor::execute(std::string verb) {
   using Told = Task<Verdict>;
+  if (phase_ == Phase::starting) return Told::settled(Verdict{false, "the process is starting"});
   if (verb == "reload") return reload_and_wait();
+  if (verb == "upgrade") return upgrade();
   if (verb == "drain") {
     begin_stop();
     return Told::settled(Verdict{true, "draining"});
   }
   if (verb == "stats") return Told::settled(Verdict{true, stats()});
-  if (verb == "upgrade")
-    return Told::settled(Verdict{false, "upgrade: not supported by this version"});
-  return Told::settled(
-      Verdict{false, "unknown verb '" + verb + "'; there are reload, drain and stats"});
+  if (verb == "status") {
+    const StatusView view{phase_word(), generation_, started_, workers_, sockets_->open(), *built_};
+    return Told::settled(Verdict{true, status_text(view)});
+  }
+  return Told::settled(Verdict{false, "unknown verb '" + verb + "'; there are " + verbs()});
 }
 
 // Whoever asked may rely on it: the answer comes when every worker has put the configuration in
@@ -285,10 +225,11 @@ Task<Verdict> Supervisor::reload_and_wait() {
 }
 
 Verdict Supervisor::reload() {
-  if (stopping_) return refuse("the process is stopping");
-  if (!reload_) return refuse("there is no configuration file");
-  notify_reloading();
-  LoadResult loaded = reload_();
+  if (phase_ == Phase::upgrading) return refuse("an upgrade is under way");
+  if (phase_ != Phase::serving) return refuse("the process is stopping");
+  if (!launch_.load) return refuse("there is no configuration file");
+  notify_reloading("reloading");
+  LoadResult loaded = launch_.load();
   if (!loaded.ok()) {
     log::lines(log::Level::error, loaded.report.text());
     auto verdict = refuse("the configuration has errors");
@@ -303,9 +244,10 @@ Verdict Supervisor::reload() {
 
 // All or nothing: what can fail comes before what changes anything.
 Verdict Supervisor::apply(Settings settings, const std::string& what) {
-  std::map<std::string, BoundAddress> fresh;
+  ListeningSockets::Fresh fresh;
+  using Ports = ListeningSockets::Ports;
   std::string problem;
-  if (!bind_new(settings, Ports::chosen, fresh, problem)) return refuse(problem);
+  if (!sockets_->bind(settings, Ports::chosen, fresh, problem)) return refuse(problem);
   auto next = std::make_unique<Built>(build(settings, built_.get(), tickets_, generation_ + 1));
   log::lines(log::Level::warn, joined(next->warnings));
   if (!next->errors.empty()) {
@@ -315,8 +257,8 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
     return verdict;
   }
   std::shared_ptr<LogWriter> access_log = access_log_;
-  if (!bind_new(settings, Ports::fixed, fresh, problem)) return refuse(problem);
-  if (!open_logs(settings, access_log, problem)) return refuse(problem);
+  if (!sockets_->bind(settings, Ports::fixed, fresh, problem)) return refuse(problem);
+  if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem);
   if (settings.workers != settings_.workers) log::warn("a change of workers needs a restart");
   if (!(settings.admin == settings_.admin)) log::warn("a change of admin needs a restart");
   retired_.push_back(built_->plan);
@@ -344,53 +286,121 @@ Verdict Supervisor::refuse(const std::string& what) {
   counts_.reloads_failed.add();
   counts_.last_reload_failed.set(1);
   log::Line(log::Level::error) << "reload refused: " << what;
-  notify_service_manager("READY=1");
+  if (phase_ == Phase::serving) {
+    notify_service_manager("READY=1");
+    tell_status();
+  }
   return {false, "reload refused: " + what};
 }
 
-void Supervisor::reopen_logs() {
-  if (auto reopened = log::reopen(); !reopened)
-    log::Line(log::Level::error) << "log: " << text_of(reopened.error());
-  if (access_log_ == nullptr) return;
-  if (auto reopened = access_log_->reopen(); !reopened) {
-    log::Line(log::Level::error) << "access_log: " << text_of(reopened.error());
-    return;
+// What runs goes on undisturbed until another process serves.
+Task<Verdict> Supervisor::upgrade() {
+  Verdict verdict{false, "upgrade refused: the process is stopping"};
+  if (phase_ == Phase::upgrading) verdict.text = "upgrade refused: an upgrade is under way";
+  if (phase_ == Phase::serving && ::getpid() == 1)
+    verdict.text = "upgrade refused: process 1 of a container cannot be replaced";
+  if (phase_ != Phase::serving || ::getpid() == 1) {
+    log::error(verdict.text);
+    co_return verdict;
   }
-  log::info("logs reopened");
+  phase_ = Phase::upgrading;
+  log::Line(log::Level::info) << "upgrade: starting " << launch_.program.path;
+  notify_reloading("upgrading the binary");
+  Estate estate(sockets_->all(), tickets_->entries());
+  if (control_ != nullptr) estate.sockets.emplace_back("admin", control_->fd());
+  auto running = upgrade_.run(std::move(estate), settings_.shutdown.upgrade);
+  auto scoped = std::move(running).under(jobs_.scope());  // a stop ends it
+  auto outcome = co_await std::move(scoped);
+  if (outcome.successor > 0) {
+    hand_over(outcome.successor);
+    verdict.ok = true;
+    verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
+    co_return verdict;
+  }
+  verdict.text = "upgrade refused: " + outcome.problem;
+  log::lines(log::Level::error, verdict.text);
+  if (phase_ == Phase::upgrading) {
+    phase_ = Phase::serving;
+    notify_service_manager("READY=1");
+    tell_status();
+  }
+  co_return verdict;
+}
+
+Task<void> Supervisor::upgrade_by_signal() {
+  auto verdict = co_await upgrade();
+  ignore(verdict, "the log has it");
+}
+
+// Whoever watches this process hears of the new one before that says anything itself.
+void Supervisor::hand_over(pid_t successor) {
+  const bool stopping = phase_ == Phase::stopping;
+  const std::string text = "process " + std::to_string(successor) + " serves";
+  notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text);
+  log::Line(log::Level::info) << "upgraded: " << text << ", finishing what is under way";
+  phase_ = stopping ? Phase::stopping : Phase::handed_over;
+  if (control_ != nullptr) control_->hand_over();
+  sockets_->close();
+  upgrade_.release();
+  if (stopping) return;
+  draining_ = workers_.size();
+  for (auto& worker : workers_) {
+    worker->hand_over([this] { loop_.post([this] { worker_drained(); }); });
+  }
+  drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
+}
+
+void Supervisor::worker_drained() {
+  if (--draining_ == 0) loop_.stop();
 }
 
 void Supervisor::begin_stop() {
-  if (stopping_) return;
-  stopping_ = true;
+  if (phase_ == Phase::stopping) return;
+  const bool handed_over = phase_ == Phase::handed_over;
+  phase_ = Phase::stopping;
+  jobs_.cancel(Code::shutdown);
   log::info("stopping: finishing what is under way");
-  notify_service_manager("STOPPING=1");
-  draining_ = workers_.size();
+  notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
   drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
+  if (handed_over) {
+    for (auto& worker : workers_) worker->hurry();
+    return;
+  }
+  sockets_->close();
+  draining_ = workers_.size();
   for (auto& worker : workers_) {
-    worker->drain([this] {
-      loop_.post([this] {
-        if (--draining_ == 0) loop_.stop();
-      });
-    });
+    worker->drain([this] { loop_.post([this] { worker_drained(); }); });
   }
 }
 
+// After an upgrade clients have had this time to be told; what runs has shutdown.streams.
+void Supervisor::drain_time_over() {
+  const ShutdownSettings& times = settings_.shutdown;
+  if (phase_ != Phase::handed_over || hurried_) return cut();
+  hurried_ = true;
+  for (auto& worker : workers_) worker->hurry();
+  if (times.streams == Duration::zero()) return;
+  drain_.arm(std::max(times.streams - times.drain, Duration(1)));
+}
+
 void Supervisor::cut() {
-  if (!stopping_) return;
   log::warn("ending what is left");
   for (auto& worker : workers_) worker->cut();
 }
 
 void Supervisor::finish_stop() {
   signals_.reset();
+  watchdog_.reset();
   second_.disarm();
   drain_.disarm();
+  jobs_.cancel(Code::shutdown);
   for (auto& worker : workers_) worker->stop();
   workers_.clear();
   upstreams_.stop();
   if (control_ != nullptr) control_->stop();
   const TimePoint end = Clock::now() + kCutTime;
-  while ((!upstreams_.stopped() || (control_ != nullptr && !control_->stopped())) &&
+  while ((!upstreams_.stopped() || jobs_.size() != 0 ||
+          (control_ != nullptr && !control_->stopped())) &&
          Clock::now() < end)
     loop_.run_for(Duration(10));
   control_.reset();
@@ -413,7 +423,7 @@ void Supervisor::every_second() {
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   if (access_log_ != nullptr) counts_.access_log_dropped.set(access_log_->dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());
-  if (seconds_ % kWatchEverySeconds == 0 && !stopping_) watch_files();
+  if (seconds_ % kWatchEverySeconds == 0 && phase_ == Phase::serving) watch_files();
 }
 
 // Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for
@@ -432,10 +442,31 @@ void Supervisor::watch_files() {
   apply(settings_, "certificates");
 }
 
+std::string_view Supervisor::phase_word() const noexcept {
+  switch (phase_) {
+    case Phase::starting: return "starting";
+    case Phase::serving: return "serving";
+    case Phase::upgrading: return "upgrading";
+    case Phase::handed_over: return "finishing after an upgrade";
+    case Phase::stopping: return "stopping";
+  }
+  return "";
+}
+
+void Supervisor::tell_status() const {
+  notify_service_manager("STATUS=" + std::string(phase_word()) + ": configuration " +
+                         std::to_string(generation_) + ", " + std::to_string(workers_.size()) +
+                         " workers, " + std::to_string(built_->listeners.size()) + " listeners");
+}
+
 std::string Supervisor::stats() const {
   std::vector<const metrics::WorkerCounts*> counts;
-  for (const auto& worker : workers_) counts.push_back(&worker->counts());
-  return metrics::to_json(metrics::sum(counts), counts_);
+  std::vector<const metrics::LoopCounts*> loops;
+  for (const auto& worker : workers_) {
+    counts.push_back(&worker->counts());
+    loops.push_back(&worker->loop_counts());
+  }
+  return metrics::to_json(metrics::sum(counts), counts_, loops);
 }
 
 }  // namespace revproxyd::app

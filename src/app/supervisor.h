@@ -1,5 +1,5 @@
 #pragma once
-// The main thread: starts, reloads and stops what serves.
+// The main thread: starts, reloads, replaces and stops what serves.
 
 #include <atomic>
 #include <deque>
@@ -12,7 +12,10 @@
 #include "app/build.h"
 #include "app/control.h"
 #include "app/sockets.h"
+#include "app/successor.h"
+#include "app/upgrade.h"
 #include "app/upstream_watch.h"
+#include "app/watchdog.h"
 #include "app/worker.h"
 #include "revproxyd/app/load.h"
 #include "revproxyd/base/deadline.h"
@@ -23,13 +26,19 @@
 
 namespace revproxyd::app {
 
+/// How the process came to be.
+struct Launch {
+  /// Loads the configuration anew; empty when there is no file to load it from.
+  std::function<LoadResult()> load;
+  Program program;
+  InheritedSockets inherited;
+  std::unique_ptr<Successor> successor;  // when it takes the place of another process
+};
+
 /// Made and run on the main thread.
 class Supervisor {
  public:
-  /// Loads the configuration anew; empty when there is no file to load it from.
-  using Load = std::function<LoadResult()>;
-
-  explicit Supervisor(Load reload);
+  explicit Supervisor(Launch launch);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
@@ -38,34 +47,39 @@ class Supervisor {
   int run(const Settings& settings);
 
  private:
+  enum class Phase : std::uint8_t { starting, serving, upgrading, handed_over, stopping };
+
   bool start(const Settings& settings);
+  bool start_failed(const std::string& problem);
   void make_workers();
   bool start_control();
+  bool put_in_force_first(ListeningSockets::Fresh fresh);
   void wait_resolved();
+  void begin_service();
   void on_signal(int number);
   Task<Verdict> execute(std::string verb);
   Task<Verdict> reload_and_wait();
   Verdict reload();
   Verdict apply(Settings settings, const std::string& what);
   Verdict refuse(const std::string& what);
-  enum class Ports : std::uint8_t { chosen, fixed };  // by the kernel, by the configuration
-  bool bind_new(Settings& settings, Ports ports, std::map<std::string, BoundAddress>& fresh,
-                std::string& problem);
-  bool open_logs(const Settings& settings, std::shared_ptr<LogWriter>& access_log,
-                 std::string& problem);
-  bool listens_on(std::uint16_t port, const std::map<std::string, BoundAddress>& fresh) const;
-  void install(std::map<std::string, BoundAddress> fresh);
+  void install(ListeningSockets::Fresh fresh);
   void installed();
-  void reopen_logs();
+  Task<Verdict> upgrade();
+  Task<void> upgrade_by_signal();
+  void hand_over(pid_t successor);
+  void worker_drained();
   void begin_stop();
   void finish_stop();
   void every_second();
+  void drain_time_over();
   void cut();
   void watch_files();
+  std::string_view phase_word() const noexcept;
+  void tell_status() const;
   std::string stats() const;
 
   net::Loop loop_;
-  Load reload_;
+  Launch launch_;
   ProcessState process_;
   metrics::ProcessCounts counts_;
   std::shared_ptr<tls::TicketKeys> tickets_;
@@ -73,26 +87,28 @@ class Supervisor {
   std::unique_ptr<Built> built_;
   std::deque<std::shared_ptr<const proxy::Plan>>
       retired_;  // so that the last reference is dropped here
-  struct Bound {
-    std::string where;
-    std::uint16_t port = 0;
-  };
-  std::map<std::string, Bound> bound_;  // by identity
+  std::unique_ptr<ListeningSockets> sockets_;
   std::shared_ptr<LogWriter> access_log_;
   std::vector<std::unique_ptr<Worker>> workers_;
   UpstreamWatch upstreams_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<net::Signals> signals_;
+  std::unique_ptr<Watchdog> watchdog_;
+  Upgrade upgrade_;
+  TaskGroup jobs_;
   MemberTimer<Supervisor> second_;
   MemberTimer<Supervisor> drain_;
+  const TimePoint started_ = Clock::now();
   std::uint64_t generation_ = 0;
   std::size_t pending_ = 0;            // installations that workers have not put in force yet
   std::vector<std::string> in_force_;  // what is logged of them then
-  std::size_t draining_ = 0;           // workers that still serve after begin_stop()
+  std::size_t draining_ = 0;           // workers that still serve at the end
   std::size_t seconds_ = 0;
   std::string watched_;   // signature of the watched files
   std::string settling_;  // a new one that must be seen twice: a file may be half written
-  bool stopping_ = false;
+  std::string problem_;   // why the start has failed
+  bool hurried_ = false;  // after an upgrade: connections without a request have ended
+  Phase phase_ = Phase::starting;
 };
 
 }  // namespace revproxyd::app

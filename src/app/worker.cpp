@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <latch>
 
-#include "app/sockets.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/slab.h"
@@ -39,12 +39,12 @@ std::size_t limit_or(std::uint64_t configured, std::size_t bound) noexcept {
 struct Worker::Active {
   std::shared_ptr<const proxy::ListenerSettings> settings;
   std::shared_ptr<const tls::ServerContext> tls;
-  std::unique_ptr<net::Listener> listener;
+  std::vector<std::unique_ptr<net::Listener>> listeners;  // one, or what was inherited
   TaskGroup accepting;
 };
 
 Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
-    : index_(index), process_(process), seed_(seed) {
+    : name_("worker-" + std::to_string(index)), process_(process), seed_(seed) {
   std::latch started(1);
   thread_ = std::thread([this, &started] {
     loop_ = std::make_unique<net::Loop>();
@@ -61,8 +61,8 @@ void Worker::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  const std::string name = "worker-" + std::to_string(index_);
-  pthread_setname_np(pthread_self(), name.c_str());
+  pthread_setname_np(pthread_self(), name_.c_str());
+  loop_->measure(loop_counts_);
   clients_ = std::make_unique<TaskGroup>();
   housekeeping_ = std::make_unique<TaskGroup>();
   runtime_.counts = &counts_;
@@ -72,9 +72,7 @@ void Worker::run() {
   loop_->run();
   while (clients_->size() + housekeeping_->size() != 0 || !listeners_.empty() ||
          !closing_.empty()) {
-    for (auto& [address, active] : listeners_) close_listener(*active);
-    for (auto& [address, active] : listeners_) closing_.push_back(std::move(active));
-    listeners_.clear();
+    stop_accepting();
     clients_->cancel(Code::shutdown);
     housekeeping_->cancel(Code::shutdown);
     sweep_closed();
@@ -110,7 +108,7 @@ void Worker::apply(Installation installation) {
   std::map<std::string, std::unique_ptr<Active>> old;
   old.swap(listeners_);
   for (const ListenerInstall& wanted : installation.listeners) {
-    if (auto known = old.find(wanted.identity); known != old.end() && wanted.socket == nullptr) {
+    if (auto known = old.find(wanted.identity); known != old.end() && wanted.sockets.empty()) {
       known->second->settings = wanted.settings;
       known->second->tls = wanted.tls;
       listeners_.insert(old.extract(known));
@@ -145,19 +143,21 @@ void Worker::retire_outdated() {
 void Worker::open(const ListenerInstall& wanted) {
   // It could not be opened here when it was new; a restart, or taking it out and in again, tries
   // anew.
-  if (wanted.socket == nullptr) return;
+  if (wanted.sockets.empty()) return;
   auto active = std::make_unique<Active>();
   active->settings = wanted.settings;
   active->tls = wanted.tls;
-  auto listener = net::Listener::open(std::move(*wanted.socket));
-  if (!listener) {
-    log::Line(log::Level::error) << "listener " << wanted.settings->name << ": "
-                                 << listener.error();
-    return;
+  for (const auto& socket : wanted.sockets) {
+    auto listener = net::Listener::open(std::move(*socket));
+    if (listener) {
+      active->listeners.push_back(std::move(*listener));
+      active->accepting.spawn(accept_loop(*active, *active->listeners.back()));
+    } else {
+      log::Line(log::Level::error)
+          << "listener " << wanted.settings->name << ": " << listener.error();
+    }
   }
-  active->listener = std::move(*listener);
-  active->accepting.spawn(accept_loop(*active));
-  listeners_[wanted.identity] = std::move(active);
+  if (!active->listeners.empty()) listeners_[wanted.identity] = std::move(active);
 }
 
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }
@@ -174,13 +174,14 @@ void Worker::sweep_closed() {
 
 void Worker::accept_rest(Active& active) {
   if (clients_->scope().cancelled()) return;
-  for (auto& accepted : active.listener->take_pending(kRest))
-    start_client(std::move(accepted), active);
+  for (const auto& listener : active.listeners) {
+    for (auto& accepted : listener->take_pending(kRest)) start_client(std::move(accepted), active);
+  }
 }
 
-Task<void> Worker::accept_loop(Active& active) {
+Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
   for (;;) {
-    auto accepted = co_await active.listener->accept();
+    auto accepted = co_await listener.accept();
     if (!accepted) {
       if (!active.accepting.scope().cancelled()) {
         log::Line(log::Level::error)
@@ -308,19 +309,39 @@ Task<void> Worker::turn_away(net::Accepted accepted, Code why, bool plain) {
 }
 
 void Worker::drain(std::function<void()> done) {
-  loop_->post([this, done = std::move(done)] { begin_drain(done); });
+  loop_->post([this, done = std::move(done)] {
+    stop_accepting();
+    begin_haste();
+    sweep_closed();
+    housekeeping_->spawn(wait_drained(done));
+  });
 }
 
-void Worker::begin_drain(std::function<void()> done) {
+// Of a listener that is gone every connection is outdated.
+void Worker::hand_over(std::function<void()> done) {
+  loop_->post([this, done = std::move(done)] {
+    stop_accepting();
+    retire_outdated();
+    sweep_closed();
+    housekeeping_->spawn(wait_drained(done));
+  });
+}
+
+void Worker::hurry() {
+  loop_->post([this] { begin_haste(); });
+}
+
+void Worker::stop_accepting() {
   for (auto& [address, active] : listeners_) {
     close_listener(*active);
     closing_.push_back(std::move(active));
   }
   listeners_.clear();
+}
+
+void Worker::begin_haste() {
   runtime_.draining = true;
   connections_list_.drain_all();
-  sweep_closed();
-  housekeeping_->spawn(wait_drained(std::move(done)));
 }
 
 Task<void> Worker::wait_drained(std::function<void()> done) {
@@ -330,6 +351,16 @@ Task<void> Worker::wait_drained(std::function<void()> done) {
   }
   flush_log();
   done();
+}
+
+void Worker::beat(TimePoint now) {
+  loop_->post([this, now] {
+    const auto lag = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - now);
+    const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(lag.count(), 0));
+    loop_counts_.lag_us.set(us);
+    if (us > loop_counts_.longest_lag_us.value()) loop_counts_.longest_lag_us.set(us);
+    beats_.add();
+  });
 }
 
 void Worker::cut() {

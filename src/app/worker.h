@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/gate.h"
+#include "app/sockets.h"
 #include "revproxyd/base/log_writer.h"
 #include "revproxyd/base/metrics.h"
 #include "revproxyd/base/task_group.h"
@@ -21,13 +22,12 @@
 
 namespace revproxyd::app {
 
-/// What a worker listens on; `socket` is given for an address that is new to it.
+/// What a worker listens on.
 struct ListenerInstall {
   std::string identity;  // see listener_identity()
   std::shared_ptr<const proxy::ListenerSettings> settings;
   std::shared_ptr<const tls::ServerContext> tls;
-  std::shared_ptr<net::Descriptor>
-      socket;  // shared only because functions that are posted are copied
+  WorkerSockets sockets;  // of an address that is new to it, else none
 };
 
 /// A configuration on its way to a worker.
@@ -58,11 +58,23 @@ class Worker {
   /// No new connections; those that are there finish what is under way. `done` runs on the worker
   /// when none is left.
   void drain(std::function<void()> done);
+  /// The same without haste: clients are told to connect again before their connection ends, and
+  /// another process accepts them.
+  void hand_over(std::function<void()> done);
+  /// Connections without a request end now, those with one after it.
+  void hurry();
   /// Ends what is left at once.
   void cut();
   void stop();
 
   const metrics::WorkerCounts& counts() const noexcept { return counts_; }
+  const metrics::LoopCounts& loop_counts() const noexcept { return loop_counts_; }
+  const std::string& thread_name() const noexcept { return name_; }
+
+  /// Asks for a sign of life; each one is answered once, in turn.
+  void beat(TimePoint now);
+  /// How many have been answered.
+  std::uint64_t beats() const noexcept { return beats_.value(); }
 
  private:
   struct Active;
@@ -76,8 +88,9 @@ class Worker {
   void close_listener(Active& active);
   void accept_rest(Active& active);
   void sweep_closed();
-  void begin_drain(std::function<void()> done);
-  Task<void> accept_loop(Active& active);
+  void stop_accepting();
+  void begin_haste();
+  Task<void> accept_loop(Active& active, net::Listener& listener);
   Task<void> wait_drained(std::function<void()> done);
   void start_client(net::Accepted accepted, const Active& active);
   Task<void> serve_client(net::Accepted accepted,
@@ -89,10 +102,12 @@ class Worker {
   Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
   void flush_log();
 
-  std::size_t index_;
+  std::string name_;
   ProcessState& process_;
   std::uint64_t seed_;
   metrics::WorkerCounts counts_;
+  metrics::LoopCounts loop_counts_;
+  metrics::Counter beats_;
 
   // Of the worker's thread from here on.
   std::unique_ptr<net::Loop> loop_;
@@ -106,7 +121,6 @@ class Worker {
   std::unique_ptr<TaskGroup> housekeeping_;
   std::size_t turned_away_ = 0;  // refused connections that linger
   std::unique_ptr<MemberTimer<Worker>> log_tick_;
-  std::atomic<bool> ready_{false};
   std::thread thread_;
 };
 

@@ -55,6 +55,19 @@ void by_code(std::string& out, std::string_view key,
   out += '}';
 }
 
+void add_loops(std::string& out, std::span<const LoopCounts* const> loops) {
+  out += ",\"loops\":[";
+  for (const LoopCounts* loop : loops) {
+    out += loop == loops.front() ? "{" : ",{";
+    member(out, "lag_us", loop->lag_us.value());
+    member(out, "longest_lag_us", loop->longest_lag_us.value());
+    member(out, "long_turns", loop->long_turns.value());
+    member(out, "longest_turn_us", loop->longest_turn_us.value());
+    out += '}';
+  }
+  out += ']';
+}
+
 }  // namespace
 
 Totals sum(std::span<const WorkerCounts* const> workers) noexcept {
@@ -74,7 +87,8 @@ Totals sum(std::span<const WorkerCounts* const> workers) noexcept {
   return totals;
 }
 
-std::string to_json(const Totals& totals, const ProcessCounts& process) {
+std::string to_json(const Totals& totals, const ProcessCounts& process,
+                    std::span<const LoopCounts* const> loops) {
   std::string out = "{";
   member(out, "config_generation", process.config_generation.value());
   member(out, "reloads_ok", process.reloads_ok.value());
@@ -91,6 +105,7 @@ std::string to_json(const Totals& totals, const ProcessCounts& process) {
   by_code(out, "reasons", totals.reasons);
   by_code(out, "connections_refused", totals.connections_refused);
   by_code(out, "connections_failed", totals.connections_failed);
+  if (!loops.empty()) add_loops(out, loops);
   out += '}';
   return out;
 }

@@ -155,8 +155,14 @@ bool Loop::turn() {
 // Events, and what becomes ready by them; waits for the first of them where nothing is ready yet.
 bool Loop::batch(Duration wait) {
   auto& ready = ReadyQueue::current();
-  const std::size_t events = poller_->poll(ready.empty() ? until_timer(wait) : Duration::zero());
-  TimerWheel::current().advance(Clock::now());
+  const Duration limit = ready.empty() ? until_timer(wait) : Duration::zero();
+  const std::size_t events = poller_->poll(limit);
+  const TimePoint now = Clock::now();
+  // A busy batch is followed by one that does not wait, so that the time between was its own.
+  if (limit.count() == 0 && now > allowed_)
+    note_long(std::chrono::duration_cast<Duration>(now - allowed_));
+  allowed_ = now + limits::kLongTurn;
+  TimerWheel::current().advance(now);
   poller_->dispatch();
   const bool busy = events != 0 || !ready.empty();
   ready.run(limits::kReadyBatch);
@@ -169,6 +175,16 @@ Duration Loop::until_timer(Duration most) const noexcept {
   const auto next = TimerWheel::current().next();
   if (!next) return most;
   return std::clamp(std::chrono::ceil<Duration>(*next - Clock::now()), Duration::zero(), most);
+}
+
+// `over`: how much longer the batch took than it may.
+void Loop::note_long(Duration over) noexcept {
+  if (counts_ == nullptr) return;
+  const auto time = std::chrono::duration_cast<std::chrono::microseconds>(over + limits::kLongTurn);
+  const auto us = static_cast<std::uint64_t>(time.count());
+  counts_->long_turns.add();
+  counts_->long_turn_us.set(us);
+  if (us > counts_->longest_turn_us.value()) counts_->longest_turn_us.set(us);
 }
 
 void Loop::arm_timer() {

@@ -36,6 +36,21 @@ std::optional<TicketKeys::Found> TicketKeys::find(const std::array<std::uint8_t,
   return std::nullopt;
 }
 
+std::vector<TicketKeys::Entry> TicketKeys::entries() {
+  const std::lock_guard lock(mutex_);
+  drop_old(now_());
+  return {entries_.begin(), entries_.end()};
+}
+
+void TicketKeys::adopt(const std::vector<Entry>& entries) {
+  const std::lock_guard lock(mutex_);
+  const TimePoint now = now_();
+  for (const Entry& entry : entries) {
+    const bool ordered = entries_.empty() || entry.made <= entries_.back().made;
+    if (entry.made <= now && now - entry.made < kKept && ordered) entries_.push_back(entry);
+  }
+}
+
 void TicketKeys::drop_old(TimePoint now) {
   while (!entries_.empty() && now - entries_.back().made >= kKept) {
     OPENSSL_cleanse(&entries_.back().key, sizeof(Key));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace revproxyd::testing {
@@ -21,9 +22,26 @@ int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+// In the child: the descriptors from 3 on, and the variables that speak of them.
+unsigned pass_on(const Activation& activation) {
+  constexpr int kFirst = 3;
+  constexpr int kAside = 200;
+  std::vector<int> copies;
+  for (const int socket : activation.sockets) copies.push_back(::fcntl(socket, F_DUPFD, kAside));
+  int next = kFirst;
+  for (const int copy : copies) ::dup2(copy, next++);
+  if (!copies.empty()) {
+    ::setenv("LISTEN_FDS", std::to_string(copies.size()).c_str(), 1);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    if (!activation.names.empty()) ::setenv("LISTEN_FDNAMES", activation.names.c_str(), 1);
+  }
+  return static_cast<unsigned>(next);
+}
+
 }  // namespace
 
-int start_process(const std::vector<std::string>& argv, int in, int out, int error) {
+int start_process(const std::vector<std::string>& argv, int in, int out, int error,
+                  const Activation& activation) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
@@ -35,7 +53,7 @@ int start_process(const std::vector<std::string>& argv, int in, int out, int err
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(error, 2);
-  ::close_range(3, ~0U, 0);
+  ::close_range(pass_on(activation), ~0U, 0);
   ::execvp(arguments[0], arguments.data());
   ::_exit(kNoProgram);
 }

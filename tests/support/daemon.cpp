@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,15 +53,16 @@ CommandResult run_revproxyd(std::vector<std::string> arguments) {
   return run_command(arguments);
 }
 
-Daemon::Daemon(const std::string& config) {
+Daemon::Daemon(const std::string& config, const Activation& activation) {
   write_config(config);
-  start({"-c", config_file()});
+  start({"-c", config_file()}, activation);
 }
 
 Daemon::Daemon(const std::vector<std::string>& arguments) { start(arguments); }
 
 Daemon::~Daemon() {
   const int status = status_ ? *status_ : stop();
+  end_formers();
   if (log_reader_.joinable()) log_reader_.join();
   ::close(log_pipe_);
   check_end(status);
@@ -99,14 +101,16 @@ void Daemon::write_config(const std::string& config) {
   write_file(config_file(), completed(config));
 }
 
-void Daemon::start(std::vector<std::string> arguments) {
+void Daemon::start(std::vector<std::string> arguments, const Activation& activation) {
   arguments.insert(arguments.begin(), binary_path());
+  // What an upgrade leaves without a parent is ours to wait for.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int out =
       ::open(directory_.file("stdout").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  pid_ = start_process(arguments, nothing, out, pipe[1]);
+  pid_ = start_process(arguments, nothing, out, pipe[1], activation);
   ::close(nothing);
   ::close(out);
   ::close(pipe[1]);
@@ -206,6 +210,35 @@ bool Daemon::reload() {
 
 CommandResult Daemon::ctl(const std::string& verb) const {
   return run_revproxyd({"ctl", verb, "--socket", admin_socket()});
+}
+
+void Daemon::follow() {
+  constexpr std::string_view kUpgraded = "upgraded: process ";
+  const std::string line = wait_log(kUpgraded, followed_);
+  {
+    const std::lock_guard lock(mutex_);
+    while (lines_[followed_++] != line) {
+    }
+  }
+  formers_.push_back(pid_);
+  pid_ = std::stoi(line.substr(line.find(kUpgraded) + kUpgraded.size()));
+}
+
+CommandResult Daemon::upgrade() {
+  CommandResult result = ctl("upgrade");
+  if (result.status == 0) follow();
+  return result;
+}
+
+int Daemon::wait_former(Milliseconds patience) {
+  const pid_t former = formers_.back();
+  formers_.pop_back();
+  return wait_process(former, patience);
+}
+
+void Daemon::end_formers() {
+  for (const pid_t former : formers_) ::kill(former, SIGTERM);
+  while (!formers_.empty()) EXPECT_EQ(wait_former(), 0) << "of a process that was replaced";
 }
 
 int Daemon::stop(Milliseconds patience) {

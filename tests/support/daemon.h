@@ -38,7 +38,7 @@ CommandResult run_revproxyd(std::vector<std::string> arguments);
 /// sanitizer or a failed assertion writes.
 class Daemon {
  public:
-  explicit Daemon(const std::string& config);
+  explicit Daemon(const std::string& config, const Activation& activation = {});
   /// With a command line instead of a file.
   explicit Daemon(const std::vector<std::string>& arguments);
   Daemon(const Daemon&) = delete;
@@ -57,6 +57,13 @@ class Daemon {
   /// HUP with the file as it is.
   bool reload();
   CommandResult ctl(const std::string& verb) const;
+  /// Waits for the next upgrade that the log tells of, and means its process from then on. Those
+  /// before it must end with status 0 in the end, too.
+  void follow();
+  /// `ctl upgrade`, and follow() when it is done.
+  CommandResult upgrade();
+  /// The end of the process that served before the last upgrade; as wait_exit().
+  int wait_former(Milliseconds patience = kPatience);
 
   /// TERM; the exit status once it has ended, -1 when it does not within `patience`.
   int stop(Milliseconds patience = kPatience);
@@ -91,17 +98,20 @@ class Daemon {
 
  private:
   std::string completed(const std::string& config) const;
-  void start(std::vector<std::string> arguments);
+  void start(std::vector<std::string> arguments, const Activation& activation = {});
   void read_log();
   void take_line(const std::string& line);
   void check_end(int status);
+  void end_formers();
 
   TempDir directory_;
   pid_t pid_ = -1;
   int log_pipe_ = -1;
   std::thread log_reader_;
   std::optional<int> status_;
-  mutable std::mutex mutex_;  // over all below
+  std::vector<pid_t> formers_;  // that an upgrade has replaced and that were not waited for
+  std::size_t followed_ = 0;    // lines of the log that were searched for upgrades
+  mutable std::mutex mutex_;    // over all below
   mutable std::condition_variable changed_;
   std::vector<std::string> lines_;
   std::vector<std::pair<std::string, std::uint16_t>> ports_;

@@ -42,6 +42,7 @@ struct AdminSettings {
 struct ShutdownSettings {
   Duration drain{30000};
   Duration streams{300000};
+  Duration upgrade{60000};
   bool operator==(const ShutdownSettings&) const = default;
 };
 

@@ -16,6 +16,10 @@ inline constexpr std::size_t kTurnBytes = 256 * 1024;
 inline constexpr std::size_t kEventBatch = 256;
 inline constexpr std::size_t kReadyBatch = 64;
 
+// A batch of events that takes longer than this is counted and told: nobody else is served
+// meanwhile.
+inline constexpr std::chrono::milliseconds kLongTurn{250};
+
 // Buffers of a connection: the first read, a streaming read, and what small writes are gathered up
 // to.
 inline constexpr std::size_t kFirstRead = 4 * 1024;

@@ -52,6 +52,15 @@ struct Counts {
 struct alignas(64) WorkerCounts : Counts<Counter> {};
 using Totals = Counts<std::uint64_t>;
 
+/// How a worker's event loop does. Times in microseconds.
+struct alignas(64) LoopCounts {
+  Counter lag_us;  // from a message to the worker until it was taken, the last one
+  Counter longest_lag_us;
+  Counter long_turns;    // batches of events that took longer than limits::kLongTurn
+  Counter long_turn_us;  // the last of these
+  Counter longest_turn_us;
+};
+
 /// What is counted once a process, written by its main thread.
 struct ProcessCounts {
   Counter config_generation;  // of the configuration that serves; the first is 1
@@ -67,6 +76,8 @@ struct ProcessCounts {
 Totals sum(std::span<const WorkerCounts* const> workers) noexcept;
 
 /// One JSON object. Of the arrays by Code only what is not zero appears, under the code's word.
-std::string to_json(const Totals& totals, const ProcessCounts& process);
+/// `loops` are the workers', in order.
+std::string to_json(const Totals& totals, const ProcessCounts& process,
+                    std::span<const LoopCounts* const> loops = {});
 
 }  // namespace revproxyd::metrics

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "revproxyd/base/metrics.h"
 #include "revproxyd/base/units.h"
 
 namespace boost::asio {
@@ -40,6 +41,9 @@ class Loop {
   /// Runs `function` on the loop's thread, in the order of posting.
   void post(std::function<void()> function);
 
+  /// Long turns are counted there, as long as the loop lives.
+  void measure(metrics::LoopCounts& counts) noexcept { counts_ = &counts; }
+
   Poller& poller() noexcept { return *poller_; }
   /// For objects that wait by Asio: from now on the loop waits in it, with the poller nested, which
   /// costs each wait some system calls more. Only for a loop without traffic.
@@ -53,10 +57,13 @@ class Loop {
   bool batch(Duration wait);
   void arm_timer();
   Duration until_timer(Duration most) const noexcept;
+  void note_long(Duration over) noexcept;
 
   std::unique_ptr<Poller> poller_;
   std::unique_ptr<Asio> asio_;
   std::unique_ptr<Doorbell> doorbell_;
+  metrics::LoopCounts* counts_ = nullptr;
+  TimePoint allowed_ = TimePoint::max();  // when the batch that runs begins to be a long one
   bool stopped_ = false;
 };
 

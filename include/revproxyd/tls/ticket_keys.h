@@ -8,13 +8,14 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "revproxyd/base/units.h"
 
 namespace revproxyd::tls {
 
-/// Shared by all threads and kept over reloads. Keys exist in memory only: after a restart clients
-/// make full handshakes.
+/// Shared by all threads, kept over reloads and passed on to a successor. Keys exist in memory
+/// only: after a restart clients make full handshakes.
 class TicketKeys {
  public:
   static constexpr std::chrono::hours kTurn{12};  // a key seals tickets for so long
@@ -24,6 +25,10 @@ class TicketKeys {
     std::array<std::uint8_t, 16> name;
     std::array<std::uint8_t, 32> cipher;  // AES-256-CBC
     std::array<std::uint8_t, 32> mac;     // HMAC-SHA256
+  };
+  struct Entry {
+    Key key;
+    TimePoint made;
   };
   struct Found {
     Key key;
@@ -43,11 +48,13 @@ class TicketKeys {
   /// The key of that name unless it is older than kKept.
   std::optional<Found> find(const std::array<std::uint8_t, 16>& name);
 
+  /// All of them, newest first, for a successor of this process on the same machine.
+  std::vector<Entry> entries();
+  /// Takes over those of a predecessor, before any is made here. What is too old, or from the
+  /// future, is left out.
+  void adopt(const std::vector<Entry>& entries);
+
  private:
-  struct Entry {
-    Key key;
-    TimePoint made;
-  };
   void drop_old(TimePoint now);
 
   Now now_;

@@ -51,6 +51,20 @@ TEST(CommandLine, TakesAVerbForTheRunningDaemon) {
   EXPECT_EQ(parse({"ctl", "drain", "-c", "x"}).config, "x");
 }
 
+TEST(CommandLine, TakesUpgradeAsAWordOfItsOwn) {
+  const CommandLine line = parse({"upgrade", "--socket", "/run/x"});
+  EXPECT_EQ(line.action, Action::control);
+  EXPECT_EQ(line.verb, "upgrade");
+  EXPECT_EQ(line.socket, "/run/x");
+  EXPECT_EQ(parse({"upgrade", "reload"}).action, Action::refuse);
+  EXPECT_EQ(parse({"ctl", "upgrade"}).verb, "upgrade");
+}
+
+TEST(CommandLine, NamesTheVerbs) {
+  EXPECT_EQ(verbs(), "reload, upgrade, drain, status and stats");
+  EXPECT_NE(parse({"ctl"}).hint.find(verbs()), std::string::npos);
+}
+
 TEST(CommandLine, RefusesWhatDoesNotFitTogether) {
   for (const auto& words : std::initializer_list<std::initializer_list<std::string_view>>{
            {},

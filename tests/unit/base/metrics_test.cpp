@@ -98,5 +98,20 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
       "\"connections_failed\":{\"reset_flood\":15}}");
 }
 
+TEST(Metrics, WritesTheLoopsOfTheWorkersInOrder) {
+  LoopCounts first;
+  LoopCounts second;
+  first.lag_us.set(1);
+  first.longest_lag_us.set(2);
+  second.long_turns.set(3);
+  second.longest_turn_us.set(4);
+  const std::array<const LoopCounts*, 2> loops{&first, &second};
+  const std::string json = to_json(Totals(), ProcessCounts(), loops);
+  EXPECT_TRUE(json.ends_with(
+      ",\"loops\":[{\"lag_us\":1,\"longest_lag_us\":2,\"long_turns\":0,\"longest_turn_us\":0},"
+      "{\"lag_us\":0,\"longest_lag_us\":0,\"long_turns\":3,\"longest_turn_us\":4}]}"))
+      << json;
+}
+
 }  // namespace
 }  // namespace revproxyd::metrics

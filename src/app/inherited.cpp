@@ -1,0 +1,130 @@
+#include "app/inherited.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "app/sockets.h"
+#include "revproxyd/base/log.h"
+#include "revproxyd/net/listener.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
+constexpr int kMost = 4096;
+
+bool is_listening_stream(int fd) noexcept {
+  const auto option = [fd](int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+  };
+  return option(SO_TYPE) == SOCK_STREAM && option(SO_ACCEPTCONN) == 1;
+}
+
+std::optional<int> number_of(const char* text) {
+  if (text == nullptr) return std::nullopt;
+  const std::string_view digits(text);
+  int value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return value;
+}
+
+// The next of the names that stand between colons.
+std::string next_name(std::string_view& names) {
+  const std::size_t colon = names.find(':');
+  std::string name(names.substr(0, colon));
+  names = colon == std::string_view::npos ? std::string_view() : names.substr(colon + 1);
+  return name;
+}
+
+bool is_bound_to(const net::Address& where, const net::BindAddress& wanted) {
+  if (!wanted.path.empty()) return where.text() == "unix:" + wanted.path;
+  if (!where.is_ip() || wanted.port == 0 || where.port() != wanted.port) return false;
+  if (wanted.host.empty()) return where.host() == "::" || where.host() == "0.0.0.0";
+  const bool v6 = wanted.host.find(':') != std::string::npos;
+  const auto address = net::Address::ip(v6 ? "[" + wanted.host + "]" : wanted.host, wanted.port);
+  return address && *address == where;
+}
+
+}  // namespace
+
+void InheritedSockets::add(net::Descriptor socket, std::string label) {
+  const int fd = socket.get();
+  if (!is_listening_stream(fd)) {
+    log::Line(log::Level::warn) << "inherited descriptor '" << log::escaped(label)
+                                << "' is not a listening stream socket and is closed";
+    return;
+  }
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  sockets_.push_back({std::move(socket), std::move(label), net::local_address(fd)});
+}
+
+bool InheritedSockets::is_meant(const Socket& socket, const proxy::ListenerSettings& listener) {
+  if (socket.label == listener_identity(listener)) return true;
+  if (is_bound_to(socket.where, listener.address)) return true;
+  return socket.label == listener.name && socket.where.is_ip() == listener.address.path.empty();
+}
+
+std::vector<net::Descriptor> InheritedSockets::take(const proxy::ListenerSettings& listener) {
+  std::vector<net::Descriptor> taken;
+  for (Socket& socket : sockets_) {
+    if (!is_meant(socket, listener)) continue;
+    const net::BindAddress& wanted = listener.address;
+    const bool elsewhere = !is_bound_to(socket.where, wanted) &&
+                           (wanted.port != 0 || !wanted.path.empty()) &&
+                           socket.label != listener_identity(listener);
+    if (elsewhere) {
+      log::Line(log::Level::warn) << "listener " << listener.name
+                                  << ": the inherited socket of this name is bound to "
+                                  << socket.where.text() << " and not to " << wanted.text;
+    }
+    taken.push_back(std::move(socket.descriptor));
+  }
+  std::erase_if(sockets_, [](const Socket& socket) { return !socket.descriptor; });
+  return taken;
+}
+
+net::Descriptor InheritedSockets::take_path(const std::string& path) {
+  const auto found = std::ranges::find_if(
+      sockets_, [&](const Socket& socket) { return socket.where.text() == "unix:" + path; });
+  if (found == sockets_.end()) return {};
+  net::Descriptor taken = std::move(found->descriptor);
+  sockets_.erase(found);
+  return taken;
+}
+
+void InheritedSockets::drop_rest() {
+  for (const Socket& socket : sockets_) {
+    log::Line(log::Level::warn) << "inherited socket '" << log::escaped(socket.label) << "' at "
+                                << socket.where.text()
+                                << " fits no listener of the configuration and is closed";
+  }
+  sockets_.clear();
+}
+
+InheritedSockets sockets_of_service_manager() {
+  InheritedSockets inherited;
+  const auto count = number_of(std::getenv("LISTEN_FDS"));
+  const auto pid = number_of(std::getenv("LISTEN_PID"));
+  const char* given = std::getenv("LISTEN_FDNAMES");
+  const std::string kept = given == nullptr ? "" : given;
+  for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) ::unsetenv(name);
+  if (!count || *count <= 0 || pid != ::getpid()) return inherited;
+  std::string_view names(kept);
+  for (int i = 0; i < std::min(*count, kMost); ++i)
+    inherited.add(net::Descriptor(kFirst + i), next_name(names));
+  return inherited;
+}
+
+}  // namespace revproxyd::app

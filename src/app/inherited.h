@@ -1,0 +1,45 @@
+#pragma once
+// Listening sockets that were open before this process began: from a service manager (socket
+// activation, sd_listen_fds(3)) or from the process whose place this one takes.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "revproxyd/net/address.h"
+#include "revproxyd/net/descriptor.h"
+#include "revproxyd/proxy/settings.h"
+
+namespace revproxyd::app {
+
+class InheritedSockets {
+ public:
+  /// Keeps `socket` if it is a listening stream socket; else says so in the log and closes it.
+  /// `label` is what the giver calls it: a listener's identity, or FileDescriptorName=.
+  void add(net::Descriptor socket, std::string label);
+
+  /// Those that are meant for the listener, no longer kept here: bound to its address, or labelled
+  /// with its identity or name.
+  std::vector<net::Descriptor> take(const proxy::ListenerSettings& listener);
+  /// That of the admin socket at `path`.
+  net::Descriptor take_path(const std::string& path);
+
+  /// Closes what nobody has taken, with a warning for each.
+  void drop_rest();
+  bool empty() const noexcept { return sockets_.empty(); }
+
+ private:
+  struct Socket {
+    net::Descriptor descriptor;
+    std::string label;
+    net::Address where;
+  };
+  static bool is_meant(const Socket& socket, const proxy::ListenerSettings& listener);
+  std::vector<Socket> sockets_;
+};
+
+/// Takes the descriptors that LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES announce to this process,
+/// and the variables out of the environment. To be called once, before anything else is opened.
+InheritedSockets sockets_of_service_manager();
+
+}  // namespace revproxyd::app

@@ -1,0 +1,69 @@
+#include "app/logs.h"
+
+#include <system_error>
+#include <utility>
+
+#include "revproxyd/base/log.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+log::Level level_of(LogLevel level) noexcept {
+  switch (level) {
+    case LogLevel::debug: return log::Level::debug;
+    case LogLevel::info: return log::Level::info;
+    case LogLevel::warn: return log::Level::warn;
+    case LogLevel::error: return log::Level::error;
+  }
+  return log::Level::info;
+}
+
+}  // namespace
+
+std::string text_of(const Error& error) {
+  std::string text(error.text());
+  if (error.sys() != 0) text += ": " + std::generic_category().message(error.sys());
+  return text;
+}
+
+bool open_logs(const Settings& settings, const Settings& before,
+               std::shared_ptr<LogWriter>& access_log, std::string& problem) {
+  const auto& wanted = settings.access_log;
+  const bool same =
+      access_log != nullptr && wanted.enabled && wanted.path == before.access_log.path;
+  std::shared_ptr<LogWriter> writer = same ? access_log : nullptr;
+  if (wanted.enabled && !same) {
+    LogWriterOptions options;
+    options.path = wanted.path;
+    options.report = [](std::string_view text) { log::warn(text); };
+    auto opened = LogWriter::open(std::move(options));
+    if (!opened) {
+      problem = "access_log " + wanted.path + ": " + text_of(opened.error());
+      return false;
+    }
+    writer = std::move(*opened);
+  }
+  log::Options options;
+  options.level = level_of(settings.log.level);
+  options.path = settings.log.path;
+  if (auto configured = log::configure(options); !configured) {
+    problem = "log " + options.path + ": " + text_of(configured.error());
+    return false;
+  }
+  access_log = std::move(writer);
+  return true;
+}
+
+void reopen_logs(LogWriter* access_log) {
+  if (auto reopened = log::reopen(); !reopened)
+    log::Line(log::Level::error) << "log: " << text_of(reopened.error());
+  if (access_log == nullptr) return;
+  if (auto reopened = access_log->reopen(); !reopened) {
+    log::Line(log::Level::error) << "access_log: " << text_of(reopened.error());
+    return;
+  }
+  log::info("logs reopened");
+}
+
+}  // namespace revproxyd::app

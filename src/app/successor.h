@@ -1,0 +1,59 @@
+#pragma once
+// The change of the binary, on the side of the process that is to serve next.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/inherited.h"
+#include "revproxyd/base/result.h"
+#include "revproxyd/net/descriptor.h"
+#include "revproxyd/tls/ticket_keys.h"
+
+namespace revproxyd::app {
+
+/// What the two say to each other: S the successor, P the predecessor.
+namespace message {
+inline constexpr std::string_view kNext = "next 1";        // S: the next part of what you have
+inline constexpr std::string_view kSockets = "sockets\n";  // P: a label a line, descriptors
+inline constexpr std::string_view kTickets = "tickets\n";  // P: keys as bytes
+inline constexpr std::string_view kEnd = "end";            // P: that was all
+inline constexpr std::string_view kPrepared = "prepared";  // S: nothing can fail any more
+inline constexpr std::string_view kGo = "go";              // P: accept
+inline constexpr std::string_view kReady = "ready ";       // S: all workers accept; its number
+inline constexpr std::string_view kYours = "yours";        // P: speak for the service
+inline constexpr std::string_view kFailed = "failed\n";    // S: why; its end follows
+}  // namespace message
+
+class Successor {
+ public:
+  /// Null when this process was started for itself. Otherwise it forks, which is why it must be
+  /// called before there are threads: the parent stays until the child serves and ends with 0 then,
+  /// or with the child's status; the child, which returns from this call, has nobody but init for a
+  /// parent from then on, and dies with its parent until then.
+  static std::unique_ptr<Successor> from_environment();
+
+  /// All that the predecessor has. False when it does not give it.
+  bool receive();
+  InheritedSockets take_sockets() noexcept { return std::move(sockets_); }
+  std::vector<tls::TicketKeys::Entry> take_tickets() noexcept { return std::move(tickets_); }
+
+  /// What may fail has been done; waits for the word to accept. False: it will not come.
+  bool may_accept();
+  /// All workers accept. Waits a moment for the predecessor to step back.
+  void serves();
+  /// Why this process will end.
+  void fail(std::string_view reason);
+
+ private:
+  Successor(net::Descriptor channel, net::Descriptor starter) noexcept
+      : channel_(std::move(channel)), starter_(std::move(starter)) {}
+
+  net::Descriptor channel_;
+  net::Descriptor starter_;  // the starter waits for a byte here
+  InheritedSockets sockets_;
+  std::vector<tls::TicketKeys::Entry> tickets_;
+};
+
+}  // namespace revproxyd::app

@@ -1,0 +1,229 @@
+#include "app/upgrade.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "app/logs.h"
+#include "app/packets.h"
+#include "app/successor.h"
+#include "revproxyd/base/deadline.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+// Once the successor serves, how long its starter has to end; it has nothing left to do.
+constexpr Duration kStarterEnd{5000};
+constexpr Duration kLook{2};
+// How long one that has failed has to end by itself.
+constexpr Duration kEnd{500};
+
+std::string status_text(int status) {
+  if (WIFSIGNALED(status))
+    return "was ended by signal " + std::to_string(WTERMSIG(status)) + " before it was ready";
+  return "ended with status " + std::to_string(WEXITSTATUS(status)) + " before it was ready";
+}
+
+template <typename T>
+void append_bytes(std::string& out, const T& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);  // NOLINT: as bytes
+}
+
+}  // namespace
+
+std::string encode_tickets(const std::vector<tls::TicketKeys::Entry>& entries) {
+  std::string out;
+  out.reserve(entries.size() * 128);
+  for (const auto& entry : entries) {
+    append_bytes(out, entry.key);
+    const std::int64_t made = entry.made.time_since_epoch().count();
+    append_bytes(out, made);
+  }
+  return out;
+}
+
+std::vector<tls::TicketKeys::Entry> decode_tickets(std::string_view bytes) {
+  using Keys = tls::TicketKeys;
+  constexpr std::size_t kSize = sizeof(Keys::Key) + sizeof(std::int64_t);
+  std::vector<Keys::Entry> entries;
+  for (; bytes.size() >= kSize; bytes.remove_prefix(kSize)) {
+    Keys::Entry entry{};
+    std::int64_t made = 0;
+    std::memcpy(&entry.key, bytes.data(), sizeof entry.key);
+    std::memcpy(&made, bytes.data() + sizeof entry.key, sizeof made);
+    entry.made = TimePoint(TimePoint::duration(made));
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
+Upgrade::~Upgrade() {
+  if (starter_ > 0) end_starter();
+}
+
+Task<Upgrade::Outcome> Upgrade::run(Estate estate, Duration patience) {
+  reason_.clear();
+  timed_out_ = false;
+  successor_ = -1;
+  pack(std::move(estate));
+  if (auto started = start(); !started) co_return failure(text_of(started.error()));
+  channel_->readiness().read_deadline(patience, Code::deadline_exceeded);
+  auto outcome = co_await converse();
+  for (Outgoing& packet : packets_) ::explicit_bzero(packet.text.data(), packet.text.size());
+  packets_.clear();
+  if (outcome.successor < 0) co_return outcome;
+  auto gone = co_await starter_is_gone();
+  if (!gone) co_return failure(end_starter());
+  co_return outcome;
+}
+
+Result<void> Upgrade::start() {
+  std::array<int, 2> pair{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0)
+    return Error(Code::system, "cannot make a pair of sockets", errno);
+  const net::Descriptor theirs(pair[1]);
+  net::Descriptor ours(pair[0]);
+  // Of the description and not of the descriptor, and only of this end.
+  const int flags = ::fcntl(ours.get(), F_GETFL);
+  ::fcntl(ours.get(), F_SETFL, flags | O_NONBLOCK);
+  auto transport = net::make_socket_transport(ours.release());
+  if (!transport) return transport.error();
+  auto started = start_successor(program_, theirs.get());
+  if (!started) return Error(started.error());
+  starter_ = *started;
+  channel_ = std::move(*transport);
+  return {};
+}
+
+// One message is under way at a time, sent when it is asked for: nothing here waits for a reader.
+void Upgrade::pack(Estate estate) {
+  packets_.clear();
+  for (const auto& [label, socket] : estate.sockets) {
+    const bool full = packets_.empty() || packets_.back().sockets.size() == kPacketSockets ||
+                      packets_.back().text.size() + label.size() + 1 > kPacketBytes;
+    if (full) packets_.push_back({std::string(message::kSockets), {}});
+    packets_.back().text += label + "\n";
+    packets_.back().sockets.push_back(socket);
+  }
+  std::string keys = encode_tickets(estate.tickets);
+  packets_.push_back({std::string(message::kTickets) + keys, {}});
+  ::explicit_bzero(keys.data(), keys.size());
+  packets_.push_back({std::string(message::kEnd), {}});
+}
+
+Task<Upgrade::Outcome> Upgrade::converse() {
+  for (;;) {
+    auto text = co_await next_message();
+    if (text.empty()) co_return failure(end_starter());
+    if (!answer(text)) co_return failure(end_starter());
+    if (successor_ > 0) {
+      Outcome outcome;
+      outcome.successor = successor_;
+      co_return outcome;
+    }
+  }
+}
+
+// Empty when nothing more comes in time.
+Task<std::string> Upgrade::next_message() {
+  net::Readiness& readiness = channel_->readiness();
+  for (;;) {
+    auto code = co_await readiness.wait(net::Want::read);
+    if (code != Code::none) {
+      timed_out_ = code == Code::deadline_exceeded;
+      co_return std::string();
+    }
+    auto packet = receive_packet(channel_->fd());
+    if (packet) co_return std::move(packet->text);
+    if (packet.error().sys() != EAGAIN || readiness.hangup) co_return std::string();
+    readiness.readable = false;
+  }
+}
+
+// False: what was said, or that it cannot be answered, ends the upgrade.
+bool Upgrade::answer(const std::string& message) {
+  const int socket = channel_->fd();
+  if (message == message::kNext && !packets_.empty()) {
+    const Outgoing packet = std::move(packets_.front());
+    packets_.pop_front();
+    return send_packet(socket, packet.text, packet.sockets).has_value();
+  }
+  if (message == message::kPrepared) return send_packet(socket, message::kGo).has_value();
+  if (message.starts_with(message::kReady)) {
+    const char* begin = message.data() + message::kReady.size();
+    std::from_chars(begin, message.data() + message.size(), successor_);
+    return successor_ > 0;
+  }
+  if (message.starts_with(message::kFailed)) {
+    reason_ = message.substr(message::kFailed.size());
+    return true;  // its end follows, and says with which status
+  }
+  reason_ = "it does not speak as a successor does";
+  return false;
+}
+
+Task<bool> Upgrade::starter_is_gone() {
+  const TimePoint end = Clock::now() + kStarterEnd;
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::waitpid(starter_, &status, WNOHANG);
+    if (ended == starter_ || (ended < 0 && errno == ECHILD)) {
+      starter_ = -1;
+      co_return ended < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    if (Clock::now() >= end) co_return false;
+    auto slept = co_await Sleep(kLook);
+    if (slept != Code::none) co_return false;
+  }
+}
+
+// Ends what was started, if it has not ended by itself; what is to be said of it.
+std::string Upgrade::end_starter() {
+  channel_.reset();
+  if (starter_ <= 0) return "the new binary did not stay";
+  int status = 0;
+  // Without the channel it will be gone in a moment.
+  const TimePoint end = Clock::now() + (timed_out_ ? Duration(0) : kEnd);
+  pid_t ended = ::waitpid(starter_, &status, WNOHANG);
+  while (ended == 0 && Clock::now() < end) {
+    ::usleep(1000);
+    ended = ::waitpid(starter_, &status, WNOHANG);
+  }
+  const bool cut = ended == 0;
+  if (cut) {
+    // The successor dies with it.
+    ::kill(starter_, SIGKILL);
+    ::waitpid(starter_, &status, 0);
+  }
+  starter_ = -1;
+  std::string text = "the new binary ";
+  text += timed_out_ ? "was not ready in time (shutdown.upgrade)"
+          : cut      ? "was given up"
+                     : status_text(status);
+  if (!reason_.empty()) text += ": " + reason_;
+  return text;
+}
+
+void Upgrade::release() noexcept {
+  if (channel_ == nullptr) return;
+  ignore(send_packet(channel_->fd(), message::kYours), "it goes on without the word, too");
+  channel_.reset();
+}
+
+Upgrade::Outcome Upgrade::failure(std::string problem) {
+  channel_.reset();
+  Outcome outcome;
+  outcome.problem = std::move(problem);
+  return outcome;
+}
+
+}  // namespace revproxyd::app

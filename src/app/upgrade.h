@@ -1,0 +1,74 @@
+#pragma once
+// The change of the binary, on the side of the process that serves: it starts its successor, gives
+// it what it needs, and waits until it serves. Decision 0013 has the whole course.
+
+#include <sys/types.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/program.h"
+#include "revproxyd/base/task.h"
+#include "revproxyd/base/units.h"
+#include "revproxyd/net/transport.h"
+#include "revproxyd/tls/ticket_keys.h"
+
+namespace revproxyd::app {
+
+/// What goes to the successor. The descriptors stay the giver's, open until the upgrade is over.
+struct Estate {
+  Estate() = default;
+  Estate(std::vector<std::pair<std::string, int>> open, std::vector<tls::TicketKeys::Entry> keys)
+      : sockets(std::move(open)), tickets(std::move(keys)) {}
+  std::vector<std::pair<std::string, int>> sockets;  // label and descriptor
+  std::vector<tls::TicketKeys::Entry> tickets;
+};
+
+class Upgrade {
+ public:
+  struct Outcome {
+    pid_t successor = -1;  // that serves; -1: there is none
+    std::string problem;   // why
+  };
+
+  explicit Upgrade(Program program) : program_(std::move(program)) {}
+  ~Upgrade();
+  Upgrade(const Upgrade&) = delete;
+  Upgrade& operator=(const Upgrade&) = delete;
+
+  /// One at a time. When it fails, what was started has ended.
+  Task<Outcome> run(Estate estate, Duration patience);
+  /// The successor may speak for the service from now on.
+  void release() noexcept;
+
+ private:
+  struct Outgoing {
+    std::string text;
+    std::vector<int> sockets;
+  };
+  Result<void> start();
+  void pack(Estate estate);
+  Task<Outcome> converse();
+  Task<std::string> next_message();
+  bool answer(const std::string& message);
+  Task<bool> starter_is_gone();
+  std::string end_starter();
+  Outcome failure(std::string problem);
+
+  Program program_;
+  std::deque<Outgoing> packets_;
+  std::unique_ptr<net::Transport> channel_;
+  std::string reason_;  // that the successor gave
+  bool timed_out_ = false;
+  pid_t starter_ = -1;  // our child, and the successor's parent until it serves
+  pid_t successor_ = -1;
+};
+
+/// A message of ticket keys and back.
+std::string encode_tickets(const std::vector<tls::TicketKeys::Entry>& entries);
+std::vector<tls::TicketKeys::Entry> decode_tickets(std::string_view bytes);
+
+}  // namespace revproxyd::app

@@ -1,0 +1,258 @@
+// What a service manager hears, and the sockets that it passes.
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/load.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kResponds = "routes: [ { respond: { body: x } } ]\n";
+
+/// Plays systemd: what NOTIFY_SOCKET and WATCHDOG_USEC of the environment promise.
+class Manager {
+ public:
+  explicit Manager(const char* watchdog_usec = nullptr) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = directory_.file("notify");
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    if (watchdog_usec != nullptr) ::setenv("WATCHDOG_USEC", watchdog_usec, 1);
+  }
+  ~Manager() {
+    ::close(socket_);
+    for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);
+  }
+
+  /// The next message; empty when none comes in time.
+  std::string next(Milliseconds patience = kPatience) const {
+    pollfd input{socket_, POLLIN, 0};
+    if (::poll(&input, 1, static_cast<int>(patience.count())) <= 0) return {};
+    std::array<char, 4096> room{};
+    const ssize_t got = ::recv(socket_, room.data(), room.size(), 0);
+    return got <= 0 ? std::string() : std::string(room.data(), static_cast<std::size_t>(got));
+  }
+  /// The next one that holds `text`; empty when none comes.
+  std::string wait(std::string_view text) const {
+    const Stopwatch watch;
+    while (watch.elapsed() < kPatience) {
+      std::string message = next();
+      if (message.find(text) != std::string::npos) return message;
+    }
+    ADD_FAILURE() << "the manager was never told " << text;
+    return {};
+  }
+  /// Whether `text` comes within that time.
+  bool hears(std::string_view text, Milliseconds patience) const {
+    const Stopwatch watch;
+    while (watch.elapsed() < patience) {
+      if (next(patience - watch.elapsed()).find(text) != std::string::npos) return true;
+    }
+    return false;
+  }
+
+ private:
+  TempDir directory_;
+  int socket_ = -1;
+};
+
+/// Holds one thread of a process still.
+class Held {
+ public:
+  Held(pid_t process, const std::string& name) {
+    for (const auto& task :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+      if (read_file(task.path().string() + "/comm") == name + "\n")
+        thread_ = std::stoi(task.path().filename().string());
+    }
+    held_ = thread_ > 0 && ::ptrace(PTRACE_SEIZE, thread_, nullptr, nullptr) == 0 &&
+            ::ptrace(PTRACE_INTERRUPT, thread_, nullptr, nullptr) == 0;
+    int status = 0;
+    if (held_) ::waitpid(thread_, &status, __WALL);
+  }
+  ~Held() { release(); }
+  bool held() const noexcept { return held_; }
+  void release() {
+    if (held_) ::ptrace(PTRACE_DETACH, thread_, nullptr, nullptr);
+    held_ = false;
+  }
+
+ private:
+  pid_t thread_ = -1;
+  bool held_ = false;
+};
+
+/// A listening socket of the test on a port of the kernel's choice.
+class Socket {
+ public:
+  explicit Socket(bool reuse_port = false, std::uint16_t port = 0) {
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    if (reuse_port) ::setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    socklen_t size = sizeof address;
+    auto* plain = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(fd_, plain, size), 0);
+    EXPECT_EQ(::listen(fd_, 64), 0);
+    ::getsockname(fd_, plain, &size);
+    port_ = ntohs(address.sin_port);
+  }
+  ~Socket() { ::close(fd_); }
+  int fd() const noexcept { return fd_; }
+  std::uint16_t port() const noexcept { return port_; }
+
+ private:
+  int fd_ = -1;
+  std::uint16_t port_ = 0;
+};
+
+std::string at_port(std::uint16_t port, const std::string& more = {}) {
+  return "listeners: [ { name: web, address: '127.0.0.1:" + std::to_string(port) + "' } ]\n" +
+         std::string(kResponds) + more;
+}
+
+}  // namespace
+
+TEST(ServiceManager, HearsOfStartReloadAndStop) {
+  const Manager manager;
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  EXPECT_EQ(manager.next(), "READY=1");
+  EXPECT_EQ(manager.next(), "STATUS=serving: configuration 1, 2 workers, 1 listeners");
+  ASSERT_TRUE(daemon.reload());
+  const std::string reloading = manager.next();
+  EXPECT_TRUE(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC=")) << reloading;
+  EXPECT_EQ(manager.next(), "READY=1");
+  EXPECT_EQ(manager.next(), "STATUS=serving: configuration 2, 2 workers, 1 listeners");
+  ASSERT_FALSE(daemon.reload("nonsense: 1\n"));
+  EXPECT_TRUE(manager.next().starts_with("RELOADING=1\n"));
+  EXPECT_EQ(manager.next(), "READY=1");
+  EXPECT_EQ(manager.next(), "STATUS=serving: configuration 2, 2 workers, 1 listeners");
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_TRUE(manager.next().starts_with("STOPPING=1\nSTATUS=stopping"));
+}
+
+TEST(ServiceManager, HearsTheWatchdogOnlyWhileEveryWorkerTurns) {
+  const Manager manager("1000000");
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  for (int i = 0; i < 3; ++i) manager.wait("WATCHDOG=1");
+  Held held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  daemon.wait_log("error: worker-1: stalled");
+  while (!manager.next(Milliseconds(1)).empty()) {
+    // From before it was noticed.
+  }
+  EXPECT_FALSE(manager.hears("WATCHDOG=1", Milliseconds(700)));
+  EXPECT_EQ(daemon.log().find("worker-0: stalled"), std::string::npos);
+  held.release();
+  daemon.wait_log("worker-1: turns again");
+  manager.wait("WATCHDOG=1");
+  EXPECT_EQ(daemon.ctl("stats").out.find("\"loops\":[]"), std::string::npos);
+  EXPECT_NE(daemon.ctl("stats").out.find("\"longest_lag_us\":"), std::string::npos);
+}
+
+TEST(ServiceManager, HearsNoWatchdogThatIsMeantForAnother) {
+  const Manager manager("200000");
+  ::setenv("WATCHDOG_PID", "1", 1);
+  const Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  manager.wait("READY=1");
+  EXPECT_FALSE(manager.hears("WATCHDOG=1", Milliseconds(700)));
+}
+
+TEST(ServiceManager, HearsOfTheNewMainProcess) {
+  const Manager manager("2000000");
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  manager.wait("READY=1");
+  ASSERT_EQ(daemon.upgrade().status, 0);
+  EXPECT_TRUE(manager.wait("RELOADING=1").find("STATUS=upgrading the binary") != std::string::npos);
+  const std::string main = manager.wait("MAINPID=");
+  const std::string pid = std::to_string(daemon.pid());
+  EXPECT_TRUE(main.starts_with("MAINPID=" + pid + "\nREADY=1\n")) << main;
+  EXPECT_EQ(daemon.wait_former(), 0);
+  manager.wait("WATCHDOG=1");
+}
+
+TEST(SocketActivation, ARestartRefusesNoConnection) {
+  const Socket socket;
+  const Activation passed{{socket.fd()}, {}};
+  for (int i = 0; i < 2; ++i) {
+    RawClient early(socket.port());  // nobody accepts yet
+    early.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    Daemon daemon(at_port(socket.port()), passed);
+    EXPECT_EQ(early.response().status, 200);
+    for (int more = 0; more < 8; ++more) EXPECT_EQ(fetch(socket.port()).status, 200);
+    EXPECT_EQ(daemon.stop(), 0);
+  }
+}
+
+TEST(SocketActivation, FindsListenersByName) {
+  const Socket socket;
+  const Daemon daemon(std::string(kPlainListener) + std::string(kResponds), {{socket.fd()}, "web"});
+  EXPECT_EQ(daemon.port("web"), socket.port());
+  EXPECT_EQ(fetch(socket.port()).status, 200);
+}
+
+TEST(SocketActivation, WorkersWithoutASocketGetTheirOwnWhereThePortMayBeShared) {
+  const Socket socket(true);
+  const Daemon daemon(at_port(socket.port(), "workers: 3\n"), {{socket.fd()}, {}});
+  std::size_t listening = 0;
+  std::array<char, 8> port{};
+  std::snprintf(port.data(), port.size(), ":%04X ", socket.port());
+  const std::string table = read_file("/proc/net/tcp");
+  for (std::size_t at = table.find("0100007F" + std::string(port.data()) + "00000000:0000 0A");
+       at != std::string::npos;
+       at = table.find("0100007F" + std::string(port.data()) + "00000000:0000 0A", at + 1))
+    ++listening;
+  EXPECT_EQ(listening, 3U);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(fetch(socket.port()).status, 200);
+}
+
+TEST(SocketActivation, WarnsOfWhatFitsNothing) {
+  const Socket socket;
+  const Socket other;
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()), 0);
+  const Daemon daemon(at_port(socket.port()),
+                      {{socket.fd(), other.fd(), pair[0]}, "web:spare:strange"});
+  daemon.wait_log("warning: inherited socket 'spare' at 127.0.0.1:" + std::to_string(other.port()));
+  daemon.wait_log("'strange' is not a listening stream socket");
+  EXPECT_EQ(fetch(socket.port()).status, 200);
+  ::close(pair[0]);
+  ::close(pair[1]);
+}
+
+TEST(SocketActivation, SocketsPassToAnUpgradedBinary) {
+  const Socket socket;
+  Daemon daemon(at_port(socket.port()), {{socket.fd()}, {}});
+  Load load({{socket.port(), false, {}, "/"}, {socket.port(), true, {}, "/"}});
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(load.wait_more(20)) << load.failures();
+    ASSERT_EQ(daemon.upgrade().status, 0);
+  }
+  ASSERT_TRUE(load.wait_more(20)) << load.failures();
+  load.stop();
+  EXPECT_EQ(load.failed(), 0U) << load.failures();
+}
+
+}  // namespace revproxyd::testing
