@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "app/sockets.h"
 
@@ -24,7 +27,11 @@ class Builder {
  public:
   Builder(const Settings& settings, const Built* previous,
           const std::shared_ptr<tls::TicketKeys>& tickets)
-      : settings_(settings), previous_(previous), tickets_(tickets) {}
+      : settings_(settings), previous_(previous), tickets_(tickets) {
+    if (previous == nullptr) return;
+    for (const auto& known : previous->upstreams)
+      known_.emplace(known.shared->settings().name, &known);
+  }
 
   Built run(std::uint64_t generation) {
     certificates();
@@ -111,11 +118,8 @@ class Builder {
   }
 
   const proxy::PlanUpstream* find_previous(const std::string& name) const {
-    if (previous_ == nullptr) return nullptr;
-    for (const auto& known : previous_->upstreams) {
-      if (known.shared->settings().name == name) return &known;
-    }
-    return nullptr;
+    const auto found = known_.find(name);
+    return found == known_.end() ? nullptr : found->second;
   }
 
   proxy::PlanSettings plan_settings(std::uint64_t generation) const {
@@ -134,8 +138,7 @@ class Builder {
   }
 
   void watch(const std::string& file) {
-    if (!file.empty() && std::ranges::find(built_.watched, file) == built_.watched.end())
-      built_.watched.push_back(file);
+    if (!file.empty() && watched_.insert(file).second) built_.watched.push_back(file);
   }
 
   static void append(std::vector<std::string>& to, const std::vector<std::string>& from) {
@@ -145,6 +148,8 @@ class Builder {
   const Settings& settings_;
   const Built* previous_;
   const std::shared_ptr<tls::TicketKeys>& tickets_;
+  std::unordered_map<std::string_view, const proxy::PlanUpstream*> known_;  // of previous_
+  std::unordered_set<std::string> watched_;
   Built built_;
 };
 

@@ -1,8 +1,14 @@
 #include "revproxyd/tls/certificates.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <atomic>
+#include <functional>
 #include <map>
+#include <system_error>
+#include <thread>
 #include <unordered_set>
 #include <utility>
 
@@ -14,6 +20,19 @@ namespace {
 
 constexpr std::chrono::hours kSoon{7 * 24};
 constexpr int kSoonPart = 5;  // a fifth of its life
+
+// Loading of certificates: how many threads at most, and how many entries are worth one.
+constexpr std::size_t kThreads = 8;
+constexpr std::size_t kPerThread = 50;
+
+// Signals are for the thread that takes them.
+template <typename Work>
+void run_without_signals(const Work& work) {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  work();
+}
 
 std::string in_days(std::chrono::system_clock::duration time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count() / 24) +
@@ -60,7 +79,7 @@ struct CertificateStore::Builder {
     if (watch(entry.key) && readable_by_everyone(entry.key)) {
       out.warnings.push_back("key " + entry.key + ": readable by everyone");
     }
-    Credential::Loaded loaded = load_once(entry);
+    Credential::Loaded loaded = loaded_for(entry);
     std::string error = loaded.credential ? unserved(entry, *loaded.credential) : loaded.error;
     if (!error.empty()) {
       loaded.credential = kept_for(entry);
@@ -79,6 +98,31 @@ struct CertificateStore::Builder {
     store->entries_.emplace_back(entry, std::move(loaded.credential));
   }
 
+  // Reads and parses on several threads, before add() judges one by one.
+  void preload(const std::vector<Certificate>& entries) {
+    std::vector<Files> wanted;
+    for (const Certificate& entry : entries) {
+      const Files files(entry.cert, entry.key);
+      if (done.try_emplace(files).second) wanted.push_back(files);
+    }
+    std::atomic<std::size_t> next{0};
+    const auto work = [&] {
+      for (std::size_t i = next++; i < wanted.size(); i = next++) {
+        // Every entry is there already: no thread changes the map.
+        done.find(wanted[i])->second = load(wanted[i]);
+      }
+    };
+    std::vector<std::jthread> threads;
+    const std::size_t most = std::min<std::size_t>(std::thread::hardware_concurrency(), kThreads);
+    try {
+      while (threads.size() + 1 < std::min(most, wanted.size() / kPerThread))
+        threads.emplace_back(run_without_signals<decltype(work)>, std::cref(work));
+    } catch (const std::system_error&) {
+      // Threads have run out: those that are there, and this one, do it.
+    }
+    work();
+  }
+
   Loaded finish() {
     if (out.errors.empty()) out.store = std::move(store);
     return std::move(out);
@@ -91,13 +135,14 @@ struct CertificateStore::Builder {
     return fresh;
   }
 
-  const Credential::Loaded& load_once(const Certificate& entry) {
-    const Files files(entry.cert, entry.key);
-    if (const auto found = done.find(files); found != done.end()) return found->second;
+  const Credential::Loaded& loaded_for(const Certificate& entry) const {
+    return done.at(Files(entry.cert, entry.key));
+  }
+
+  Credential::Loaded load(const Files& files) const {
     const auto before = known.find(files);
-    auto loaded =
-        Credential::load(entry.cert, entry.key, before != known.end() ? before->second : nullptr);
-    return done.emplace(files, std::move(loaded)).first->second;
+    return Credential::load(files.first, files.second,
+                            before != known.end() ? before->second : nullptr);
   }
 
   // Why the certificate cannot serve the entry; empty when it can.
@@ -149,6 +194,7 @@ struct CertificateStore::Builder {
 CertificateStore::Loaded CertificateStore::load(const std::vector<Certificate>& entries,
                                                 SystemTime now) {
   Builder builder(nullptr, now);
+  builder.preload(entries);
   for (const Certificate& entry : entries) builder.add(entry);
   return builder.finish();
 }
@@ -157,6 +203,7 @@ CertificateStore::Loaded CertificateStore::reload(const std::vector<Certificate>
                                                   const CertificateStore& previous,
                                                   SystemTime now) {
   Builder builder(&previous, now);
+  builder.preload(entries);
   for (const Certificate& entry : entries) builder.add(entry);
   return builder.finish();
 }

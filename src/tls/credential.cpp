@@ -1,6 +1,7 @@
 #include "tls/credential.h"
 
 #include <arpa/inet.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +21,10 @@ namespace revproxyd::tls {
 namespace {
 
 constexpr std::size_t kFileBytes = 1024 * 1024;
+constexpr std::size_t kReadBytes = 16 * 1024;
+// A file that was written this short a time ago may be written again within the same tick of its
+// times.
+constexpr std::int64_t kRestNs = 2'000'000'000;
 constexpr int kChainLength = 10;  // besides the leaf
 constexpr int kRsaBits = 2048;    // what security level 2 of OpenSSL asks for
 constexpr int kCurveBits = 224;
@@ -90,28 +95,60 @@ Fingerprint digest_of(const std::string& chain_pem, const std::string& key_pem) 
   return sha256(both);
 }
 
+std::int64_t nanoseconds(const timespec& time) noexcept {
+  return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+}
+
+FileStamp stamp_of(const std::string& path) noexcept {
+  struct stat status {};
+  FileStamp stamp;
+  if (::stat(path.c_str(), &status) != 0) return stamp;
+  stamp.device = status.st_dev;
+  stamp.inode = status.st_ino;
+  stamp.size = status.st_size;
+  stamp.modified_ns = nanoseconds(status.st_mtim);
+  stamp.changed_ns = nanoseconds(status.st_ctim);
+  return stamp;
+}
+
+bool at_rest(const FileStamp& stamp) noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::int64_t last = std::max(stamp.modified_ns, stamp.changed_ns);
+  return stamp.size >= 0 && nanoseconds(now) - last > kRestNs;
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path, std::string& error) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  std::string text(kFileBytes + 1, '\0');
-  if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string text;
+  while (file && text.size() <= kFileBytes) {
+    const std::size_t before = text.size();
+    text.resize(before + kReadBytes);
+    file.read(text.data() + before, static_cast<std::streamsize>(kReadBytes));
+    text.resize(before + static_cast<std::size_t>(file.gcount()));
+  }
   if (!file.is_open() || file.bad()) {
     error = std::string("cannot read: ") + std::strerror(errno != 0 ? errno : EIO);
     return {};
   }
-  if (file.gcount() > static_cast<std::streamsize>(kFileBytes)) {
+  if (text.size() > kFileBytes) {
     error = "larger than 1 MiB";
     return {};
   }
-  text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.empty()) error = "cannot read: it is empty or a directory";
   return text;
 }
 
 Credential::Loaded Credential::load(const std::string& cert, const std::string& key,
                                     const std::shared_ptr<const Credential>& unchanged) {
+  const FileStamp cert_stamp = stamp_of(cert);
+  const FileStamp key_stamp = stamp_of(key);
+  if (unchanged && unchanged->stamped_ && unchanged->cert_stamp_ == cert_stamp &&
+      unchanged->key_stamp_ == key_stamp)
+    return {unchanged, {}};
   std::string error;
   const std::string chain_pem = read_file(cert, error);
   if (!error.empty()) return {nullptr, "certificate " + cert + ": " + error};
@@ -126,6 +163,9 @@ Credential::Loaded Credential::load(const std::string& cert, const std::string& 
 
   const std::shared_ptr<Credential> made(new Credential);
   made->source_ = source;
+  made->cert_stamp_ = cert_stamp;
+  made->key_stamp_ = key_stamp;
+  made->stamped_ = at_rest(cert_stamp) && at_rest(key_stamp);
   error = made->read_chain(chain_pem);
   const bool chain_read = error.empty();
   if (chain_read) error = made->read_key(key_pem);

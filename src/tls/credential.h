@@ -16,6 +16,16 @@ namespace revproxyd::tls {
 
 using Fingerprint = std::array<std::uint8_t, 32>;  // SHA-256
 
+/// What tells whether a file has changed without reading it.
+struct FileStamp {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::int64_t size = -1;  // there is no such file
+  std::int64_t modified_ns = 0;
+  std::int64_t changed_ns = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+
 class Credential {
  public:
   struct Loaded {
@@ -24,7 +34,8 @@ class Credential {
   };
 
   /// The PEM chain (leaf first) of `cert` with the PEM key of `key`; both may be in one file.
-  /// `unchanged` is returned when the bytes are its own.
+  /// `unchanged` is returned when the bytes are its own; they are not read where the files' inodes,
+  /// sizes and times say that they are the same.
   static Loaded load(const std::string& cert, const std::string& key,
                      const std::shared_ptr<const Credential>& unchanged = nullptr);
 
@@ -64,6 +75,9 @@ class Credential {
   SystemTime not_after_;
   Fingerprint fingerprint_{};  // of the leaf
   Fingerprint source_{};       // of the files' bytes
+  FileStamp cert_stamp_;       // as of before they were read
+  FileStamp key_stamp_;
+  bool stamped_ = false;  // the files had been at rest then, so that the stamps mean something
   bool any_name_ = false;
 };
 
