@@ -30,14 +30,23 @@ bool is_busy(const PickQuery& query, const Endpoint& endpoint) noexcept {
 
 }  // namespace
 
-void Balancer::rebuild(std::span<const std::shared_ptr<Endpoint>> endpoints) {
+void Balancer::rebuild(std::span<const std::shared_ptr<Endpoint>> endpoints,
+                       const MaglevTable* table) {
+  table_ = table;
   endpoints_.assign(endpoints.begin(), endpoints.end());
   candidates_.clear();
   candidates_.reserve(endpoints_.size());
   reset();
 }
 
+bool Balancer::may_serve(std::size_t index, const PickQuery& query) const noexcept {
+  const Endpoint& endpoint = *endpoints_[index];
+  return tier_of(endpoint, query.now) == Tier::usable_primary && !was_tried(query, &endpoint) &&
+         !is_busy(query, endpoint);
+}
+
 Pick Balancer::pick(const PickQuery& query) noexcept {
+  if (const auto index = choose_at_once(query)) return {PickStatus::picked, *index};
   collect_best_tier(query.now);
   const auto tried = [&](const Candidate& candidate) {
     return was_tried(query, candidate.endpoint);

@@ -39,7 +39,7 @@ Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::Clie
     pools_.push_back(
         std::make_unique<Pool>(endpoint, settings(), secure ? tls : nullptr, listener));
   }
-  balancer_->rebuild(shared_->endpoints());
+  balancer_->rebuild(shared_->endpoints(), shared_->table());
 }
 
 Cluster::~Cluster() {

@@ -20,6 +20,17 @@ Shared::Shared(UpstreamSettings settings, const Shared* previous)
     if (endpoint == nullptr) endpoint = std::make_shared<Endpoint>(settings_.name, server);
     endpoints_.push_back(std::move(endpoint));
   }
+  if (settings_.balance.method == BalanceMethod::hash) fill_table();
+}
+
+// From the settings: the endpoints that carry over know their new weights only after apply().
+void Shared::fill_table() {
+  std::vector<MaglevTable::Server> servers;
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    const ServerSettings& server = settings_.servers[i];
+    servers.push_back({endpoints_[i]->url_hash(), server.backup ? 0 : std::max(server.weight, 1U)});
+  }
+  table_ = MaglevTable(servers);
 }
 
 void Shared::apply() noexcept {

@@ -12,6 +12,7 @@
 
 #include "revproxyd/base/units.h"
 #include "revproxyd/upstream/endpoint.h"
+#include "revproxyd/upstream/maglev_table.h"
 #include "revproxyd/upstream/settings.h"
 
 namespace revproxyd::upstream {
@@ -75,9 +76,12 @@ class Balancer {
   Balancer& operator=(const Balancer&) = delete;
 
   /// Takes a new set of servers, in file order; the method begins afresh. O(n); round_robin up to
-  /// 1024 turns of O(n). Changes of weight, backup or health need no rebuild.
-  void rebuild(std::span<const std::shared_ptr<Endpoint>> endpoints);
-  /// O(n) over the servers.
+  /// 1024 turns of O(n). Changes of health need no rebuild, nor, but for `hash`, those of weight or
+  /// backup. `table` is what `hash` looks keys up in; it outlives the balancer, and without one
+  /// `hash` makes its own.
+  void rebuild(std::span<const std::shared_ptr<Endpoint>> endpoints,
+               const MaglevTable* table = nullptr);
+  /// O(n) over the servers; `hash` as a rule O(1).
   Pick pick(const PickQuery& query) noexcept;
 
  protected:
@@ -90,15 +94,24 @@ class Balancer {
 
   Balancer() = default;
   std::span<const std::shared_ptr<Endpoint>> endpoints() const noexcept { return endpoints_; }
+  const MaglevTable* table() const noexcept { return table_; }
+  /// Of the first tier, neither tried nor busy: whoever picks it has kept all the rules.
+  bool may_serve(std::size_t index, const PickQuery& query) const noexcept;
 
  private:
   virtual void reset() = 0;  // after endpoints() has changed
+  /// A server that may_serve(), for a method that need not look at all of them; nothing: they are
+  /// looked at.
+  virtual std::optional<std::size_t> choose_at_once(const PickQuery& /*query*/) noexcept {
+    return std::nullopt;
+  }
   /// One of two or more candidates, which are in file order: its position in the span.
   virtual std::size_t choose(std::span<const Candidate> candidates, PickKey key) noexcept = 0;
 
   void collect_best_tier(TimePoint now) noexcept;
 
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
+  const MaglevTable* table_ = nullptr;
   std::vector<Candidate> candidates_;  // of the current pick; capacity for all
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "revproxyd/upstream/endpoint.h"
+#include "revproxyd/upstream/maglev_table.h"
 #include "revproxyd/upstream/settings.h"
 #include "revproxyd/upstream/wait_queue.h"
 
@@ -33,6 +34,9 @@ class Shared {
 
   const UpstreamSettings& settings() const noexcept { return settings_; }
   const std::vector<std::shared_ptr<Endpoint>>& endpoints() const noexcept { return endpoints_; }
+
+  /// What the workers' balancers look keys up in; null where the method is not `hash`.
+  const MaglevTable* table() const noexcept { return table_.empty() ? nullptr : &table_; }
 
   /// Counts a request in against limits.max_requests.
   bool try_begin_request() noexcept;
@@ -59,8 +63,11 @@ class Shared {
     WaitQueue turns;
   };
 
+  void fill_table();
+
   UpstreamSettings settings_;
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
+  MaglevTable table_;
   std::shared_ptr<Queues> queues_;  // one for all that this upstream ever was
   std::atomic<std::uint32_t> active_{0};
   std::mutex mutex_;

@@ -1,36 +1,23 @@
-// hash: weighted rendezvous hashing. For a key every server has a score of its own, from the key,
-// the server's URL and its weight; the best score wins. A server that goes gives up its own keys
-// and moves no other, one that comes takes only what it wins, and the order in which the others
-// stand in for it is fixed for each key.
+// hash: a key belongs to the server that owns its slot in a Maglev table. While that one cannot
+// take it, the key goes from slot to slot on a way of its own, until it meets one that can: only
+// the keys of the servers that are out move, and they spread over the others by weight. A key that
+// meets none in kSteps goes to the winner of a weighted rendezvous over all that are left.
 
 #include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "revproxyd/base/random_source.h"
+#include "revproxyd/upstream/maglev_table.h"
 #include "upstream/balancers/methods.h"
+#include "upstream/mix.h"
 
 namespace revproxyd::upstream {
 
 namespace {
 
-// From the hex digits of pi after the point, made odd: about as many ones as zeros, and nothing up
-// the sleeve.
-constexpr std::uint64_t kSeed = 0x243f6a8885a308d3U;
-constexpr std::uint64_t kStep = 0x13198a2e03707345U;
-constexpr std::uint64_t kLast = 0xa4093822299f31d1U;
-
-// Both halves of the product, so that the high bits of the factors reach the low bits of the
-// result.
-std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
-  const Uint128 product = Uint128{a} * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-
-// One fold alone leaves the result leaning to its input: b passes two.
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
-  return fold(fold(fold(a ^ kSeed, kStep) ^ b, kLast) ^ kSeed, kStep);
-}
+// With half of the servers out one key in 256 gets through all of them.
+constexpr std::uint64_t kSteps = 8;
 
 // Up to 8 bytes as a little-endian number.
 std::uint64_t load(std::string_view bytes) noexcept {
@@ -50,11 +37,36 @@ class Hash final : public Balancer {
   explicit Hash(std::uint64_t seed) noexcept : random_(seed) {}
 
  private:
-  void reset() override {}
+  void reset() override;
+  std::optional<std::size_t> choose_at_once(const PickQuery& query) noexcept override;
   std::size_t choose(std::span<const Candidate> candidates, PickKey key) noexcept override;
 
   RandomSource random_;  // for requests without a key
+  MaglevTable own_;      // where none is shared
+  const MaglevTable* table_ = &own_;
 };
+
+void Hash::reset() {
+  if (table() == nullptr) {
+    std::vector<MaglevTable::Server> servers;
+    for (const auto& endpoint : endpoints())
+      servers.push_back({endpoint->url_hash(), endpoint->backup() ? 0 : endpoint->weight()});
+    own_ = MaglevTable(servers);
+  }
+  table_ = table() == nullptr ? &own_ : table();
+}
+
+std::optional<std::size_t> Hash::choose_at_once(const PickQuery& query) noexcept {
+  if (table_->empty()) return std::nullopt;
+  const std::uint64_t key = query.key.has_hash ? query.key.hash : random_.next();
+  std::uint64_t at = key;
+  for (std::uint64_t step = 0; step < kSteps; ++step) {
+    const std::size_t index = table_->owner(at);
+    if (may_serve(index, query)) return index;
+    at = mix(key, step);
+  }
+  return std::nullopt;
+}
 
 // How late a server comes to the key's call: exponentially distributed with its weight as the rate,
 // so that the chance to be first is the share of the weight, whoever else takes part.
@@ -82,10 +94,10 @@ std::size_t Hash::choose(std::span<const Candidate> candidates, PickKey key) noe
 }  // namespace
 
 std::uint64_t hash_bytes(std::string_view bytes) noexcept {
-  std::uint64_t state = kSeed ^ (bytes.size() * kStep);
+  std::uint64_t state = kMixSeed ^ (bytes.size() * kMixStep);
   for (; bytes.size() > 8; bytes.remove_prefix(8)) {
     // The addend keeps what came before even if the product is zero.
-    state = fold(state ^ load(bytes.substr(0, 8)), kStep) + std::rotl(state, 29);
+    state = fold(state ^ load(bytes.substr(0, 8)), kMixStep) + std::rotl(state, 29);
   }
   return mix(state, bytes.empty() ? 0 : load(bytes));
 }
