@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -234,15 +235,17 @@ TEST(BinaryUpgrade, ClientsResumeTheirTlsSessions) {
       "listeners: [ { name: tls, address: '127.0.0.1:0', tls: {} } ]\ncertificates: [ { cert: '" +
       own.cert_file + "', key: '" + own.key_file + "' } ]\nroutes: [ { respond: { body: x } } ]\n");
   ClientTls tls{.sni = "a.example"};
-  RawClient first(daemon.port(), tls);
-  EXPECT_EQ(first.get("/").status, 200);
-  EXPECT_FALSE(first.stream().resumed());
-  tls.session = first.stream().session();
-  for (int i = 0; i < 2; ++i) {
+  const auto status = [](RawClient& client) {
+    return client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").response().status;
+  };
+  // A client's library takes a session for spoilt when its connection goes without a farewell.
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 3; ++i) {
+    RawClient& client = clients.emplace_back(daemon.port(), tls);
+    EXPECT_EQ(status(client), 200);
+    EXPECT_EQ(client.stream().resumed(), i > 0);
+    tls.session = client.stream().session();
     ASSERT_EQ(daemon.upgrade().status, 0);
-    RawClient again(daemon.port(), tls);
-    EXPECT_EQ(again.get("/").status, 200);
-    EXPECT_TRUE(again.stream().resumed());
   }
 }
 
