@@ -1,13 +1,16 @@
 #include "net/socket_transport.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <climits>
 
 #include "revproxyd/net/loop.h"
+#include "revproxyd/net/pipe.h"
 
 namespace revproxyd::net {
 
@@ -55,15 +58,7 @@ IoResult SocketTransport::try_read(MutableBytes into) noexcept {
     ReadyQueue::current().charge(static_cast<std::size_t>(got));
     return IoResult::moved(static_cast<std::size_t>(got));
   }
-  if (got == 0) return IoResult::ended();
-  if (errno == EAGAIN || errno == EINTR) {
-    readiness_.readable = errno == EINTR;
-    // An end that cannot be read was none (an error that a write has taken, say); kept, it would
-    // wake readers for ever. A true one is a new edge.
-    if (errno == EAGAIN) readiness_.hangup = false;
-    return IoResult::wants(Want::read);
-  }
-  return IoResult::failure(failure("recv"));
+  return nothing_read(got);
 }
 
 IoResult SocketTransport::try_write(std::span<const iovec> pieces) noexcept {
@@ -78,6 +73,47 @@ IoResult SocketTransport::try_write(std::span<const iovec> pieces) noexcept {
     return IoResult::wants(Want::write);
   }
   return IoResult::failure(failure("send"));
+}
+
+// Short of `most` says nothing of what is left: the pipe counts pieces of the kernel's memory, not
+// bytes. The pipe is empty, so that EAGAIN is about the socket.
+IoResult SocketTransport::try_read_into(Pipe& pipe, std::size_t most) noexcept {
+  assert(pipe.size() == 0 && most != 0);
+  if (!readiness_.readable && !readiness_.hangup) return IoResult::wants(Want::read);
+  const ssize_t got = ::splice(fd_, nullptr, pipe.entrance(), nullptr, std::min(most, Pipe::kSize),
+                               SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (got > 0) {
+    pipe.put_in(static_cast<std::size_t>(got));
+    ReadyQueue::current().charge(static_cast<std::size_t>(got));
+    return IoResult::moved(static_cast<std::size_t>(got));
+  }
+  return nothing_read(got);
+}
+
+IoResult SocketTransport::nothing_read(ssize_t got) noexcept {
+  if (got == 0) return IoResult::ended();
+  if (errno == EAGAIN || errno == EINTR) {
+    readiness_.readable = errno == EINTR;
+    // An end that cannot be read was none (an error that a write has taken, say); kept, it would
+    // wake readers for ever. A true one is a new edge.
+    if (errno == EAGAIN) readiness_.hangup = false;
+    return IoResult::wants(Want::read);
+  }
+  return IoResult::failure(failure("recv"));
+}
+
+IoResult SocketTransport::try_write_from(Pipe& pipe) noexcept {
+  if (!readiness_.writable) return IoResult::wants(Want::write);
+  const ssize_t sent =
+      ::splice(pipe.exit(), nullptr, fd_, nullptr, pipe.size(), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (sent > 0) {
+    pipe.took_out(static_cast<std::size_t>(sent));
+    ReadyQueue::current().charge(static_cast<std::size_t>(sent));
+    return IoResult::moved(static_cast<std::size_t>(sent));
+  }
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) return IoResult::failure(failure("send"));
+  readiness_.writable = sent < 0 && errno == EINTR;
+  return IoResult::wants(Want::write);
 }
 
 IoResult SocketTransport::try_shutdown() noexcept {

@@ -1,6 +1,8 @@
 #pragma once
 // The plain transport, visible to the TLS transport that reads and writes through it.
 
+#include <sys/types.h>
+
 #include "net/poller.h"
 #include "revproxyd/net/transport.h"
 
@@ -18,6 +20,9 @@ class SocketTransport final : public Transport {
 
   IoResult try_read(MutableBytes into) noexcept override;
   IoResult try_write(std::span<const iovec> pieces) noexcept override;
+  bool splices() const noexcept override { return true; }
+  IoResult try_read_into(Pipe& pipe, std::size_t most) noexcept override;
+  IoResult try_write_from(Pipe& pipe) noexcept override;
   IoResult try_shutdown() noexcept override;
   void abort_on_close() noexcept override { abort_ = true; }
   bool pending() const noexcept override { return false; }
@@ -25,6 +30,8 @@ class SocketTransport final : public Transport {
   int fd() const noexcept override { return fd_; }
 
  private:
+  IoResult nothing_read(ssize_t got) noexcept;
+
   Readiness readiness_;
   Poller& poller_;
   int fd_;

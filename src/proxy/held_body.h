@@ -19,6 +19,9 @@ class HeldBody final : public http::Body {
   Task<Result<http::Piece>> read() override;
   bool ready() const noexcept override { return replayed_ < held_.size() || inner_->ready(); }
   const http::Fields* trailers() const noexcept override { return inner_->trailers(); }
+  http::PipeSource* pipe_source() noexcept override {
+    return keeping_ || replayed_ < held_.size() ? nullptr : inner_->pipe_source();
+  }
 
   /// The next read() begins at the front again; false when that is no longer possible.
   bool rewind() noexcept;

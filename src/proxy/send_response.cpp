@@ -1,5 +1,6 @@
 #include "proxy/send_response.h"
 
+#include "revproxyd/http/splice.h"
 #include "revproxyd/pipeline/error_response.h"
 
 namespace revproxyd::proxy {
@@ -8,9 +9,16 @@ namespace {
 
 Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
   for (;;) {
-    if (!body.ready()) {
+    http::PipeSource* const source = body.pipe_source();
+    http::PipeSink* const sink = source == nullptr ? nullptr : stream.pipe_sink();
+    if (sink != nullptr || !body.ready()) {
       auto flushed = co_await stream.flush();
       if (!flushed) co_return flushed.error();
+    }
+    if (sink != nullptr) {
+      auto spliced = co_await http::splice(*source, *sink);
+      if (!spliced) co_return spliced.error();
+      if (*spliced) co_return {};
     }
     auto piece = co_await body.read();
     if (!piece) {

@@ -22,6 +22,8 @@ struct Piece {
   bool last = false;
 };
 
+class PipeSource;
+
 /// A message body with exactly one reader. Destroying it before its end abandons what is left.
 class Body : public slab::Allocated {
  public:
@@ -36,6 +38,8 @@ class Body : public slab::Allocated {
   /// read() would not wait: bytes, or the end, are at hand. False may be wrong; true never is, or
   /// what is staged for the reader would be held back.
   virtual bool ready() const noexcept = 0;
+  /// The rest of the body where it need not come into the process, else null. Asked between reads.
+  virtual PipeSource* pipe_source() noexcept { return nullptr; }
   /// The trailer section, complete after the last piece; null when there is none.
   virtual const Fields* trailers() const noexcept { return nullptr; }
 };

@@ -151,7 +151,6 @@ std::size_t BodyReader::next_read_size() const noexcept {
 
 Task<Result<std::size_t>> BodyReader::fill() {
   input_.reserve(next_read_size());
-  auto& readiness = transport_.readiness();
   for (;;) {
     const net::IoResult result = transport_.try_read(input_.room());
     if (result.status == net::IoStatus::done) {
@@ -160,17 +159,51 @@ Task<Result<std::size_t>> BodyReader::fill() {
     }
     if (result.status == net::IoStatus::end) co_return std::size_t{0};
     if (result.status == net::IoStatus::failed) co_return result.error;
-    const TimePoint begun = loop_now();
-    readiness.read_deadline(rules_.stall, rules_.stall_code);
-    const net::Want want = result.want();
-    auto code = co_await readiness.wait(want);
-    readiness.read_deadline(Duration::zero(), Code::none);
-    if (code != Code::none) co_return Error(code, side_of(kind_), "wait for the body ended");
-    waited_ += since(begun);
-    if (rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
-        received_ * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count())) {
-      co_return Error(Code::body_too_slow, side_of(kind_), "body comes slower than min_rate");
+    auto waited = co_await wait(result.want());
+    if (!waited) co_return waited.error();
+  }
+}
+
+Task<Result<void>> BodyReader::wait(net::Want want) {
+  auto& readiness = transport_.readiness();
+  const TimePoint begun = loop_now();
+  readiness.read_deadline(rules_.stall, rules_.stall_code);
+  auto code = co_await readiness.wait(want);
+  readiness.read_deadline(Duration::zero(), Code::none);
+  if (code != Code::none) co_return Error(code, side_of(kind_), "wait for the body ended");
+  waited_ += since(begun);
+  if (rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
+      received_ * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count())) {
+    co_return Error(Code::body_too_slow, side_of(kind_), "body comes slower than min_rate");
+  }
+  co_return {};
+}
+
+// What frames a body is read here, so only one with a length can pass by; and a pipe is not worth
+// its system calls for a short one.
+PipeSource* BodyReader::pipe_source() noexcept {
+  const bool bare = length_.framing == Framing::length && input_.size() == viewed_;
+  const bool fits = rules_.max_bytes == 0 || received_ + length_.bytes <= rules_.max_bytes;
+  return bare && fits && length_.bytes >= limits::kSpliceFrom && transport_.splices() ? this
+                                                                                      : nullptr;
+}
+
+Task<Result<void>> BodyReader::receive_into(net::Pipe& pipe) {
+  release_view();
+  auto fair = co_await Fair{};
+  if (fair != Code::none) co_return Error(fair, side_of(kind_));
+  for (;;) {
+    const net::IoResult result = transport_.try_read_into(pipe, length_.bytes);
+    if (result.status == net::IoStatus::done) {
+      received_ += result.bytes;
+      length_.bytes -= result.bytes;
+      done_ = length_.bytes == 0;
+      co_return {};
     }
+    if (result.status == net::IoStatus::end) co_return at_end().error();
+    if (result.status == net::IoStatus::failed) co_return result.error.at(side_of(kind_));
+    auto waited = co_await wait(result.want());
+    if (!waited) co_return waited.error();
   }
 }
 

@@ -8,13 +8,14 @@
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/http/body.h"
 #include "revproxyd/http/head.h"
+#include "revproxyd/http/splice.h"
 #include "revproxyd/net/transport.h"
 
 namespace revproxyd::http::h1 {
 
 /// Reads from `input` first and then from the transport into it; views handed out point into
 /// `input` and die at the next read(). What lies behind the body's end stays in `input`.
-class BodyReader final : public Body {
+class BodyReader final : public Body, public PipeSource {
  public:
   BodyReader(net::Transport& transport, Buffer& input, BodyLength length, Kind kind,
              const HeadLimits& limits);
@@ -30,6 +31,9 @@ class BodyReader final : public Body {
 
   Task<Result<Piece>> read() override;
   bool ready() const noexcept override;
+  PipeSource* pipe_source() noexcept override;
+  Task<Result<void>> receive_into(net::Pipe& pipe) override;
+  bool ended() const noexcept override { return done_; }
   const Fields* trailers() const noexcept override { return trailers_ ? &*trailers_ : nullptr; }
 
   /// The last piece is no longer looked at: its bytes leave `input`.
@@ -57,6 +61,7 @@ class BodyReader final : public Body {
   Result<void> end_chunked();
   Result<Piece> at_end();
   Task<Result<std::size_t>> fill();
+  Task<Result<void>> wait(net::Want want);
   std::size_t next_read_size() const noexcept;
 
   net::Transport& transport_;

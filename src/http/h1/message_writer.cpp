@@ -22,7 +22,7 @@ void MessageWriter::begin(BodyLength length) noexcept {
 Task<Result<void>> MessageWriter::send(Piece piece) {
   using Sent = Task<Result<void>>;
   if (length_.framing == Framing::none) piece.bytes = {};
-  if (auto counted = count(piece); !counted) return Sent::settled(counted);
+  if (auto counted = count(piece.bytes.size(), piece.last); !counted) return Sent::settled(counted);
   if (stage(piece)) return Sent::settled(Result<void>());
   const bool chunked = length_.framing == Framing::chunked;
   Bytes tail;
@@ -54,12 +54,11 @@ void MessageWriter::sent_whole(bool last) noexcept {
 }
 
 // A message must be as long as its head said, or its reader takes the next one for a part of it.
-Result<void> MessageWriter::count(const Piece& piece) noexcept {
-  sent_ += piece.bytes.size();
+Result<void> MessageWriter::count(std::size_t bytes, bool last) noexcept {
+  sent_ += bytes;
   if (length_.framing != Framing::length) return {};
   if (sent_ > length_.bytes) return Error(Code::internal, "body longer than announced");
-  if (piece.last && sent_ < length_.bytes)
-    return Error(Code::internal, "body shorter than announced");
+  if (last && sent_ < length_.bytes) return Error(Code::internal, "body shorter than announced");
   return {};
 }
 
@@ -85,6 +84,14 @@ Task<Result<void>> MessageWriter::write_staged() {
   auto written = co_await writer_.write(all);
   if (!written) co_return written.error();
   out_.clear();
+  co_return {};
+}
+
+Task<Result<void>> MessageWriter::send_from(net::Pipe& pipe, bool last) {
+  if (auto counted = count(pipe.size(), last); !counted) co_return counted.error();
+  auto written = co_await writer_.write_from(pipe);
+  if (!written) co_return written.error();
+  complete_ = last;
   co_return {};
 }
 

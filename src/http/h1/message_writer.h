@@ -9,11 +9,12 @@
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/http/body.h"
 #include "revproxyd/http/head.h"
+#include "revproxyd/http/splice.h"
 
 namespace revproxyd::http::h1 {
 
 /// `out` holds what is staged: the head, which the caller serialises into it, and small pieces.
-class MessageWriter {
+class MessageWriter final : public PipeSink {
  public:
   MessageWriter(Buffer& out, Writer& writer) noexcept : out_(out), writer_(writer) {}
 
@@ -28,6 +29,11 @@ class MessageWriter {
   Task<Result<void>> flush();
   /// Ends with a trailer section where the framing has one; other framings drop it.
   Task<Result<void>> finish(const Fields& trailers);
+  /// This, if the body's bytes go out as they are.
+  PipeSink* pipe_sink() noexcept {
+    return begun_ && length_.framing == Framing::length && writer_.splices() ? this : nullptr;
+  }
+  Task<Result<void>> send_from(net::Pipe& pipe, bool last) override;
 
   /// Body bytes taken so far, without framing.
   std::uint64_t body_bytes() const noexcept { return sent_; }
@@ -41,7 +47,7 @@ class MessageWriter {
   Task<Result<void>> send_rest(Pieces pieces, std::size_t first, bool last);
   void sent_whole(bool last) noexcept;
   Task<Result<void>> write_staged();
-  Result<void> count(const Piece& piece) noexcept;
+  Result<void> count(std::size_t bytes, bool last) noexcept;
 
   Buffer& out_;
   Writer& writer_;

@@ -6,7 +6,7 @@
 namespace revproxyd::http::h1 {
 
 /// The request's body as the exchange sees it; the stream does the reading.
-class RequestBody final : public Body {
+class RequestBody final : public Body, private PipeSource {
  public:
   explicit RequestBody(ServerStream& stream) noexcept : stream_(stream) {}
   Task<Result<Piece>> read() override { return stream_.read_body(); }
@@ -14,8 +14,15 @@ class RequestBody final : public Body {
     return !stream_.expects_continue_ && !stream_.upgrade_ && stream_.reader_->ready();
   }
   const Fields* trailers() const noexcept override { return stream_.reader_->trailers(); }
+  PipeSource* pipe_source() noexcept override {
+    const bool may = !stream_.expects_continue_ && !stream_.upgrade_;
+    return may && stream_.reader_->pipe_source() != nullptr ? this : nullptr;
+  }
 
  private:
+  Task<Result<void>> receive_into(net::Pipe& pipe) override { return stream_.receive_body(pipe); }
+  bool ended() const noexcept override { return stream_.reader_->done(); }
+
   ServerStream& stream_;
 };
 
@@ -82,12 +89,22 @@ Task<Result<Piece>> ServerStream::read_body() {
     if (!sent) co_return sent.error();
   }
   auto piece = co_await reader_->read();
+  body_moved(piece ? Code::none : piece.error().code());
+  co_return std::move(piece);
+}
+
+Task<Result<void>> ServerStream::receive_body(net::Pipe& pipe) {
+  auto received = co_await reader_->receive_into(pipe);
+  body_moved(received ? Code::none : received.error().code());
+  co_return received;
+}
+
+void ServerStream::body_moved(Code failure) noexcept {
   // Where the next request begins is not known any more; a reader that was only told to stop may go
   // on later.
-  if (!piece && piece.error().code() != Code::cancelled) keep_alive_ = false;
-  const bool goes_on = piece || piece.error().code() == Code::cancelled;
+  const bool goes_on = failure == Code::none || failure == Code::cancelled;
+  if (!goes_on) keep_alive_ = false;
   if (goes_on && !upgrade_) connection_.watch_client();
-  co_return std::move(piece);
 }
 
 // Never waits: what the kernel does not take now goes out in front of the final head.

@@ -32,6 +32,7 @@ class ServerStream final : public http::ServerStream {
   Task<Result<void>> send_body(Piece piece) override;
   Task<Result<void>> flush() override;
   Task<Result<void>> finish(const Fields& trailers) override;
+  PipeSink* pipe_sink() noexcept override { return message_.pipe_sink(); }
   void reset(Code reason) noexcept override;
   void end_connection() noexcept override { keep_alive_ = false; }
   bool head_sent() const noexcept override { return message_.begun(); }
@@ -45,6 +46,8 @@ class ServerStream final : public http::ServerStream {
   friend class RequestBody;
 
   Task<Result<Piece>> read_body();
+  Task<Result<void>> receive_body(net::Pipe& pipe);
+  void body_moved(Code failure) noexcept;
   bool can_keep_alive() const noexcept;
   void open_tunnel();
 

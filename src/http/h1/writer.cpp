@@ -43,6 +43,20 @@ Task<Result<void>> Writer::write(std::span<iovec> pieces) {
   co_return {};
 }
 
+Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
+  while (pipe.size() != 0) {
+    const net::IoResult result = transport_.try_write_from(pipe);
+    if (result.status == net::IoStatus::failed) co_return result.error.at(side_);
+    if (result.status == net::IoStatus::done) {
+      sent_ += result.bytes;
+      continue;
+    }
+    auto waited = co_await wait(result.want());
+    if (!waited) co_return waited.error();
+  }
+  co_return {};
+}
+
 // The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
 // reader that is slow but steady is seen by what it has acknowledged.
 Task<Result<void>> Writer::wait(net::Want want) {

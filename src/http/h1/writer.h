@@ -7,6 +7,7 @@
 
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
+#include "revproxyd/net/pipe.h"
 #include "revproxyd/net/transport.h"
 
 namespace revproxyd::http::h1 {
@@ -34,6 +35,9 @@ class Writer {
   Result<std::span<iovec>> write_now(std::span<iovec> pieces) noexcept;
   /// Writes everything; uses `pieces` up. Time counts only while the peer makes us wait.
   Task<Result<void>> write(std::span<iovec> pieces);
+  /// Writes all that the pipe holds.
+  Task<Result<void>> write_from(net::Pipe& pipe);
+  bool splices() const noexcept { return transport_.splices(); }
   /// Bytes written since restart().
   std::uint64_t sent() const noexcept { return sent_; }
 

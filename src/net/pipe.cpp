@@ -1,0 +1,51 @@
+#include "revproxyd/net/pipe.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+namespace revproxyd::net {
+
+struct Pipe::Spares {
+  std::array<std::pair<Descriptor, Descriptor>, kSpares> pipes;
+  std::size_t count = 0;
+  std::size_t in_use = 0;
+};
+
+Pipe::Spares& Pipe::spares() noexcept {
+  thread_local Spares spares;
+  return spares;
+}
+
+std::optional<Pipe> Pipe::take() noexcept {
+  Spares& all = spares();
+  if (all.in_use == kMost) return std::nullopt;
+  if (all.count != 0) {
+    auto& [entrance, exit] = all.pipes[--all.count];
+    ++all.in_use;
+    return Pipe(std::move(entrance), std::move(exit));
+  }
+  std::array<int, 2> ends{-1, -1};
+  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return std::nullopt;
+  // Without the right to more the kernel leaves it as it is.
+  ::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(kSize));
+  ++all.in_use;
+  return Pipe(Descriptor(ends[1]), Descriptor(ends[0]));
+}
+
+Pipe::Pipe(Pipe&& other) noexcept
+    : entrance_(std::move(other.entrance_)),
+      exit_(std::move(other.exit_)),
+      size_(std::exchange(other.size_, 0)) {}
+
+Pipe::~Pipe() {
+  if (!entrance_) return;
+  Spares& all = spares();
+  --all.in_use;
+  if (size_ == 0 && all.count < kSpares)
+    all.pipes[all.count++] = {std::move(entrance_), std::move(exit_)};
+}
+
+}  // namespace revproxyd::net
