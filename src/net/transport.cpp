@@ -1,8 +1,13 @@
 #include "revproxyd/net/transport.h"
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "revproxyd/base/limits.h"
 
 namespace revproxyd::net {
 
@@ -15,6 +20,14 @@ Want want_of(const IoResult& result) noexcept {
 }
 
 }  // namespace
+
+IoResult Transport::try_read_into(Pipe&, std::size_t) noexcept {
+  return IoResult::failure(Error(Code::internal, "a transport that does not splice"));
+}
+
+IoResult Transport::try_write_from(Pipe&) noexcept {
+  return IoResult::failure(Error(Code::internal, "a transport that does not splice"));
+}
 
 Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into) {
   for (;;) {
@@ -82,6 +95,11 @@ std::optional<std::size_t> unacknowledged(const Transport& transport) noexcept {
   int queued = 0;
   if (::ioctl(transport.fd(), SIOCOUTQ, &queued) != 0) return std::nullopt;
   return static_cast<std::size_t>(queued);
+}
+
+void keep_unsent_short(const Transport& transport) noexcept {
+  const int most = static_cast<int>(limits::kUnsent);
+  ::setsockopt(transport.fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
 }
 
 std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept {

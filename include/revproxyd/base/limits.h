@@ -26,9 +26,18 @@ inline constexpr std::size_t kFirstRead = 4 * 1024;
 inline constexpr std::size_t kStreamRead = 64 * 1024;
 inline constexpr std::size_t kGather = 16 * 1024;
 
+// What is left of a body from which on it goes past the process where it can.
+inline constexpr std::size_t kSpliceFrom = 128 * 1024;
+
+// What lies unsent in the kernel for a connection of HTTP/2 to a client.
+inline constexpr std::size_t kUnsent = 128 * 1024;
+
 // Bounds of a head where the configuration sets none (0).
 inline constexpr std::size_t kMostHeadBytes = 1024 * 1024;
 inline constexpr std::size_t kMostFields = 10000;
+
+// When one side of a tunnel has ended, how long the other may be silent before it is ended too.
+inline constexpr std::chrono::milliseconds kTunnelEnd{10000};
 
 // A request body up to this size is kept so that the request can be tried again on another server.
 inline constexpr std::size_t kReplayBody = 64 * 1024;

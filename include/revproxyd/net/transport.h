@@ -56,6 +56,8 @@ struct TlsInfo {
   virtual ~TlsInfo() = default;
 };
 
+class Pipe;
+
 /// Owns the descriptor. Destroying it closes at once, without waiting and without close_notify.
 class Transport {
  public:
@@ -69,6 +71,11 @@ class Transport {
   virtual IoResult try_read(MutableBytes into) noexcept = 0;
   /// Writes the pieces in order, as much as goes now; `done` may be short.
   virtual IoResult try_write(std::span<const iovec> pieces) noexcept = 0;
+  /// try_read() and try_write() with a pipe in place of memory, for a plain socket. `most` bytes
+  /// are taken at most; the pipe must be empty before a read.
+  virtual bool splices() const noexcept { return false; }
+  virtual IoResult try_read_into(Pipe& pipe, std::size_t most) noexcept;
+  virtual IoResult try_write_from(Pipe& pipe) noexcept;
   /// Sends close_notify under TLS and half-closes; may want to be called again.
   virtual IoResult try_shutdown() noexcept = 0;
   /// Makes the destructor's close abortive (RST): for peers that must not take what was sent for
@@ -107,6 +114,10 @@ std::optional<std::size_t> most_unread(const Transport& transport) noexcept;
 /// fewer the peer reads, whether or not there is room for more. Nothing when the kernel does not
 /// say.
 std::optional<std::size_t> unacknowledged(const Transport& transport) noexcept;
+
+/// From now on the kernel takes no more than it can soon send (limits::kUnsent), so that what is
+/// written last does not wait behind megabytes. For a connection whose streams have priorities.
+void keep_unsent_short(const Transport& transport) noexcept;
 
 /// Drops the first `bytes` from `pieces`; the rest.
 std::span<iovec> drop_front(std::span<iovec> pieces, std::size_t bytes) noexcept;

@@ -39,6 +39,7 @@ ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
       clock_timer_(*this, &ServerConnection::on_clock),
       parting_(*this, &ServerConnection::part) {
   link_.set_stall(settings.write, Code::write_timeout);
+  net::keep_unsent_short(link_.transport());
   set_clock();
   link_.start(received);
 }

@@ -461,16 +461,22 @@ void Session::consume_connection(std::size_t bytes) noexcept {
 void Session::announce_shutdown() noexcept { nghttp2_submit_shutdown_notice(session_); }
 
 void Session::goaway(ErrorCode code) noexcept {
-  parted_ = true;
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
-                        nghttp2_session_get_last_proc_stream_id(session_),
-                        static_cast<std::uint32_t>(code), nullptr, 0);
+  part();
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last_taken_, static_cast<std::uint32_t>(code),
+                        nullptr, 0);
 }
 
 void Session::terminate(ErrorCode code) noexcept {
-  parted_ = true;
+  part();
   deaf_ = deaf_ || code != ErrorCode::no_error;
-  nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
+  nghttp2_session_terminate_session2(session_, last_taken_, static_cast<std::uint32_t>(code));
+}
+
+// What the peer opens from now on is not looked at, although nghttp2 counts it: the last stream
+// that GOAWAY names must not rise (RFC 9113 section 6.8).
+void Session::part() noexcept {
+  if (!std::exchange(parted_, true))
+    last_taken_ = nghttp2_session_get_last_proc_stream_id(session_);
 }
 
 void Session::ping() noexcept { nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr); }

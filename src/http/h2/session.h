@@ -177,8 +177,11 @@ class Session final : private FrameScan::Finder {
   Bytes input_;  // that is being taken
   std::size_t fed_ = 0;
   long fed_result_ = 0;  // a negative one is an error of nghttp2
-  bool parted_ = false;  // no stream after the last one is taken
-  bool deaf_ = false;    // the peer was cut off: what it still sends is not looked at
+  void part() noexcept;
+
+  bool parted_ = false;          // no stream after the last one is taken
+  std::int32_t last_taken_ = 0;  // once parted
+  bool deaf_ = false;            // the peer was cut off: what it still sends is not looked at
   bool broken_ = false;
 };
 

@@ -46,6 +46,24 @@ TEST_F(H2ServerLifeOfMuteClient, AnnouncesADrainBeforeItRefusesStreams) {
   EXPECT_TRUE(message(1).ended && message(3).ended);
 }
 
+// RFC 9113 section 6.8: the last stream that GOAWAY names never rises.
+TEST_F(H2ServerLifeOfMuteClient, NamesTheSameLastStreamWhateverTheClientOpensAfterwards) {
+  open();
+  send(frames::settings_ack() + get(1));
+  auto stream = next_stream();
+  connection_->drain();
+  settle();
+  const auto ping = std::ranges::find(frames_, frames::kPing, &frames::Frame::type);
+  ASSERT_NE(ping, frames_.end());
+  send(frames::ping(ping->payload, true));
+  ASSERT_EQ(state_.goaway()->last, 1U);
+  send(get(3) + get(5));
+  answer(std::move(stream));
+  runner_.spawn(connection_->finish());
+  settle();
+  EXPECT_EQ(state_.goaway()->last, 1U);
+}
+
 TEST_F(H2ServerLifeOfMuteClient, PartsWhenTheClientHasHeardOfTheDrain) {
   open();
   send(frames::settings_ack() + get(1));
