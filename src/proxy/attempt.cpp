@@ -3,6 +3,7 @@
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/patience.h"
 #include "revproxyd/http/hop_by_hop.h"
+#include "revproxyd/http/splice.h"
 #include "revproxyd/http/status.h"
 #include "revproxyd/pipeline/grpc.h"
 
@@ -19,6 +20,10 @@ class UpstreamBody final : public http::Body {
     return std::move(reading).under(attempt_.scope_);
   }
   bool ready() const noexcept override { return attempt_.stream().body().ready(); }
+  // Not while an upload may still fail, which ends what runs under the attempt's scope only.
+  http::PipeSource* pipe_source() noexcept override {
+    return attempt_.pump_.size() == 0 ? attempt_.stream().body().pipe_source() : nullptr;
+  }
   const http::Fields* trailers() const noexcept override {
     return attempt_.stream().body().trailers();
   }
@@ -82,13 +87,25 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
   co_return std::move(head);
 }
 
+namespace {
+
+// That we ended it ourselves is nobody's failure.
+Error cancelled_inside(const Error& error) noexcept {
+  return error.code() == Code::cancelled ? error.at(Side::internal) : error;
+}
+
+}  // namespace
+
 // A write error is not the end while a response may still come: origins answer early and close (RFC
 // 9112 section 9.5).
 Task<void> Attempt::pump() {
   auto wanted = co_await may_go_on();
   if (!wanted) co_return;
   auto pumped = co_await pump_pieces();
-  if (pumped && request_.upgrade) scope_.cancel(Code::end_of_stream);
+  if (pumped && request_.upgrade) {
+    co_await end_clients_side();
+    co_return;
+  }
   // What the server has not taken is lost, and no answer to the rest can be trusted.
   if (!pumped && pumped.error().code() == Code::idle_timeout) scope_.cancel(Code::idle_timeout);
   if (pumped || pumped.error().side() == Side::upstream) {
@@ -98,6 +115,15 @@ Task<void> Attempt::pump() {
   if (pumped.error().code() == Code::cancelled) co_return;
   downstream_error_ = pumped.error();
   scope_.cancel(pumped.error().code());
+}
+
+// The server hears of it and may still have something to say: its half of a closing handshake, or
+// the rest of an answer.
+Task<void> Attempt::end_clients_side() {
+  auto closed = co_await stream().half_close();
+  if (!closed) scope_.cancel(Code::end_of_stream);
+  ending_ = true;
+  touch_tunnel();
 }
 
 // The client waits for a word before it sends its body: the origin's, or ours when the origin stays
@@ -115,9 +141,16 @@ Task<bool> Attempt::may_go_on() {
 Task<Result<void>> Attempt::pump_pieces() {
   http::Body& body = *request_.body;
   for (;;) {
-    if (!body.ready()) {
+    http::PipeSource* const source = body.pipe_source();
+    http::PipeSink* const sink = source == nullptr ? nullptr : stream().pipe_sink();
+    if (sink != nullptr || !body.ready()) {
       auto flushed = co_await stream().flush();
       if (!flushed) co_return flushed.error();
+    }
+    if (sink != nullptr) {
+      auto spliced = co_await http::splice(*source, *sink);
+      if (!spliced) co_return cancelled_inside(spliced.error());
+      if (*spliced) co_return {};
     }
     auto piece = co_await body.read();
     if (!piece)
@@ -174,7 +207,9 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
 }
 
 void Attempt::touch_tunnel() noexcept {
-  tunnel_deadline_.set(request_.tunnel, Code::tunnel_timeout);
+  if (!ending_) return tunnel_deadline_.set(request_.tunnel, Code::tunnel_timeout);
+  const bool shorter = request_.tunnel.count() > 0 && request_.tunnel < limits::kTunnelEnd;
+  tunnel_deadline_.set(shorter ? request_.tunnel : limits::kTunnelEnd, Code::end_of_stream);
 }
 
 // As long as nothing was answered the exchange itself must live on to say so. Later whatever it

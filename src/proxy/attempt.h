@@ -48,6 +48,7 @@ class Attempt final : public pipeline::Running {
 
   Task<Result<http::ResponseHead>> exchange_heads();
   Task<void> pump();
+  Task<void> end_clients_side();
   Task<Result<void>> pump_pieces();
   Task<bool> may_go_on();
   Task<Result<http::ResponseHead>> pass_interim(http::ResponseHead head);
@@ -66,6 +67,7 @@ class Attempt final : public pipeline::Running {
   bool awaits_continue_ = false;
   bool tunnel_ = false;
   bool answered_ = false;  // the final head has been taken
+  bool ending_ = false;    // the client's side of the tunnel has ended
 };
 
 }  // namespace revproxyd::proxy

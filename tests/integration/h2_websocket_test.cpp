@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/h2_proxy.h"
@@ -195,6 +197,25 @@ TEST(H2WebSocket, TheClientsEndIsTheServers) {
     return state.message(stream).ended || state.message(stream).reset;
   });
   EXPECT_TRUE(client.round_trip());
+}
+
+// As browsers close: the frame with the closing handshake ends the stream (RFC 8441 section 5).
+TEST(H2WebSocket, BringsWhatTheServerSaysToTheClientsEnd) {
+  const H2Proxy proxy([&](OriginExchange& exchange) {
+    exchange.send(kSwitch);
+    EXPECT_EQ(exchange.reader().bytes(3), "bye");
+    EXPECT_TRUE(exchange.peer_closes());
+    exchange.send("good bye");
+    exchange.close();
+  });
+  for (H2Client& client : std::array{proxy.connect(), proxy.connect_tls()}) {
+    const std::uint32_t stream = client.open(handshake(client), false);
+    EXPECT_EQ(client.response_head(stream).status(), 200);
+    client.send_body(stream, "bye", true);
+    EXPECT_TRUE(
+        client.read_until([&](const H2State& state) { return state.message(stream).ended; }));
+    EXPECT_EQ(client.state().message(stream).body, "good bye");
+  }
 }
 
 TEST(H2WebSocket, AResetIsTheEndForTheServer) {

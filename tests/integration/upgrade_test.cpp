@@ -111,6 +111,39 @@ TEST(Upgrade, EndsBothSidesWhenTheClientLeaves) {
   EXPECT_TRUE(ended.wait());
 }
 
+TEST(Upgrade, BringsWhatTheServerSaysToTheClientsEnd) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.send(kSwitch);
+    std::string heard;
+    for (std::string more; !(more = exchange.stream().receive()).empty();) heard += more;
+    exchange.send("heard " + heard);
+    exchange.close();
+  });
+  RawClient client = proxy.connect();
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  client.send("bye");
+  client.stream().half_close();
+  EXPECT_EQ(client.until_end(), "heard bye");
+}
+
+TEST(Upgrade, EndsWhenTheServerHasNothingToSayToTheClientsEnd) {
+  Gate ended;
+  const Proxy proxy(
+      [&](OriginExchange& exchange) {
+        exchange.send(kSwitch);
+        ended.wait();
+        exchange.close();
+      },
+      "timeouts: { tunnel: 700ms }\n");
+  RawClient client = proxy.connect();
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  client.stream().half_close();
+  EXPECT_EQ(client.until_end(), "");
+  ended.open();
+}
+
 TEST(Upgrade, CutsSilentTunnels) {
   Gate ended;
   const Proxy proxy(

@@ -40,6 +40,8 @@ struct StreamBytes {
   std::uint64_t body_out = 0;
 };
 
+class PipeSink;
+
 class ServerStream : public slab::Allocated {
  public:
   ServerStream() noexcept = default;
@@ -72,6 +74,8 @@ class ServerStream : public slab::Allocated {
   virtual Task<Result<void>> flush() = 0;
   /// Ends the message with a trailer section, after pieces of which none was last.
   virtual Task<Result<void>> finish(const Fields& trailers) = 0;
+  /// For the rest of the body, where it may go past the process; else null. Flush before its use.
+  virtual PipeSink* pipe_sink() noexcept { return nullptr; }
   /// Ends the exchange at once; what was not sent is lost and the client can tell.
   virtual void reset(Code reason) noexcept = 0;
 
@@ -97,6 +101,9 @@ class ClientStream : public slab::Allocated {
   virtual Task<Result<void>> send_body(Piece piece) = 0;
   virtual Task<Result<void>> flush() = 0;
   virtual Task<Result<void>> finish(const Fields& trailers) = 0;
+  virtual PipeSink* pipe_sink() noexcept { return nullptr; }
+  /// Of a tunnel: nothing more is sent, what comes can still be read.
+  virtual Task<Result<void>> half_close() { return Task<Result<void>>::settled(Result<void>()); }
 
   /// Longest wait for the origin to take bytes of the request, in place of the connection's
   /// (Code::idle_timeout). Zero is none. Before the first send_body().

@@ -53,6 +53,8 @@ class ClientStream final : public http::ClientStream {
   Task<Result<void>> send_body(Piece piece) override;
   Task<Result<void>> flush() override;
   Task<Result<void>> finish(const Fields& trailers) override;
+  PipeSink* pipe_sink() noexcept override { return message_.pipe_sink(); }
+  Task<Result<void>> half_close() override { return net::shutdown(*connection_.transport_); }
   void set_write_limit(Duration limit) noexcept override;
   void await_response(Duration limit) noexcept override;
   Task<Result<ResponseHead>> read_head(Arena& arena) override;
