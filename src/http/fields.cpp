@@ -19,6 +19,8 @@ constexpr std::array<std::string_view, kFieldNameCount> kNames = {
     "Alt-Svc",
     "Authorization",
     "Cache-Control",
+    "Client-Cert",
+    "Client-Cert-Chain",
     "Connection",
     "Content-Encoding",
     "Content-Length",

@@ -25,11 +25,11 @@ constexpr std::uint64_t kHopByHop = mask(
      FieldName::http2_settings, FieldName::proxy_authenticate, FieldName::proxy_authorization});
 
 // A peer that could name these would decide what the next hop believes about it.
-constexpr std::uint64_t kKept =
-    mask({FieldName::host, FieldName::content_length, FieldName::authorization, FieldName::cookie,
-          FieldName::forwarded, FieldName::via, FieldName::x_forwarded_for,
-          FieldName::x_forwarded_host, FieldName::x_forwarded_port, FieldName::x_forwarded_proto,
-          FieldName::x_real_ip, FieldName::x_request_id});
+constexpr std::uint64_t kKept = mask(
+    {FieldName::host, FieldName::content_length, FieldName::authorization, FieldName::cookie,
+     FieldName::client_cert, FieldName::client_cert_chain, FieldName::forwarded, FieldName::via,
+     FieldName::x_forwarded_for, FieldName::x_forwarded_host, FieldName::x_forwarded_port,
+     FieldName::x_forwarded_proto, FieldName::x_real_ip, FieldName::x_request_id});
 
 // RFC 9110 section 6.5.1 forbids what frames, routes, authenticates, modifies the request or says
 // how to process the content. Of the names known here these three are none of that; the rest stay

@@ -167,9 +167,23 @@ void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena
   }
 }
 
+// Servers take it for proven, so it never comes from a request, not even from a trusted peer
+// (RFC 9440 section 4). The values live as long as the connection, and so longer than the request.
+void set_client_certificate(pipeline::Exchange& exchange) {
+  http::Fields& fields = exchange.head().fields;
+  fields.remove(FieldName::client_cert);
+  fields.remove(FieldName::client_cert_chain);
+  const net::TlsInfo* tls = exchange.client().tls;
+  if (tls == nullptr || tls->passed_on == nullptr) return;
+  fields.add(FieldName::client_cert, tls->passed_on->leaf);
+  if (!tls->passed_on->chain.empty())
+    fields.add(FieldName::client_cert_chain, tls->passed_on->chain);
+}
+
 }  // namespace
 
 void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted) {
+  set_client_certificate(exchange);
   if (!exchange.client().trusted) return;
   const http::Fields& fields = exchange.head().fields;
   exchange.set_address(through_proxies(fields, exchange.client().peer, trusted));

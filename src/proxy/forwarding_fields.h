@@ -10,7 +10,8 @@ namespace revproxyd::proxy {
 
 /// Finds the client's address and scheme. From a trusted peer X-Forwarded-For is read right to
 /// left, as far as each hop is trusted itself; X-Forwarded-Proto is believed. From others the
-/// connection says both.
+/// connection says both. From whomever, Client-Cert and Client-Cert-Chain are those of the
+/// connection or gone, before a route or a balancer looks at them.
 void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted);
 
 /// Makes the request's fields those that go upstream: hop-by-hop fields and `Proxy` go,

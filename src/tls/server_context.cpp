@@ -5,6 +5,7 @@
 #include <openssl/tls1.h>
 
 #include "revproxyd/base/ascii.h"
+#include "tls/client_certificate.h"
 #include "tls/digest.h"
 #include "tls/internal_certificate.h"
 #include "tls/policy.h"
@@ -128,14 +129,17 @@ std::string require_client_certificates(State& state, std::string& ca_bytes) {
   const int missing = auth.mode == ClientAuthMode::required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | missing, nullptr);
   SSL_CTX_set_verify_depth(context, kVerifyDepth);
+  install_client_certificate_callbacks(context);
   return {};
 }
 
 // Everything that a full handshake would check and a resumed one does not.
 Fingerprint policy_of(const ListenerTls& settings, const std::string& ca_bytes) {
-  std::string text = "policy 1 ";
+  std::string text = "policy 2 ";
   text += static_cast<char>('0' + static_cast<int>(settings.min_version));
   text += static_cast<char>('0' + static_cast<int>(settings.client_auth.mode));
+  // A ticket carries as much of the chain as the listener that sealed it told servers.
+  text += static_cast<char>('0' + static_cast<int>(settings.client_auth.forward));
   text += ca_bytes;
   return sha256(text);
 }

@@ -23,11 +23,19 @@ config::Type<ClientAuth> client_auth() {
              "Whether clients are asked for a certificate, and whether they must have one.")
       .field("ca", &ClientAuth::ca, config::file_path(),
              "PEM file of the authorities that sign client certificates.")
+      .field("forward", &ClientAuth::forward,
+             config::enumeration<ClientForward>({{"none", ClientForward::none},
+                                                 {"leaf", ClientForward::leaf},
+                                                 {"chain", ClientForward::chain}}),
+             "What servers are told of a certificate that was verified, by Client-Cert and "
+             "Client-Cert-Chain.")
       .check([](Reader& reader, const Node& node, ClientAuth& auth) {
         if (auth.mode != ClientAuthMode::none && auth.ca.empty())
           return reader.error(node, "'ca' is missing in " + reader.context());
         if (auth.mode == ClientAuthMode::none && !auth.ca.empty())
           reader.warning(node.mark, "'ca' has no effect while 'mode' is none");
+        if (auth.mode == ClientAuthMode::none && auth.forward != ClientForward::none)
+          reader.warning(node.mark, "'forward' has no effect while 'mode' is none");
         return true;
       })
       .type();

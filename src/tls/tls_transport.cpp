@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "revproxyd/base/limits.h"
+#include "tls/client_certificate.h"
 
 namespace revproxyd::tls {
 
@@ -211,8 +212,9 @@ IoResult TlsTransport::outcome(int returned) noexcept {
   }
   if (bio_state_.failure.code() != Code::none) return broken(bio_state_.failure);
   if (bio_state_.ended) return broken(Error(Code::reset, "the peer closed without close_notify"));
-  if (negotiation_.refusal != nullptr) return broken(Error(Code::tls_failed, negotiation_.refusal));
-  return broken(take_error(ssl_.get()));
+  const Error error = take_error(ssl_.get());
+  if (negotiation_.refusal != nullptr) return broken(Error(error.code(), negotiation_.refusal));
+  return broken(error);
 }
 
 IoResult TlsTransport::broken(Error error) noexcept {
@@ -232,6 +234,7 @@ void TlsTransport::settle() noexcept {
   info_.resumed = SSL_session_reused(ssl) == 1;
   info_.client_certificate = SSL_is_server(ssl) == 1 && SSL_get0_peer_certificate(ssl) != nullptr &&
                              SSL_get_verify_result(ssl) == X509_V_OK;
+  if (info_.client_certificate) info_.passed_on = client_cert_fields(ssl);
   info_.server_name = std::move(negotiation_.server_name);
   info_.group = negotiation_.group;
   info_.named = negotiation_.named;

@@ -95,22 +95,34 @@ struct Certificates::Authority {
   Leaf certificate;
 };
 
-Certificates::Certificates(const std::string& name) : authority_(std::make_unique<Authority>()) {
+Certificates::Certificates(const std::string& name)
+    : Certificates(name, static_cast<const Authority*>(nullptr)) {}
+
+Certificates::Certificates(const std::string& name, const Certificates& above)
+    : Certificates(name, above.authority_.get()) {
+  chain_ = authority_pem();
+}
+
+Certificates::Certificates(const std::string& name, const Authority* above)
+    : authority_(std::make_unique<Authority>()) {
   authority_->key = new_key(KeyKind::ecdsa);
   CertificateRequest request;
   request.common_name = name;
   authority_->certificate = blank(request, authority_->key.get());
   X509* certificate = authority_->certificate.get();
-  name_it(X509_get_issuer_name(certificate), name);
+  X509* issuer = above != nullptr ? above->certificate.get() : certificate;
+  X509_set_issuer_name(certificate, X509_get_subject_name(issuer));
   extend(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE");
   extend(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign");
   extend(certificate, certificate, NID_subject_key_identifier, "hash");
-  X509_sign(certificate, authority_->key.get(), EVP_sha256());
+  X509_sign(certificate, (above != nullptr ? *above : *authority_).key.get(), EVP_sha256());
   authority_file_ = directory_.file("authority.pem");
   write_file(authority_file_, pem_of(certificate));
 }
 
 Certificates::~Certificates() = default;
+
+std::string Certificates::authority_pem() const { return pem_of(authority_->certificate.get()); }
 
 Certificate Certificates::issue(const CertificateRequest& request) {
   const Key key = new_key(request.kind);
@@ -130,7 +142,7 @@ Certificate Certificates::issue(const CertificateRequest& request) {
   const std::string stem = "issued-" + std::to_string(++issued_);
   out.cert_file = directory_.file(stem + ".pem");
   out.key_file = directory_.file(stem + ".key");
-  write_file(out.cert_file, out.cert_pem);
+  write_file(out.cert_file, out.cert_pem + chain_);
   write_file(out.key_file, out.key_pem);
   // The daemon warns of keys that others may read.
   std::filesystem::permissions(

@@ -32,12 +32,15 @@ struct CertificateRequest {
 class Certificates {
  public:
   explicit Certificates(const std::string& name = "Test Authority");
+  /// Below another authority: files of what it issues hold its own certificate, too.
+  Certificates(const std::string& name, const Certificates& above);
   Certificates(const Certificates&) = delete;
   Certificates& operator=(const Certificates&) = delete;
   ~Certificates();
 
   /// File of the authority's own certificate.
   const std::string& authority_file() const noexcept { return authority_file_; }
+  std::string authority_pem() const;
 
   Certificate issue(const CertificateRequest& request);
   /// Shorthand for the usual: these host names; an address goes into the addresses.
@@ -47,9 +50,11 @@ class Certificates {
 
  private:
   struct Authority;
+  Certificates(const std::string& name, const Authority* above);
   TempDir directory_;
   std::unique_ptr<Authority> authority_;
   std::string authority_file_;
+  std::string chain_;  // behind each certificate in its file
   int issued_ = 0;
 };
 

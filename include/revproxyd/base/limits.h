@@ -55,6 +55,10 @@ inline constexpr std::chrono::milliseconds kLingerTime{2000};
 // When a client that sent Expect: 100-continue is told to go on without a word from the backend.
 inline constexpr std::chrono::milliseconds kContinueDelay{1000};
 
+// Certificates of one client as they are told to servers, both fields together: what common servers
+// take of a head leaves room for the request beside it. Beyond: the handshake fails.
+inline constexpr std::size_t kClientCertBytes = 16 * 1024;
+
 // Interim responses of one backend answer; more is malformed.
 inline constexpr std::uint32_t kInterimResponses = 16;
 

@@ -19,6 +19,8 @@ enum class FieldName : std::uint8_t {
   alt_svc,
   authorization,
   cache_control,
+  client_cert,
+  client_cert_chain,
   connection,
   content_encoding,
   content_length,

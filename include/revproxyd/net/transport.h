@@ -39,6 +39,13 @@ struct IoResult {
   static IoResult failure(Error error) noexcept { return {IoStatus::failed, 0, error}; }
 };
 
+/// A client's certificate as servers are told of it: values of Client-Cert and Client-Cert-Chain
+/// (RFC 9440 section 2).
+struct ClientCertFields {
+  std::string leaf;
+  std::string chain;  // empty: not to be told, or there is nothing above the leaf
+};
+
 /// What a TLS handshake settled; views live as long as the transport.
 struct TlsInfo {
   std::string_view version;  // "TLSv1.3"
@@ -46,7 +53,8 @@ struct TlsInfo {
   std::string server_name;   // SNI as sent, lower case; empty when none
   std::string alpn;          // empty when none
   bool resumed = false;
-  bool client_certificate = false;  // one was presented and verified
+  bool client_certificate = false;                    // one was presented and verified
+  std::unique_ptr<const ClientCertFields> passed_on;  // null: servers are told of none
   /// True when the presented certificate covers `host` (lower case, no port). A self-made one
   /// covers any.
   virtual bool covers(std::string_view host) const noexcept = 0;

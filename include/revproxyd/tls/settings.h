@@ -9,6 +9,9 @@ namespace revproxyd::tls {
 
 enum class MinVersion : std::uint8_t { tls12, tls13 };
 enum class ClientAuthMode : std::uint8_t { none, optional, required };
+/// What servers are told of a certificate that was verified (RFC 9440): nothing, the client's own,
+/// or with it those up to the authority that is trusted.
+enum class ClientForward : std::uint8_t { none, leaf, chain };
 /// What a listener does with a name in SNI that no certificate covers: end the handshake
 /// (unrecognized_name) or present the first certificate.
 enum class UnknownSni : std::uint8_t { reject, first };
@@ -16,6 +19,7 @@ enum class UnknownSni : std::uint8_t { reject, first };
 struct ClientAuth {
   ClientAuthMode mode = ClientAuthMode::none;
   std::string ca;  // PEM file; required unless mode is none
+  ClientForward forward = ClientForward::none;
   bool operator==(const ClientAuth&) const = default;
 };
 

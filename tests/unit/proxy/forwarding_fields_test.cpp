@@ -70,6 +70,39 @@ TEST_F(FromAnybody, WhatTheyClaimIsReplaced) {
   EXPECT_EQ(sent->scheme(), net::Scheme::http);
 }
 
+TEST_F(FromAnybody, ClientCertificatesThatTheyClaimAreRemoved) {
+  for (const char* claim : {"Client-Cert: :eA==:\r\n", "client-cert-chain: :eA==:, :eQ==:\r\n",
+                            "Client-Cert: :eA==:\r\nCLIENT-CERT: :eQ==:\r\n"}) {
+    OneExchange& sent = send(claim);
+    EXPECT_FALSE(sent->head().fields.has(FieldName::client_cert));
+    EXPECT_FALSE(sent->head().fields.has(FieldName::client_cert_chain));
+  }
+}
+
+TEST_F(FromATrustedProxy, ClientCertificatesThatItClaimsAreRemovedToo) {
+  OneExchange& sent = send("Client-Cert: :eA==:\r\nClient-Cert-Chain: :eA==:\r\n");
+  EXPECT_FALSE(sent->head().fields.has(FieldName::client_cert));
+  EXPECT_FALSE(sent->head().fields.has(FieldName::client_cert_chain));
+}
+
+TEST(ForwardingFields, ClientCertificatesAreThoseOfTheConnectionBeforeARouteIsLookedFor) {
+  struct Info final : net::TlsInfo {
+    bool covers(std::string_view) const noexcept override { return true; }
+  } info;
+  info.passed_on = std::make_unique<net::ClientCertFields>(net::ClientCertFields{":bGVhZg==:", ""});
+  pipeline::Client client = OneExchange::ordinary_client();
+  client.tls = &info;
+  OneExchange exchange(
+      get("Client-Cert: :eA==:\r\nClient-Cert-Chain: :eA==:\r\nConnection: Client-Cert\r\n"),
+      client);
+  trust_client(*exchange, kTrusted);
+  EXPECT_EQ(exchange.field(FieldName::client_cert), ":bGVhZg==:");
+  EXPECT_FALSE(exchange->head().fields.has(FieldName::client_cert_chain));
+  set_forwarding_fields(*exchange, false);
+  EXPECT_EQ(exchange.field(FieldName::client_cert), ":bGVhZg==:");
+  EXPECT_EQ(exchange->head().fields.count(FieldName::client_cert), 1U);
+}
+
 TEST_F(FromAnybody, FieldsOfTheHopAndProxyAreRemoved) {
   OneExchange& sent = send(
       "Connection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy: "

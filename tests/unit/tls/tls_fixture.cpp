@@ -38,13 +38,13 @@ void extend(X509* certificate, X509* issuer, int nid, const std::string& value) 
   X509_EXTENSION_free(extension);
 }
 
-X509Ptr blank(EVP_PKEY* key, const std::string& subject, int days_before, int days_after) {
+X509Ptr blank(EVP_PKEY* key, const std::string& subject, int days_before, long seconds_after) {
   static long serial = 1000;
   X509Ptr certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), ++serial);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -86400L * days_before);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 86400L * days_after);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), seconds_after);
   X509_set_pubkey(certificate.get(), key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>(subject.c_str()), -1, -1, 0);
@@ -124,7 +124,7 @@ std::string TempDir::write(std::string_view name, std::string_view text) const {
 
 Authority::Authority(const TempDir& dir, std::string name, const Authority* issuer)
     : dir_(dir), name_(std::move(name)), key_(key_of(Kind::ec)) {
-  certificate_ = blank(key_.get(), "test " + name_, 10, 3650);
+  certificate_ = blank(key_.get(), "test " + name_, 10, 86400L * 3650);
   X509* const above = issuer != nullptr ? issuer->certificate_.get() : certificate_.get();
   X509_set_issuer_name(certificate_.get(), X509_get_subject_name(above));
   extend(certificate_.get(), above, NID_basic_constraints, "critical,CA:TRUE");
@@ -137,7 +137,8 @@ std::string Authority::pem() const { return pem_of(certificate_.get()); }
 
 Certificate Authority::issue(const std::string& file, const Wanted& wanted) const {
   const KeyPtr key = key_of(wanted.kind);
-  const X509Ptr certificate = blank(key.get(), file, wanted.days_before, wanted.days_after);
+  const X509Ptr certificate =
+      blank(key.get(), file, wanted.days_before, 86400L * wanted.days_after + wanted.seconds_after);
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate_.get()));
   Certificate entry;
   std::string names;

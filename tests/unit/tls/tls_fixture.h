@@ -43,6 +43,7 @@ struct Wanted {
   Kind kind = Kind::ec;
   int days_before = 1;  // began so many days ago
   int days_after = 365;
+  int seconds_after = 0;  // beyond those days
 };
 
 /// A certificate authority whose files are in a TempDir.
