@@ -172,6 +172,20 @@ TEST(ProxyProtocol, WritesLines) {
   EXPECT_EQ(line(*Address::unix_path("/a"), v4), "PROXY UNKNOWN\r\n");
 }
 
+TEST(ProxyProtocol, WritesNoLineLongerThanTheLimit) {
+  const Address longest = *Address::ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535);
+  const std::string written = line(longest, longest);
+  EXPECT_EQ(written.size(), 104U);
+  EXPECT_LE(written.size(), kProxyLineLimit);
+  const ProxyParse parsed = parse_proxy_header(written);
+  ASSERT_EQ(parsed.status, ProxyStatus::complete);
+  EXPECT_TRUE(parsed.header.relayed);
+  // A hop that was named by another proxy has no port.
+  const Address portless = *Address::ip("192.0.2.1", 0);
+  EXPECT_EQ(line(portless, portless), "PROXY TCP4 192.0.2.1 192.0.2.1 0 0\r\n");
+  EXPECT_EQ(parse_proxy_header(line(portless, portless)).status, ProxyStatus::complete);
+}
+
 TEST(ProxyProtocol, WritesBinaryHeaders) {
   const Address v4 = *Address::ip("192.0.2.1", 51234);
   EXPECT_EQ(binary(v4, *Address::ip("198.51.100.7", 443)), v2('\x21', '\x11', kV4Block));
