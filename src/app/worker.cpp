@@ -202,37 +202,46 @@ void Worker::start_client(net::Accepted accepted, const Active& active) {
 Task<void> Worker::serve_client(net::Accepted accepted,
                                 std::shared_ptr<const proxy::ListenerSettings> settings,
                                 std::shared_ptr<const tls::ServerContext> tls) {
-  const net::Address peer = accepted.peer;
   const proxy::Limits& limits = settings->limits;
-  const bool behind_proxy = net::contains(settings->proxy_protocol_from, peer);
+  const bool behind_proxy = net::contains(settings->proxy_protocol_from, accepted.peer);
   // Behind a PROXY header the peer stands for many clients.
   const std::uint64_t per_client = behind_proxy ? 0 : limits.connections_per_client;
-  const Code refused = process_.gate.enter(peer, limits.connections, per_client);
+  const Code refused = process_.gate.enter(accepted.peer, limits.connections, per_client);
   if (refused != Code::none) {
     co_await turn_away(std::move(accepted), refused, tls == nullptr && settings->http1);
     co_return;
   }
   counts_.connections_active.add();
   proxy::Connection client;
-  client.peer = peer;
+  client.peer = accepted.peer;
   client.local = net::local_address(accepted.socket.get());
   client.scheme = tls == nullptr ? net::Scheme::http : net::Scheme::https;
   client.listener = settings->name;
   client.settings = settings;
-  co_await serve_admitted(std::move(accepted), client, tls.get());
+  {
+    CancelScope* parent = co_await current_scope();
+    CancelScope scope(parent);
+    net::Descriptor socket = std::move(accepted.socket);
+    auto opening = open_connection(std::move(socket), client, tls.get(), scope);
+    auto connection = co_await std::move(opening);
+    if (connection != nullptr) co_await proxy::serve_connection(*connection, client, runtime_);
+  }
   counts_.connections_active.subtract();
-  process_.gate.leave(peer, per_client);
+  process_.gate.leave(accepted.peer, per_client);
 }
 
-Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& client,
-                                  const tls::ServerContext* tls) {
+// Nothing of this stays while the connection is served: idle ones are many.
+Task<std::unique_ptr<http::ServerConnection>> Worker::open_connection(net::Descriptor socket,
+                                                                      proxy::Connection& client,
+                                                                      const tls::ServerContext* tls,
+                                                                      CancelScope& scope) {
   const proxy::ListenerSettings& settings = *client.settings;
-  auto made = net::make_socket_transport(accepted.socket.release());
-  if (!made) co_return;
+  auto made = net::make_socket_transport(socket.release());
+  if (!made) co_return nullptr;
   auto transport = std::move(*made);
   if (net::contains(settings.proxy_protocol_from, client.peer)) {
     auto read = co_await read_proxy_header(*transport, client);
-    if (!read) co_return;
+    if (!read) co_return nullptr;
   }
   client.trusted = net::contains(runtime_.snapshot->plan().settings().trusted_proxies, client.peer);
   if (tls != nullptr) {
@@ -242,7 +251,7 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
       counts_.connections_refused[static_cast<std::size_t>(secured.error().code())].add();
       log::Line(log::Level::debug)
           << "listener " << settings.name << ": " << client.peer.host() << ": " << secured.error();
-      co_return;
+      co_return nullptr;
     }
     transport = std::move(*secured);
   }
@@ -260,12 +269,10 @@ Task<void> Worker::serve_admitted(net::Accepted accepted, proxy::Connection& cli
   bounds.streams = settings.limits.h2_streams;
   bounds.resets = settings.limits.h2_resets;
   const std::string alpn = client.tls == nullptr ? std::string() : client.tls->alpn;
-  CancelScope* parent = co_await current_scope();
-  CancelScope scope(parent);
   auto connection = http::open_server_connection(std::move(transport), alpn, bounds, scope);
   // A reload may have come while it waited in the kernel or in its handshake.
   if (outdated(settings)) connection->retire();
-  co_await proxy::serve_connection(*connection, client, runtime_);
+  co_return std::move(connection);
 }
 
 Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::Connection& client) {

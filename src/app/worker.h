@@ -96,8 +96,11 @@ class Worker {
   Task<void> serve_client(net::Accepted accepted,
                           std::shared_ptr<const proxy::ListenerSettings> settings,
                           std::shared_ptr<const tls::ServerContext> tls);
-  Task<void> serve_admitted(net::Accepted accepted, proxy::Connection& client,
-                            const tls::ServerContext* tls);
+  /// PROXY header, handshake and protocol; null when it came to nothing.
+  Task<std::unique_ptr<http::ServerConnection>> open_connection(net::Descriptor socket,
+                                                                proxy::Connection& client,
+                                                                const tls::ServerContext* tls,
+                                                                CancelScope& scope);
   Task<Result<void>> read_proxy_header(net::Transport& transport, proxy::Connection& client);
   Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
   void flush_log();

@@ -201,6 +201,8 @@ void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {
   // CGI programs read it as the variable HTTP_PROXY, which sends their own requests to whoever set
   // it.
   fields.remove(FieldName::proxy);
+  // The server would take that of an HTTP/1.0 client for one that waits (RFC 9110 section 10.1.1).
+  if (!head.expect_continue) fields.remove(FieldName::expect);
   set_forwarded_for(exchange, fields, arena);
   if (!exchange.client().trusted) fields.remove(FieldName::forwarded);
   if (forwarded || fields.has(FieldName::forwarded)) {

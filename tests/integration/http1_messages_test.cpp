@@ -106,6 +106,16 @@ TEST(Http1Messages, KeepsHttp10ConnectionsThatAskForIt) {
   }
 }
 
+// RFC 9110 section 10.1.1.
+TEST(Http1Messages, TheExpectationOfAnHttp10ClientIsNotPassedOn) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  client.send("POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi");
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_FALSE(proxy.origin.request().has("Expect"));
+  EXPECT_EQ(proxy.origin.request().body, "hi");
+}
+
 TEST(Http1Messages, ClosesHttp10ConnectionsThatDoNotAsk) {
   const Proxy proxy;
   RawClient client = proxy.connect();
