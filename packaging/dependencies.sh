@@ -5,10 +5,14 @@
 BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libyaml-cpp-dev
   libspdlog-dev libnghttp2-dev libc-ares-dev libre2-dev"
 
-# On top of the above, for tests/run.sh.
-TEST_PACKAGES="libgtest-dev curl openssl python3 python3-websockets python3-grpcio nghttp2-client"
+# On top of the above, for the Debian package.
+PACKAGE_PACKAGES="dpkg-dev file"
 
-# On top of both, for .ci/run.
+# On top of both, for tests/run.sh.
+TEST_PACKAGES="libgtest-dev curl openssl python3 python3-websockets python3-grpcio nghttp2-client
+  $PACKAGE_PACKAGES"
+
+# On top of all, for .ci/run.
 CHECK_PACKAGES="clang-14 clang-format-14 lld-14 llvm-14 libclang-rt-14-dev"
 
 # install_packages NAME...: installs those that are missing; asks nothing, says little, and does not touch apt when all are there.
