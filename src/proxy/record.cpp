@@ -23,19 +23,13 @@ std::string_view proto_text(http::Version version) noexcept {
 }
 
 // What ended the exchange: the proxy's own answer, or what cut the sending of an origin's.
-Code reason_of(const pipeline::Exchange& exchange, const Result<void>& sent, bool whole) noexcept {
-  if (sent || whole) return exchange.notes.why;
+Code reason_of(const pipeline::Exchange& exchange, const Result<void>& sent) noexcept {
+  if (sent) return exchange.notes.why;
   const Error& error = sent.error();
   // The word that goes with a server is not for a client that resets.
   const bool left = error.side() == Side::downstream &&
                     (error.code() == Code::reset || error.code() == Code::end_of_stream);
   return left ? Code::client_gone : error.code();
-}
-
-// A client that has all that was announced may go; the server's end of the stream comes later.
-bool has_all(const http::Response& response, const http::StreamBytes& bytes) noexcept {
-  const http::BodyLength& length = response.head.length;
-  return length.framing == http::Framing::length && bytes.body_out == length.bytes;
 }
 
 std::uint16_t logged_status(const http::Response& response, const Result<void>& sent,
@@ -104,8 +98,8 @@ void end_removed_routes(Runtime& worker, Duration streams) {
 
 void RecordedExchange::finish(const http::Response& response, const Result<void>& sent,
                               const http::ServerStream& stream) const {
+  const Code why = reason_of(exchange_, sent);
   const http::StreamBytes bytes = stream.bytes();
-  const Code why = reason_of(exchange_, sent, has_all(response, bytes));
   auto& counts = *worker_.counts;
   const std::uint16_t status = logged_status(response, sent, stream);
   counts.responses[stream.head_sent() && status < 600 ? status / 100 : 0].add();

@@ -346,23 +346,4 @@ TEST(H2Upstream, AServerThatChoosesHttp11ServesManyAtOnceFromTheStart) {
   for (RawClient& client : clients) EXPECT_EQ(client.response().body, "together");
 }
 
-// The end of a stream may come in a frame of its own, behind the last byte that was announced.
-TEST(H2Upstream, AClientThatHasAllThatWasAnnouncedMayGo) {
-  Gate gone;
-  const H2Upstream proxy([&](const H2Request& request) {
-    request->head(200, {{"content-length", "2"}});
-    request->data("ok");
-    gone.wait();
-    request->data("", true);
-  });
-  {
-    RawClient client(proxy.daemon.port());
-    EXPECT_EQ(client.get("/all").body, "ok");
-  }
-  const AccessEntry entry = proxy.daemon.wait_access_of("/all");
-  EXPECT_EQ(entry.status(), 200);
-  EXPECT_FALSE(entry.has("why"));
-  gone.open();
-}
-
 }  // namespace revproxyd::testing

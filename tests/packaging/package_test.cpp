@@ -74,7 +74,8 @@ std::set<std::string> expected_contents() {
   std::set<std::string> files{"-rwxr-xr-x root/root ./usr/sbin/revproxyd"};
   for (const char* path :
        {"etc/logrotate.d/revproxyd", "etc/revproxyd/revproxyd.yaml",
-        "lib/systemd/system/revproxyd.service", "usr/share/bash-completion/completions/revproxyd",
+        "lib/systemd/system/revproxyd.service", "lib/systemd/system/revproxyd.socket",
+        "usr/share/bash-completion/completions/revproxyd",
         "usr/share/doc/revproxyd/changelog.Debian.gz", "usr/share/doc/revproxyd/changelog.gz",
         "usr/share/doc/revproxyd/configuration.md", "usr/share/doc/revproxyd/copyright",
         "usr/share/doc/revproxyd/log.md", "usr/share/doc/revproxyd/operations.md",

@@ -347,16 +347,34 @@ TEST_F(TunnelRelay, TheEndOfTheServerEndsItAfterItsLastBytes) {
   EXPECT_EQ(outcome, Code::none);
 }
 
-TEST_F(TunnelRelay, TheEndOfTheClientEndsItAfterItsLastBytes) {
+TEST_F(TunnelRelay, TheEndOfTheClientIsTheServersToAnswer) {
   request(kUpgrade);
   respond(kSwitching);
   client.send("bye");
   client.end();
   runner.settle();
   EXPECT_EQ(upload(), "bye");
+  EXPECT_TRUE(origin.saw_end());
+  EXPECT_FALSE(ended);
+  origin.send("good bye");
+  origin.end();
+  runner.settle();
+  EXPECT_EQ(body(), "good bye");
   EXPECT_TRUE(ended);
   EXPECT_EQ(outcome, Code::none);
   EXPECT_FALSE(server_is_kept());
+}
+
+TEST_F(TunnelRelay, AServerThatIsSilentToTheClientsEndIsEnded) {
+  request(kUpgrade);
+  respond(kSwitching);
+  client.end();
+  runner.settle();
+  runner.pass(limits::kTunnelEnd - seconds(1));
+  EXPECT_FALSE(ended);
+  runner.pass(seconds(1));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::none);
 }
 
 TEST_F(TunnelRelay, SilenceEndsItAndBytesEitherWayKeepIt) {
