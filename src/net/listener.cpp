@@ -59,23 +59,20 @@ Taken take(int fd) noexcept {
   return taken;
 }
 
+// By getsockname() or getpeername().
+Address address_by(decltype(::getsockname)* ask, int fd) noexcept {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (ask(fd, address, &size) != 0) return Address();
+  return Address(address, size);
+}
+
 }  // namespace
 
-Address local_address(int fd) noexcept {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  auto* address = reinterpret_cast<sockaddr*>(&storage);
-  if (::getsockname(fd, address, &size) != 0) return Address();
-  return Address(address, size);
-}
+Address local_address(int fd) noexcept { return address_by(::getsockname, fd); }
 
-Address peer_address(int fd) noexcept {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  auto* address = reinterpret_cast<sockaddr*>(&storage);
-  if (::getpeername(fd, address, &size) != 0) return Address();
-  return Address(address, size);
-}
+Address peer_address(int fd) noexcept { return address_by(::getpeername, fd); }
 
 Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket) {
   Poller& poller = Loop::current().poller();
