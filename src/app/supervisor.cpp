@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 #include <fstream>
 #include <thread>
+#include <utility>
 
 #include "app/command_line.h"
 #include "app/logs.h"
@@ -61,18 +63,24 @@ Supervisor::Supervisor(Launch launch)
 Supervisor::~Supervisor() = default;
 
 int Supervisor::run(const Settings& settings) {
-  if (!start(settings)) {
+  if (!start_held(settings)) {
     if (launch_.successor != nullptr) launch_.successor->fail(problem_);
     finish_stop();
     return kExitStartFailed;
   }
-  signals_ = std::make_unique<net::Signals>(
-      loop_, std::initializer_list<int>{SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2},
-      [this](int number) { on_signal(number); });
   begin_service();
   loop_.run();
   finish_stop();
   return kExitOk;
+}
+
+// Clients are served before the start is over: a signal that comes meanwhile must not end them.
+bool Supervisor::start_held(const Settings& settings) {
+  constexpr std::array own{SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+  const net::SignalHold hold(own);
+  if (!start(settings)) return false;
+  signals_ = std::make_unique<net::Signals>(loop_, own, [this](int number) { on_signal(number); });
+  return true;
 }
 
 bool Supervisor::start_failed(const std::string& problem) {
@@ -384,6 +392,7 @@ void Supervisor::drain_time_over() {
 }
 
 void Supervisor::cut() {
+  if (std::exchange(cut_, true)) return;
   log::warn("ending what is left");
   for (auto& worker : workers_) worker->cut();
 }

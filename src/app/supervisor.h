@@ -49,6 +49,7 @@ class Supervisor {
  private:
   enum class Phase : std::uint8_t { starting, serving, upgrading, handed_over, stopping };
 
+  bool start_held(const Settings& settings);
   bool start(const Settings& settings);
   bool start_failed(const std::string& problem);
   void make_workers();
@@ -108,6 +109,7 @@ class Supervisor {
   std::string settling_;  // a new one that must be seen twice: a file may be half written
   std::string problem_;   // why the start has failed
   bool hurried_ = false;  // after an upgrade: connections without a request have ended
+  bool cut_ = false;      // what was left was ended
   Phase phase_ = Phase::starting;
 };
 

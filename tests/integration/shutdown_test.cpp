@@ -1,6 +1,7 @@
 // The end: what runs may finish, what is new is refused, what takes too long is cut.
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -88,6 +89,20 @@ TEST(Shutdown, EndsAtOnceAtTheSecondSignal) {
   proxy.daemon.signal(SIGTERM);
   EXPECT_NE(proxy.daemon.wait_exit(Milliseconds(5000)), -1);
   never.open();
+}
+
+TEST(Shutdown, SignalsUpToItsVeryEndChangeNothing) {
+  for (int i = 0; i < 5; ++i) {
+    Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+    siginfo_t ended{};
+    do {
+      daemon.signal(SIGTERM);
+      ::usleep(200);
+      ASSERT_EQ(
+          ::waitid(P_PID, static_cast<id_t>(daemon.pid()), &ended, WEXITED | WNOHANG | WNOWAIT), 0);
+    } while (ended.si_pid == 0);
+    EXPECT_EQ(daemon.wait_exit(), 0);
+  }
 }
 
 TEST(Shutdown, CtlDrainEndsTheDaemon) {
