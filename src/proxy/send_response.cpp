@@ -7,7 +7,16 @@ namespace revproxyd::proxy {
 
 namespace {
 
-Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
+// The client has all the bytes that were announced: it may leave, though the server has not said
+// yet that there are no more.
+bool has_all(const http::BodyLength& announced, std::uint64_t sent) noexcept {
+  return announced.framing == http::Framing::length && sent == announced.bytes;
+}
+
+Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body,
+                             http::BodyLength announced) {
+  const CancelScope* scope = co_await current_scope();
+  std::uint64_t delivered = 0;
   for (;;) {
     http::PipeSource* const source = body.pipe_source();
     http::PipeSink* const sink = source == nullptr ? nullptr : stream.pipe_sink();
@@ -21,6 +30,7 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
       if (*spliced) co_return {};
     }
     auto piece = co_await body.read();
+    if (!piece && scope->cancelled() && has_all(announced, delivered)) co_return {};
     if (!piece) {
       // What came before the fault is the client's all the same.
       auto flushed = co_await stream.flush();
@@ -32,6 +42,7 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body) {
     const http::Piece out(piece->bytes, last && trailers == nullptr);
     auto sent = co_await stream.send_body(out);
     if (!sent) co_return sent.error();
+    delivered += piece->bytes.size();
     if (trailers != nullptr) {
       auto finished = co_await stream.finish(*trailers);
       co_return finished;
@@ -56,7 +67,7 @@ Task<Result<void>> send_response(http::ServerStream& stream, http::Response& res
     return Task<Result<void>>::settled(gone);
   }
   stream.stage_head(response.head);
-  if (response.body != nullptr) return send_body(stream, *response.body);
+  if (response.body != nullptr) return send_body(stream, *response.body, response.head.length);
   return stream.send_body(http::Piece({}, true));
 }
 

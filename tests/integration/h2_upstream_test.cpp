@@ -346,4 +346,21 @@ TEST(H2Upstream, AServerThatChoosesHttp11ServesManyAtOnceFromTheStart) {
   for (RawClient& client : clients) EXPECT_EQ(client.response().body, "together");
 }
 
+// The content is whole before the stream is: what the client has, nobody can lose any more.
+TEST(H2Upstream, AClientMayLeaveWithAllThatWasAnnounced) {
+  Gate end;
+  const H2Upstream proxy([&](const H2Request& request) {
+    request->head(200, {{"content-length", "3"}});
+    request->data("abc");
+    end.wait();
+  });
+  {
+    RawClient client = proxy.connect();
+    EXPECT_EQ(client.get("/whole").body, "abc");
+  }
+  const AccessEntry entry = proxy.daemon.wait_access_of("/whole");
+  end.open();
+  EXPECT_FALSE(entry.has("why")) << entry.why();
+}
+
 }  // namespace revproxyd::testing
