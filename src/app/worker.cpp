@@ -180,7 +180,9 @@ void Worker::accept_rest(Active& active) {
 }
 
 Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
-  for (;;) {
+  for (std::size_t taken = 0;; ++taken) {
+    // Those who are here already are served between the new ones; accept() tells of an end.
+    if (taken % limits::kTurnAccepts == 0) co_await NextTurn();
     auto accepted = co_await listener.accept();
     if (!accepted) {
       if (!active.accepting.scope().cancelled()) {

@@ -1,5 +1,6 @@
 #include "revproxyd/base/ready_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace revproxyd {
@@ -35,11 +36,17 @@ bool ReadyQueue::run(std::size_t limit) noexcept {
   return !empty();
 }
 
+// Late work first: what it has to send goes out with the rest.
 void ReadyQueue::end_turn() noexcept {
   runs_ = 0;
-  // Those that ask again meanwhile are for the next turn.
-  for (std::size_t left = ends_; left != 0 && ends_head_ != nullptr; --left) {
-    TurnEnd& one = *ends_head_;
+  work(late_, limits::kTurnLate);
+  work(prompt_, prompt_.size);
+}
+
+// Those that ask again meanwhile are for the next turn.
+void ReadyQueue::work(Asked& list, std::size_t most) noexcept {
+  for (std::size_t left = std::min(most, list.size); left != 0 && list.head != nullptr; --left) {
+    TurnEnd& one = *list.head;
     one.forget();
     one.on_turn_end();
   }
@@ -48,21 +55,21 @@ void ReadyQueue::end_turn() noexcept {
 void TurnEnd::at_turn_end() noexcept {
   if (asked_) return;
   asked_ = true;
-  auto& queue = ReadyQueue::current();
-  ++queue.ends_;
-  previous_ = queue.ends_tail_;
+  auto& list = ReadyQueue::current().list_of(kind_);
+  ++list.size;
+  previous_ = list.tail;
   next_ = nullptr;
-  (previous_ != nullptr ? previous_->next_ : queue.ends_head_) = this;
-  queue.ends_tail_ = this;
+  (previous_ != nullptr ? previous_->next_ : list.head) = this;
+  list.tail = this;
 }
 
 void TurnEnd::forget() noexcept {
   if (!asked_) return;
   asked_ = false;
-  auto& queue = ReadyQueue::current();
-  --queue.ends_;
-  (previous_ != nullptr ? previous_->next_ : queue.ends_head_) = next_;
-  (next_ != nullptr ? next_->previous_ : queue.ends_tail_) = previous_;
+  auto& list = ReadyQueue::current().list_of(kind_);
+  --list.size;
+  (previous_ != nullptr ? previous_->next_ : list.head) = next_;
+  (next_ != nullptr ? next_->previous_ : list.tail) = previous_;
 }
 
 }  // namespace revproxyd

@@ -16,6 +16,16 @@ inline constexpr std::size_t kTurnBytes = 256 * 1024;
 inline constexpr std::size_t kEventBatch = 256;
 inline constexpr std::size_t kReadyBatch = 64;
 
+// New connections of a listener in a turn: each costs as much as many requests.
+inline constexpr std::size_t kTurnAccepts = 4;
+
+// Frames that a connection may bring in a turn, where a head counts as many and another time for
+// each so many bytes; and how many connections that sent more go on in a turn.
+inline constexpr std::size_t kTurnFrames = 256;
+inline constexpr std::size_t kTurnHead = 32;
+inline constexpr std::size_t kTurnHeadBytes = 32;
+inline constexpr std::size_t kTurnLate = 4;
+
 // A batch of events that takes longer than this is counted and told: nobody else is served
 // meanwhile.
 inline constexpr std::chrono::milliseconds kLongTurn{250};

@@ -11,14 +11,17 @@
 namespace revproxyd {
 
 /// Work that waits for the end of the thread's turn, so that what many coroutines have added to is
-/// done once: the bytes of all streams of a connection go out in one write.
+/// done once: the bytes of all streams of a connection go out in one write. Of work that is `late`
+/// each turn does only a few (limits::kTurnLate), in the order of asking: what somebody has sent in
+/// excess waits behind everybody else, however many do so.
 class TurnEnd {
  public:
+  enum class Kind : std::uint8_t { prompt, late };
   TurnEnd(const TurnEnd&) = delete;
   TurnEnd& operator=(const TurnEnd&) = delete;
 
  protected:
-  TurnEnd() noexcept = default;
+  explicit TurnEnd(Kind kind = Kind::prompt) noexcept : kind_(kind) {}
   virtual ~TurnEnd() { forget(); }
 
   /// Asks for one call of on_turn_end(); asking again before it comes changes nothing.
@@ -33,7 +36,23 @@ class TurnEnd {
   friend class ReadyQueue;
   TurnEnd* previous_ = nullptr;
   TurnEnd* next_ = nullptr;
+  Kind kind_;
   bool asked_ = false;
+};
+
+/// Late work of an object: calls a member function at the end of a turn.
+template <typename Owner>
+class LateWork final : public TurnEnd {
+ public:
+  LateWork(Owner& owner, void (Owner::*work)() noexcept) noexcept
+      : TurnEnd(Kind::late), owner_(owner), work_(work) {}
+  using TurnEnd::at_turn_end;
+  using TurnEnd::forget;
+
+ private:
+  void on_turn_end() noexcept override { (owner_.*work_)(); }
+  Owner& owner_;
+  void (Owner::*work_)() noexcept;
 };
 
 /// One per thread. Every wake-up passes through it, which bounds the stack and lets no coroutine
@@ -47,7 +66,9 @@ class ReadyQueue {
   /// Resumes until the queue is empty or `limit` coroutines have run, then ends the turn: at once
   /// when the queue is empty, after a few runs when it never is. True when something is left to do.
   bool run(std::size_t limit) noexcept;
-  bool empty() const noexcept { return head_ == nullptr && ends_head_ == nullptr; }
+  bool empty() const noexcept {
+    return head_ == nullptr && prompt_.head == nullptr && late_.head == nullptr;
+  }
 
   /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn
   /// is used up, queue yourself.
@@ -69,16 +90,46 @@ class ReadyQueue {
   friend class TurnEnd;
   static constinit thread_local ReadyQueue instance_;
 
+  struct Asked {
+    TurnEnd* head = nullptr;
+    TurnEnd* tail = nullptr;
+    std::size_t size = 0;
+  };
+
   void end_turn() noexcept;
+  static void work(Asked& list, std::size_t most) noexcept;
+  Asked& list_of(TurnEnd::Kind kind) noexcept {
+    return kind == TurnEnd::Kind::prompt ? prompt_ : late_;
+  }
 
   Waiter* head_ = nullptr;
   Waiter* tail_ = nullptr;
   std::size_t completions_ = limits::kTurnCompletions;
   std::size_t bytes_ = limits::kTurnBytes;
-  TurnEnd* ends_head_ = nullptr;
-  TurnEnd* ends_tail_ = nullptr;
-  std::size_t ends_ = 0;
+  Asked prompt_;
+  Asked late_;
   std::uint32_t runs_ = 0;  // since the last end of a turn
+};
+
+/// Goes on in the thread's next turn, when everybody whose bytes have come was served: `co_await
+/// NextTurn{};` Resumes with Code::none, or with the reason when the scope was cancelled.
+class NextTurn final : public Waiter, private TurnEnd {
+ public:
+  NextTurn() noexcept = default;
+  bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    if (!begin(handle, handle.promise().scope)) return false;
+    at_turn_end();
+    return true;
+  }
+  Code await_resume() noexcept {
+    forget();
+    return reason();
+  }
+
+ private:
+  void on_turn_end() noexcept override { wake(); }
 };
 
 /// Lets others run when this turn's budget is used up: `co_await Fair{};` in loops that may never

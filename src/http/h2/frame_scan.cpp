@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace revproxyd::http::h2 {
 
@@ -50,23 +51,25 @@ void FrameScan::scan(Bytes bytes, Finder& finder) noexcept {
     have_ += taken;
     bytes.remove_prefix(taken);
     if (have_ < wanted() || have_ == 0) continue;
-    look(finder, head_at);
+    const std::size_t seen = std::exchange(have_, 0);
+    if (!finder.on_frame({seen_[3], length_of(seen_.data())}, head_at)) return;
+    look(finder, head_at, seen == kSeen);
     if (finder.done()) return;
-    skip_ = length_of(seen_.data()) - (have_ - kHead);
-    have_ = 0;
+    skip_ = length_of(seen_.data()) - (seen - kHead);
   }
 }
 
-void FrameScan::look(Finder& finder, std::size_t at) const noexcept {
+// `numbered`: the first number of the payload was kept too.
+void FrameScan::look(Finder& finder, std::size_t at, bool numbered) const noexcept {
   const std::uint32_t stream = number_at(seen_.data() + 5);
-  const std::uint32_t number = have_ == kSeen ? number_at(seen_.data() + kHead) : 1;
+  const std::uint32_t number = numbered ? number_at(seen_.data() + kHead) : 1;
   switch (seen_[3]) {
     case kData:
       if (length_of(seen_.data()) == 0 && (seen_[4] & kEndStream) == 0) finder.on_idle_head();
       return finder.on_data_head(stream, at);
     case kHeaders: return finder.on_request_head(stream, at);
     case kPriority:
-      if (stream == 0 || (have_ == kSeen && number == stream)) finder.on_bad_priority();
+      if (stream == 0 || (numbered && number == stream)) finder.on_bad_priority();
       return;
     case kWindowUpdate:
       if (number == 0) finder.on_empty_update(stream);

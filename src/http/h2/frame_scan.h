@@ -13,8 +13,16 @@ namespace revproxyd::http::h2 {
 /// Follows the frames of one direction across any division into pieces.
 class FrameScan {
  public:
+  struct Frame {
+    std::uint8_t type;
+    std::size_t length;  // of the payload
+  };
+
   class Finder {
    public:
+    /// A frame that begins `at` bytes into what is scanned; 0 when it began before. False: not now;
+    /// the scan ends, and goes on when what begins there is scanned again.
+    virtual bool on_frame(const Frame& frame, std::size_t at) noexcept = 0;
     /// PRIORITY of stream 0, or of a stream that depends on itself (RFC 9113 section 6.3, RFC 7540
     /// section 5.3.1).
     virtual void on_bad_priority() noexcept = 0;
@@ -43,7 +51,7 @@ class FrameScan {
   static constexpr std::size_t kHead = 9;
   static constexpr std::size_t kSeen = kHead + 4;  // with the first number of the payload
 
-  void look(Finder& finder, std::size_t at) const noexcept;
+  void look(Finder& finder, std::size_t at, bool numbered) const noexcept;
   std::size_t wanted() const noexcept;
 
   std::array<std::uint8_t, kSeen> seen_{};

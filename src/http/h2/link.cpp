@@ -30,6 +30,8 @@ Link::Link(std::unique_ptr<net::Transport> transport, Session& session, Owner& o
     : transport_(std::move(transport)),
       session_(session),
       owner_(owner),
+      late_(*this, &Link::go_on),
+      piece_(limits::kFirstRead),
       stall_timer_(*this, &Link::stalled),
       side_(side),
       last_input_(loop_now()) {}
@@ -49,6 +51,7 @@ void Link::stop() noexcept {
   stopped_ = true;
   transport_->readiness().watch(nullptr);
   stall_timer_.disarm();
+  late_.forget();
   forget();
 }
 
@@ -56,19 +59,27 @@ void Link::receive() noexcept {
   std::size_t budget = limits::kTurnBytes;
   input_left_ = false;
   if (write_wants_input_) write_wants_input_ = blocked_ = false;
+  if (peer_left()) return;
   while (!stopped_ && !failed_) {
     if (budget == 0 || !takes_input()) {
       input_left_ = true;
       break;
     }
-    const MutableBytes room = input_room();
+    if (!left_.empty()) {
+      late_.at_turn_end();
+      break;
+    }
+    const MutableBytes room = input_room().first(piece_);
     const net::IoResult result = transport_->try_read(room);
     if (result.status == net::IoStatus::done) {
       budget -= std::min(budget, result.bytes);
       take(Bytes(room.data(), result.bytes));
+      if (result.bytes == room.size() && left_.empty())
+        piece_ = std::min(2 * piece_, limits::kStreamRead);
       // A short read has emptied the socket: asking again would only be told so.
       const auto& readiness = transport_->readiness();
-      if (!readiness.readable && !readiness.hangup && !transport_->pending()) break;
+      const bool more = readiness.readable || readiness.hangup || transport_->pending();
+      if (!more && left_.empty()) break;
       continue;
     }
     if (result.status == net::IoStatus::failed) return fail(result.error.at(side_));
@@ -85,16 +96,40 @@ void Link::receive() noexcept {
 // Not when the answers pile up: they are sent first.
 bool Link::takes_input() const noexcept { return session_.backlog() < kMostBacklog; }
 
+// What is more than a turn takes is kept; while requests come in such numbers little is read at
+// once.
 void Link::take(Bytes bytes) noexcept {
   if (bytes.empty()) return;
   last_input_ = loop_now();
+  const std::size_t taken = give(bytes);
+  if (taken == bytes.size()) return;
+  piece_ = limits::kFirstRead;
+  left_.append(bytes.substr(taken));
+}
+
+std::size_t Link::give(Bytes bytes) noexcept {
   inside_ = true;
   const auto taken = session_.receive(bytes);
   inside_ = false;
-  if (taken) return;
+  if (taken) return *taken;
   // Its GOAWAY says why, if the peer still listens.
   send();
   fail(taken.error().at(side_));
+  return bytes.size();
+}
+
+void Link::go_on() noexcept {
+  if (stopped_ || failed_ || peer_left()) return;
+  if (takes_input()) left_.consume(give(left_.held()));
+  if (left_.empty()) left_.release();
+  receive();
+}
+
+// A client that has closed reads no answers: what it still sent needs no work.
+bool Link::peer_left() noexcept {
+  if (side_ != Side::downstream || !transport_->readiness().hangup) return false;
+  fail(Error(Code::end_of_stream, side_, "the peer closed"));
+  return true;
 }
 
 void Link::produce() noexcept {

@@ -13,8 +13,9 @@
 
 namespace revproxyd::http::h2 {
 
-/// Holds no buffer while the connection is idle: input is read into one of the thread, output is
-/// kept only until the kernel takes it. A peer that does not read what its frames are answered by
+/// Holds no buffer while the connection is idle: input is read into one of the thread and kept only
+/// where it is more than a turn takes, output is kept only until the kernel takes it. Input that is
+/// kept is late work. A peer that does not read what its frames are answered by
 /// is not read any more.
 class Link final : private net::Watcher, private TurnEnd {
  public:
@@ -65,6 +66,9 @@ class Link final : private net::Watcher, private TurnEnd {
   void receive() noexcept;
   bool takes_input() const noexcept;
   void take(Bytes bytes) noexcept;
+  std::size_t give(Bytes bytes) noexcept;
+  void go_on() noexcept;
+  bool peer_left() noexcept;
   void send() noexcept;
   void make_room();
   void write_out() noexcept;
@@ -74,7 +78,10 @@ class Link final : private net::Watcher, private TurnEnd {
   std::unique_ptr<net::Transport> transport_;
   Session& session_;
   Owner& owner_;
+  Buffer left_;  // input for the next turns
   Buffer out_;
+  LateWork<Link> late_;
+  std::size_t piece_;      // to be read at once
   std::size_t usual_ = 0;  // what is gathered in a turn
   MemberTimer<Link> stall_timer_;
   Duration stall_{0};

@@ -284,32 +284,6 @@ Session::Session(Role role, const SessionSettings& settings, SessionOwner& owner
 
 Session::~Session() { nghttp2_session_del(session_); }
 
-Result<void> Session::receive(Bytes bytes) {
-  if (deaf_) return {};
-  input_ = bytes;
-  fed_ = 0;
-  fed_result_ = 0;
-  if (role_ == Role::server) scan_.scan(bytes, *this);
-  feed(bytes.size());
-  if (fed_result_ >= 0 || deaf_) return {};
-  // Most errors have queued their own GOAWAY; those of floods have not.
-  const int code = static_cast<int>(fed_result_);
-  if (code == NGHTTP2_ERR_FLOODED || code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-    terminate(ErrorCode::enhance_your_calm);
-  if (code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-    return Error(Code::header_flood, nghttp2_strerror(code));
-  if (code == NGHTTP2_ERR_FLOODED) return Error(Code::ping_flood, nghttp2_strerror(code));
-  return failure(code);
-}
-
-void Session::feed(std::size_t until) noexcept {
-  if (until <= fed_ || fed_result_ < 0 || deaf_) return;
-  const Bytes part = input_.substr(fed_, until - fed_);
-  fed_ = until;
-  fed_result_ = nghttp2_session_mem_recv(
-      session_, reinterpret_cast<const std::uint8_t*>(part.data()), part.size());
-}
-
 Result<void> Session::produce(Buffer& out, std::size_t limit) {
   while (out.size() < limit) {
     const std::uint8_t* bytes = nullptr;
@@ -369,13 +343,6 @@ Result<void> Session::submit_trailers(StreamId id, const WireFields& fields) {
 
 void Session::resume(StreamId id) noexcept { nghttp2_session_resume_data(session_, id); }
 
-// RFC 9113 section 5.1: nothing may come for a stream that has ended, but for what was on its way
-// when this side reset it.
-void Session::check_closed(StreamId id) noexcept {
-  if (role_ != Role::server || nghttp2_session_find_stream(session_, id) != nullptr) return;
-  if (const auto fault = history_.fault_of_frame(id); fault) terminate(*fault);
-}
-
 // A reset that nobody here asked for answers what the peer did: more or less content than it had
 // announced, a window beyond its bounds.
 void Session::reset_sent(StreamId id) {
@@ -384,17 +351,6 @@ void Session::reset_sent(StreamId id) {
   if (SessionStream* to = Callbacks::stream(session_, id); to != nullptr)
     to->on_malformed("more or less than was announced");
   owner_.on_provoked_reset();
-}
-
-// When everything before it has been taken: what comes for closed streams, or too late, is skipped
-// without a word.
-void Session::on_request_head(std::uint32_t stream, std::size_t at) noexcept {
-  feed(at);
-  const auto id = static_cast<StreamId>(stream);
-  if (id <= history_.last_opened() && history_.was_reset(id))
-    owner_.on_idle_frame(Idle::empty_frame);
-  if (parted_ && id > history_.last_opened()) owner_.on_late_request();
-  check_closed(id);
 }
 
 // Crumbs for a window that is too small for what there is count when they add up.
@@ -406,18 +362,6 @@ void Session::note_content(const Outgoing& out) noexcept {
   if (crumbs_ < kHeadBytes) return;
   crumbs_ -= kHeadBytes;
   owner_.on_useful_frame(kHeadBytes);
-}
-
-void Session::on_data_head(std::uint32_t stream, std::size_t at) noexcept {
-  feed(at);
-  check_closed(static_cast<StreamId>(stream));
-}
-
-// nghttp2 judges it for streams that are open.
-void Session::on_empty_update(std::uint32_t stream) noexcept {
-  const auto id = static_cast<StreamId>(stream);
-  if (id <= history_.last_opened() && nghttp2_session_find_stream(session_, id) == nullptr)
-    terminate(ErrorCode::protocol_error);
 }
 
 void Session::reset(StreamId id, ErrorCode code) noexcept {

@@ -97,9 +97,10 @@ class Session final : private FrameScan::Finder {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Takes what came. An error ends the connection; its GOAWAY, if one is due, is still to be
-  /// produced.
-  Result<void> receive(Bytes bytes);
+  /// Takes what came, as far as limits::kTurnFrames let it; how many bytes that were. The rest is
+  /// to be given again, in front of what comes next. An error ends the
+  /// connection; its GOAWAY, if one is due, is still to be produced.
+  Result<std::size_t> receive(Bytes bytes);
   /// Appends frames to `out` until it holds `limit` bytes or nothing is left to send.
   Result<void> produce(Buffer& out, std::size_t limit);
   /// produce() would give something.
@@ -160,12 +161,14 @@ class Session final : private FrameScan::Finder {
   void on_data_head(std::uint32_t stream, std::size_t at) noexcept override;
   void on_idle_head() noexcept override { owner_.on_idle_frame(Idle::empty_frame); }
   void on_empty_update(std::uint32_t stream) noexcept override;
+  bool on_frame(const FrameScan::Frame& frame, std::size_t at) noexcept override;
   bool done() const noexcept override { return deaf_; }
   void feed(std::size_t until) noexcept;
   Result<void> head_queued(int code) noexcept;
   void note_content(const Outgoing& out) noexcept;
   void reset_sent(StreamId id);
   void check_closed(StreamId id) noexcept;
+  void part() noexcept;
   nghttp2_session* session_ = nullptr;
   SessionOwner& owner_;
   Role role_;
@@ -176,8 +179,9 @@ class Session final : private FrameScan::Finder {
   StreamHistory history_;
   Bytes input_;  // that is being taken
   std::size_t fed_ = 0;
-  long fed_result_ = 0;  // a negative one is an error of nghttp2
-  void part() noexcept;
+  long fed_result_ = 0;     // a negative one is an error of nghttp2
+  std::size_t weight_ = 0;  // of this input
+  bool paused_ = false;     // there is more in it than a turn takes
 
   bool parted_ = false;          // no stream after the last one is taken
   std::int32_t last_taken_ = 0;  // once parted

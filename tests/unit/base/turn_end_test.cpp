@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -5,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "revproxyd/base/event.h"
+#include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
 #include "tests/support/hand_runner.h"
 
@@ -14,7 +16,8 @@ namespace {
 /// Notes its calls, and does what the test says in each.
 class Work final : public TurnEnd {
  public:
-  Work(std::vector<int>& calls, int number) : calls_(calls), number_(number) {}
+  Work(std::vector<int>& calls, int number, Kind kind = Kind::prompt)
+      : TurnEnd(kind), calls_(calls), number_(number) {}
   using TurnEnd::at_turn_end;
   using TurnEnd::forget;
   std::function<void()> then;
@@ -44,6 +47,12 @@ Task<void> ask_and_note(Work& work, std::vector<int>& calls, int note) {
 
 Task<void> never_rest(const bool& enough) {
   while (!enough) co_await Fair();
+}
+
+/// Notes 2 in the next turn, or why it was not let wait for it.
+Task<void> note_next_turn(std::vector<int>& calls) {
+  auto code = co_await NextTurn();
+  calls.push_back(code == Code::none ? 2 : -static_cast<int>(code));
 }
 
 class TurnEndTest : public ::testing::Test {
@@ -199,6 +208,63 @@ TEST_F(TurnEndTest, TheQueueIsNotEmptyWhileOneIsAskedFor) {
   EXPECT_FALSE(ReadyQueue::current().empty());
   runner_.settle();
   EXPECT_TRUE(ReadyQueue::current().empty());
+}
+
+TEST_F(TurnEndTest, LateWorkIsDoneAFewATurnInTheOrderOfAsking) {
+  std::vector<std::unique_ptr<Work>> works;
+  std::vector<int> all;
+  for (int i = 0; i < static_cast<int>(limits::kTurnLate) + 2; ++i) {
+    works.push_back(std::make_unique<Work>(calls_, i, TurnEnd::Kind::late));
+    works.back()->at_turn_end();
+    all.push_back(i);
+  }
+  runner_.step(64);
+  EXPECT_EQ(calls_, std::vector<int>(all.begin(), all.end() - 2));
+  runner_.step(64);
+  EXPECT_EQ(calls_, all);
+}
+
+TEST_F(TurnEndTest, LateWorkThatIsNotDoneWaitsBehindThatOfOthers) {
+  Work again(calls_, 0, TurnEnd::Kind::late);
+  again.then = [&] { again.at_turn_end(); };
+  std::vector<std::unique_ptr<Work>> others;
+  again.at_turn_end();
+  for (int i = 0; i < static_cast<int>(limits::kTurnLate); ++i) {
+    others.push_back(std::make_unique<Work>(calls_, 1, TurnEnd::Kind::late));
+    others.back()->at_turn_end();
+  }
+  runner_.step(64);
+  runner_.step(64);
+  EXPECT_EQ(std::count(calls_.begin(), calls_.end(), 1), limits::kTurnLate);
+  EXPECT_EQ(std::count(calls_.begin(), calls_.end(), 0), 2);
+}
+
+TEST_F(TurnEndTest, LateWorkHoldsNoPromptWorkUp) {
+  std::vector<std::unique_ptr<Work>> works;
+  for (int i = 0; i < 10 * static_cast<int>(limits::kTurnLate); ++i) {
+    works.push_back(std::make_unique<Work>(calls_, 0, TurnEnd::Kind::late));
+    works.back()->at_turn_end();
+  }
+  Work prompt(calls_, 1);
+  prompt.at_turn_end();
+  runner_.step(64);
+  EXPECT_EQ(std::count(calls_.begin(), calls_.end(), 1), 1);
+}
+
+TEST_F(TurnEndTest, ACoroutineGoesOnInTheNextTurn) {
+  Work work(calls_, 1);
+  work.at_turn_end();
+  runner_.launch(note_next_turn(calls_));
+  runner_.step(64);
+  EXPECT_EQ(calls_, (std::vector<int>{1}));
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{1, 2}));
+}
+
+TEST_F(TurnEndTest, ACoroutineThatWaitsForTheNextTurnCanBeCancelled) {
+  runner_.launch(note_next_turn(calls_));
+  runner_.cancel(Code::shutdown);
+  EXPECT_EQ(calls_, (std::vector<int>{-static_cast<int>(Code::shutdown)}));
 }
 
 }  // namespace

@@ -17,8 +17,15 @@ class Notes final : public FrameScan::Finder {
   std::vector<std::string> list;
   std::vector<std::size_t> places;  // of heads, in what was scanned last
   std::size_t most = 1000;          // of which it wants to hear
+  std::size_t frames = 1000;        // that it takes
+  std::vector<std::size_t> lengths;
 
  private:
+  bool on_frame(const FrameScan::Frame& frame, std::size_t) noexcept override {
+    if (lengths.size() == frames) return false;
+    lengths.push_back(frame.length);
+    return true;
+  }
   void on_bad_priority() noexcept override { list.emplace_back("priority"); }
   void on_request_head(std::uint32_t stream, std::size_t at) noexcept override {
     note("head", stream);
@@ -49,6 +56,26 @@ TEST(H2FrameScan, TellsHeadersAndDataWithTheirStreams) {
   const std::string bytes = frames::headers(1, {{"a", "b"}}) + frames::data(3, "x") +
                             frames::headers(0x7fffffff, {{"a", "b"}});
   EXPECT_EQ(found(bytes), (List{"head 1", "data 3", "head 2147483647"}));
+}
+
+TEST(H2FrameScan, TellsTheLengthOfEveryFrame) {
+  Notes notes;
+  FrameScan scan(0);
+  scan.scan(frames::ping("12345678") + frames::data(1, "abc") + frames::data(1, ""), notes);
+  EXPECT_EQ(notes.lengths, (std::vector<std::size_t>{8, 3, 0}));
+}
+
+TEST(H2FrameScan, GoesOnWithTheFrameThatWasNotTaken) {
+  const std::string first = frames::ping("12345678");
+  const std::string rest = frames::data(1, "abc") + frames::headers(3, {{"a", "b"}});
+  Notes notes;
+  notes.frames = 1;
+  FrameScan scan(0);
+  scan.scan(first + rest, notes);
+  EXPECT_TRUE(notes.list.empty());
+  notes.frames = 3;
+  scan.scan(rest, notes);
+  EXPECT_EQ(notes.list, (List{"data 1", "head 3"}));
 }
 
 TEST(H2FrameScan, TellsWhereAHeadBegins) {

@@ -1,6 +1,8 @@
 #include "http/h2/server_connection.h"
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -19,6 +21,14 @@ class H2ServerConnection : public testing::ServerConnectionTest {
     auto first = co_await one.send_body(Piece("ok", true));
     auto second = co_await other.send_body(Piece("ok", true));
     EXPECT_TRUE(first && second);
+  }
+  static Task<void> take_streams(ServerConnection& from,
+                                 std::vector<std::unique_ptr<http::ServerStream>>& streams) {
+    for (;;) {
+      auto next = co_await from.next_stream();
+      if (!next.has_stream()) break;
+      streams.push_back(next.take());
+    }
   }
 };
 
@@ -83,6 +93,46 @@ TEST_F(H2ServerConnection, ServesStreamsInAnyOrder) {
   answer(std::move(first), "first");
   EXPECT_EQ(message(1).body, "first");
   EXPECT_EQ(message(3).body, "second");
+}
+
+TEST_F(H2ServerConnection, OpensOnlySoManyStreamsInATurn) {
+  open();
+  const std::size_t length = get(1).size() - frames::kFrameHead;
+  const std::size_t most =
+      limits::kTurnFrames / (limits::kTurnHead + length / limits::kTurnHeadBytes);
+  std::string bytes;
+  for (std::uint32_t i = 0; i < 2 * most + 3; ++i) bytes += get(2 * i + 1);
+  peer_.send(bytes);
+  std::vector<std::unique_ptr<http::ServerStream>> streams;
+  runner_.launch(take_streams(*connection_, streams));
+  for (const std::size_t count : {most, 2 * most, 2 * most + 3}) {
+    runner_.step(64);
+    EXPECT_EQ(streams.size(), count);
+  }
+  EXPECT_EQ(streams.back()->take_request().head.raw_target, "/" + std::to_string(4 * most + 5));
+}
+
+TEST_F(H2ServerConnection, TakesContentBehindManyHeads) {
+  open();
+  std::string bytes;
+  const std::uint32_t last = 2 * limits::kTurnFrames / limits::kTurnHead + 1;
+  for (std::uint32_t id = 1; id < last; id += 2) bytes += get(id);
+  send(bytes + post(last) + frames::data(last, "content", true));
+  std::unique_ptr<http::ServerStream> stream;
+  for (std::uint32_t id = 1; id <= last; id += 2) stream = next_stream();
+  const Request request = stream->take_request();
+  EXPECT_EQ(read_all(*request.body), "content");
+}
+
+TEST_F(H2ServerConnection, DoesNothingForAClientThatHasClosed) {
+  auto transport = peer_.transport();
+  peer_.send(std::string(frames::kPreface) + frames::settings() + get(1));
+  peer_.end();
+  connection_ = std::make_unique<ServerConnection>(std::move(transport), ServerConnectionSettings(),
+                                                   scope_, Bytes());
+  settle();
+  ask();
+  EXPECT_FALSE(next_->has_stream());
 }
 
 TEST_F(H2ServerConnection, GivesAnswersOfOneTurnInOneWrite) {
