@@ -21,9 +21,9 @@ inline constexpr std::size_t kTurnAccepts = 4;
 
 // Frames that a connection may bring in a turn, where a head counts as many and another time for
 // each so many bytes; and how many connections that sent more go on in a turn.
-inline constexpr std::size_t kTurnFrames = 256;
-inline constexpr std::size_t kTurnHead = 32;
-inline constexpr std::size_t kTurnHeadBytes = 32;
+inline constexpr std::size_t kTurnFrames = 1024;
+inline constexpr std::size_t kTurnHead = 128;
+inline constexpr std::size_t kTurnHeadBytes = 8;
 inline constexpr std::size_t kTurnLate = 4;
 
 // A batch of events that takes longer than this is counted and told: nobody else is served
@@ -61,6 +61,10 @@ inline constexpr std::chrono::milliseconds kDrainTime{1000};
 // lost to a reset.
 inline constexpr std::size_t kLingerBytes = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kLingerTime{2000};
+
+// How long the connection of a client that was sent away for what it did stays open, unread: who
+// waits for its end does not come again at once.
+inline constexpr std::chrono::milliseconds kSentAway{1000};
 
 // When a client that sent Expect: 100-continue is told to go on without a word from the backend.
 inline constexpr std::chrono::milliseconds kContinueDelay{1000};

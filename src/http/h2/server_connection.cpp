@@ -226,6 +226,8 @@ Task<void> ServerConnection::finish() {
   auto sent = co_await wait_within(gone_, settings_.write, Code::cancelled);
   link_.stop();
   if (sent != Code::none || link_.failed()) co_return;
+  // It knows that it has to go: a well-meaning client has connected anew already.
+  if (verdict_.code() != Code::none) co_await Sleep(limits::kSentAway);
   co_await linger();
 }
 

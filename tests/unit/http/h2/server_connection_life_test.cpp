@@ -216,6 +216,18 @@ TEST_F(H2ServerJudges, TellsAClientToGoThatResetsTooMuch) {
   EXPECT_TRUE(message(1).ended);
 }
 
+TEST_F(H2ServerJudges, HoldsTheConnectionOfAClientThatWasToldToGo) {
+  open_strict();
+  reset_streams(1, 4);
+  while (failure() == Code::none) ask();
+  runner_.spawn(connection_->finish());
+  EXPECT_FALSE(peer_.saw_end());
+  pass(limits::kSentAway - Duration(200));
+  EXPECT_FALSE(peer_.saw_end());
+  pass(Duration(200));
+  EXPECT_TRUE(peer_.saw_end());
+}
+
 TEST_F(H2ServerJudges, CutsAClientOffThatCarriesOn) {
   ServerConnectionSettings settings;
   settings.resets = {3, seconds(10)};
