@@ -166,16 +166,8 @@ bool Loop::batch(Duration wait) {
   poller_->dispatch();
   const bool busy = events != 0 || !ready.empty();
   ready.run(limits::kReadyBatch);
-  if (std::exchange(doorbell_->heard, false)) run_posted();
+  if (std::exchange(doorbell_->heard, false)) asio_->context.poll();
   return busy;
-}
-
-// As many as others would run in a turn: signals in bursts bring ever new ones.
-void Loop::run_posted() {
-  for (std::size_t left = limits::kReadyBatch; left != 0; --left) {
-    if (asio_->context.poll_one() == 0) return;
-  }
-  doorbell_->ring();
 }
 
 Duration Loop::until_timer(Duration most) const noexcept {

@@ -30,8 +30,8 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body,
       if (*spliced) co_return {};
     }
     auto piece = co_await body.read();
-    if (!piece && scope->cancelled() && has_all(announced, delivered)) co_return {};
     if (!piece) {
+      if (scope->cancelled() && has_all(announced, delivered)) co_return {};
       // What came before the fault is the client's all the same.
       auto flushed = co_await stream.flush();
       ignore(flushed, "the body's own fault is told");

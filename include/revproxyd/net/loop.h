@@ -55,7 +55,6 @@ class Loop {
   void arm_poller();
   bool turn();
   bool batch(Duration wait);
-  void run_posted();
   void arm_timer();
   Duration until_timer(Duration most) const noexcept;
   void note_long(Duration over) noexcept;

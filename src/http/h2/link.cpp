@@ -119,7 +119,7 @@ std::size_t Link::give(Bytes bytes) noexcept {
 }
 
 void Link::go_on() noexcept {
-  if (stopped_ || failed_ || peer_left()) return;
+  if (peer_left()) return;
   if (takes_input()) left_.consume(give(left_.held()));
   if (left_.empty()) left_.release();
   receive();
@@ -203,6 +203,7 @@ void Link::on_turn_end() noexcept {
 void Link::fail(const Error& error) noexcept {
   if (failed_) return;
   failed_ = true;
+  late_.forget();
   stall_timer_.disarm();
   out_.release();
   transport_->readiness().watch(nullptr);

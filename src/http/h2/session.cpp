@@ -43,10 +43,6 @@ std::span<nghttp2_nv> wire(const WireFields& fields) {
   return list;
 }
 
-Error failure(int code) noexcept {
-  return Error(Code::protocol_error, Side::internal, nghttp2_strerror(code));
-}
-
 bool carries_fields(const nghttp2_frame& frame) noexcept {
   return frame.hd.type == NGHTTP2_HEADERS;
 }
@@ -283,6 +279,10 @@ Session::Session(Role role, const SessionSettings& settings, SessionOwner& owner
 }
 
 Session::~Session() { nghttp2_session_del(session_); }
+
+Error Session::failure(int code) noexcept {
+  return Error(Code::protocol_error, Side::internal, nghttp2_strerror(code));
+}
 
 Result<void> Session::produce(Buffer& out, std::size_t limit) {
   while (out.size() < limit) {

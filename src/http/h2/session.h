@@ -98,8 +98,8 @@ class Session final : private FrameScan::Finder {
   Session& operator=(const Session&) = delete;
 
   /// Takes what came, as far as limits::kTurnFrames let it; how many bytes that were. The rest is
-  /// to be given again, in front of what comes next. An error ends the
-  /// connection; its GOAWAY, if one is due, is still to be produced.
+  /// to be given again, in front of what comes next. An error ends the connection; its GOAWAY, if
+  /// one is due, is still to be produced.
   Result<std::size_t> receive(Bytes bytes);
   /// Appends frames to `out` until it holds `limit` bytes or nothing is left to send.
   Result<void> produce(Buffer& out, std::size_t limit);
@@ -156,6 +156,7 @@ class Session final : private FrameScan::Finder {
 
  private:
   struct Callbacks;
+  static Error failure(int code) noexcept;  // what nghttp2 calls it
   void on_bad_priority() noexcept override { terminate(ErrorCode::protocol_error); }
   void on_request_head(std::uint32_t stream, std::size_t at) noexcept override;
   void on_data_head(std::uint32_t stream, std::size_t at) noexcept override;
@@ -179,10 +180,9 @@ class Session final : private FrameScan::Finder {
   StreamHistory history_;
   Bytes input_;  // that is being taken
   std::size_t fed_ = 0;
-  long fed_result_ = 0;     // a negative one is an error of nghttp2
-  std::size_t weight_ = 0;  // of this input
-  bool paused_ = false;     // there is more in it than a turn takes
-
+  long fed_result_ = 0;          // a negative one is an error of nghttp2
+  std::size_t weight_ = 0;       // of this input
+  bool paused_ = false;          // there is more in it than a turn takes
   bool parted_ = false;          // no stream after the last one is taken
   std::int32_t last_taken_ = 0;  // once parted
   bool deaf_ = false;            // the peer was cut off: what it still sends is not looked at

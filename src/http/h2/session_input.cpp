@@ -24,7 +24,7 @@ Result<std::size_t> Session::receive(Bytes bytes) {
   if (code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
     return Error(Code::header_flood, nghttp2_strerror(code));
   if (code == NGHTTP2_ERR_FLOODED) return Error(Code::ping_flood, nghttp2_strerror(code));
-  return Error(Code::protocol_error, Side::internal, nghttp2_strerror(code));
+  return failure(code);
 }
 
 void Session::feed(std::size_t until) noexcept {
