@@ -128,8 +128,9 @@ class Assembly {
         reader_.error(at("routes", i, "name"), "two routes are called '" + route.name + "'",
                       "the other is at " + reader_.report().place(at("routes", first->second)));
       route.headers = filters::merged(settings_.headers, route.headers);
-      for (const std::string& name : route.match.listeners) {
-        if (listener_names.count(name) == 0) unknown_listener(i, name, listener_names);
+      for (std::size_t n = 0; n < route.match.listeners.size(); ++n) {
+        if (listener_names.count(route.match.listeners[n]) == 0)
+          unknown_listener({i, n}, route.match.listeners[n], listener_names);
       }
       targets(i, route);
     }
@@ -142,11 +143,13 @@ class Assembly {
     tests(names);
   }
 
-  void unknown_listener(std::size_t index, const std::string& name,
+  /// `at`: the route, and which of the listeners that it names.
+  void unknown_listener(std::pair<std::size_t, std::size_t> at, const std::string& name,
                         const std::set<std::string>& known) {
-    const Node& item = root_.find("routes")->items[index];
+    const Node& item = root_.find("routes")->items[at.first];
     const Node* match = item.find("match");
     const Node* where = match == nullptr ? nullptr : match->find("listener");
+    if (where != nullptr && at.second < where->items.size()) where = &where->items[at.second];
     const std::vector<std::string_view> words(known.begin(), known.end());
     reader_.error(where == nullptr ? item : *where, "no listener is called '" + name + "'",
                   config::did_you_mean(name, words));

@@ -29,16 +29,18 @@ int verdict(const CommandLine& command, std::size_t warnings) {
 
 // Everything but binding and serving; on success the number of warnings.
 int test(const CommandLine& command) {
-  const LoadResult loaded = load(command);
-  print(stderr, loaded.report.text());
-  if (!loaded.ok()) return kExitBadConfiguration;
+  LoadResult loaded = load(command);
+  if (!loaded.ok()) {
+    print(stderr, loaded.report.text());
+    return kExitBadConfiguration;
+  }
   const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
+  bool good = built.errors.empty();
+  if (good) good = run_route_tests(loaded.settings.tests, *built.plan, loaded.report);
+  print(stderr, loaded.report.text());
   for (const auto& warning : built.warnings) print(stderr, "warning: " + warning + "\n");
   for (const auto& error : built.errors) print(stderr, "error: " + error + "\n");
-  if (!built.errors.empty()) return kExitBadConfiguration;
-  const auto failures = run_route_tests(loaded.settings.tests, *built.plan);
-  for (const auto& failure : failures) print(stderr, "error: " + failure + "\n");
-  if (!failures.empty()) return kExitBadConfiguration;
+  if (!good) return kExitBadConfiguration;
   print(stdout, (command.config.empty() ? std::string("command line") : command.config) + ": ok\n");
   return verdict(command, loaded.report.warnings() + built.warnings.size());
 }

@@ -159,7 +159,7 @@ config::Type<RouteTest> route_test() {
                                      .required()
                                      .type();
   type.read = [read = type.read](Reader& reader, const Node& node, RouteTest& out) {
-    out.place = reader.report().place(node.mark);
+    out.mark = node.mark;
     return read(reader, node, out);
   };
   return type;

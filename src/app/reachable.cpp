@@ -51,7 +51,7 @@ class Open {
  public:
   explicit Open(const std::vector<RouteSettings>& routes) : routes_(routes) {
     for (std::size_t i = 0; i < routes.size(); ++i) {
-      if (!host_and_path_only(routes[i].match)) continue;
+      if (routes[i].refused || !host_and_path_only(routes[i].match)) continue;
       if (routes[i].match.hosts.empty()) by_host_[""].push_back(i);
       for (const HostPattern& host : routes[i].match.hosts) by_host_[key(host)].push_back(i);
     }
@@ -118,6 +118,7 @@ void check_reachable(config::Reader& reader, const std::vector<config::Node>& no
   std::unordered_map<std::string, std::size_t> seen;
   const Open open(routes);
   for (std::size_t i = 0; i < routes.size(); ++i) {
+    if (routes[i].refused) continue;
     const std::string key =
         std::to_string(routes[i].priority) + '\n' + proxy::canonical(routes[i].match);
     if (const auto [first, fresh] = seen.emplace(key, i); !fresh) {

@@ -87,27 +87,28 @@ Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
 
 }  // namespace
 
-std::vector<std::string> run_route_tests(const std::vector<RouteTest>& tests,
-                                         const proxy::Plan& plan) {
-  std::vector<std::string> failures;
+bool run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& plan,
+                     config::Report& report) {
+  const std::size_t before = report.errors();
   for (const RouteTest& test : tests) {
-    const std::string what = test.place + ": test '" + test.method + " " + test.url + "': ";
+    const std::string what = "test '" + test.method + " " + test.url + "': ";
     const auto asked = split_url(test.url);
     if (!asked) {
-      failures.push_back(what + "the URL is not absolute");
+      report.error(test.mark, what + "the URL is not absolute");
       continue;
     }
     const Met met = meet(test, *asked, plan);
     if (test.route && *test.route != met.route) {
-      failures.push_back(what + "expected route " + *test.route + ", got " +
-                         (met.route.empty() ? "none" : met.route));
+      report.error(test.mark, what + "expected route " + *test.route + ", got " +
+                                  (met.route.empty() ? "none" : met.route));
     }
     if (test.status && met.status != test.status) {
       const std::string got = met.status ? std::to_string(*met.status) : "the upstream's";
-      failures.push_back(what + "expected status " + std::to_string(*test.status) + ", got " + got);
+      report.error(test.mark,
+                   what + "expected status " + std::to_string(*test.status) + ", got " + got);
     }
   }
-  return failures;
+  return report.errors() == before;
 }
 
 }  // namespace revproxyd::app

@@ -19,40 +19,63 @@ class Expander {
       : limits_(limits), report_(report), secrets_(secrets) {}
 
   void walk(Node& node) {
-    if (node.is_scalar() && node.text.find("${") != std::string::npos) scalar(node);
+    if (node.is_scalar() && node.text.find("${") != std::string::npos) {
+      places_begin(node);
+      scalar(node);
+    }
     for (Node& item : node.items) walk(item);
     for (Entry& entry : node.entries) walk(entry.value);
   }
 
  private:
+  /// Where a text is written as it reads, each byte of it has a place; in others (escapes, several
+  /// lines) only the value has.
+  void places_begin(const Node& node) {
+    const std::string_view line = report_.line(node.mark);
+    const std::size_t at = node.mark.column - 1 + (node.quoted ? 1 : 0);
+    literal_ = at <= line.size() && line.substr(at).starts_with(node.text);
+    begin_ = node.mark;
+    if (literal_) begin_.column = static_cast<std::uint32_t>(at + 1);
+  }
+  Mark place(std::size_t at, std::size_t width) const {
+    Mark mark = begin_;
+    if (!literal_) return mark;
+    mark.column += static_cast<std::uint32_t>(at);
+    mark.width = static_cast<std::uint32_t>(width);
+    return mark;
+  }
+
+  /// Goes on behind a part that is wrong, so that every one is told.
   void scalar(Node& node) {
     std::string out;
-    std::string_view rest = node.text;
-    while (!rest.empty()) {
-      const std::size_t at = rest.find("${");
-      if (at == std::string_view::npos) break;
-      if (at > 0 && rest[at - 1] == '$') {  // $${ is a literal ${
-        out.append(rest.substr(0, at - 1)).append("${");
-        rest.remove_prefix(at + 2);
+    const std::string_view text = node.text;
+    std::size_t done = 0;
+    for (std::size_t at; (at = text.find("${", done)) != std::string_view::npos;) {
+      if (at > done && text[at - 1] == '$') {  // $${ is a literal ${
+        out.append(text.substr(done, at - 1 - done)).append("${");
+        done = at + 2;
         continue;
       }
-      out.append(rest.substr(0, at));
-      const std::size_t end = rest.find('}', at);
+      out.append(text.substr(done, at - done));
+      const std::size_t end = text.find('}', at);
+      node.secret = true;
       if (end == std::string_view::npos) {
-        report_.error(node.mark, "'${' without '}'", "write $${ for the characters themselves");
+        report_.error(place(at, 2), "'${' without '}'", "write $${ for the characters themselves");
+        node.wrong = true;
         return;
       }
-      node.secret = true;
-      const std::optional<std::string> value = lookup(node.mark, rest.substr(at + 2, end - at - 2));
-      if (!value) return;
-      out += *value;
+      const auto value = lookup(place(at, end + 1 - at), text.substr(at + 2, end - at - 2));
+      if (!value) node.wrong = true;
+      out += value.value_or(std::string());
       if (out.size() > limits_.file_bytes) {
         report_.error(node.mark, "a value that is too large once ${...} is expanded");
+        node.wrong = true;
         return;
       }
-      rest.remove_prefix(end + 1);
+      done = end + 1;
     }
-    out.append(rest);
+    if (node.wrong) return;
+    out.append(text.substr(done));
     node.text = std::move(out);
     if (node.secret && !node.text.empty()) secrets_.insert(node.text);
   }
@@ -123,6 +146,8 @@ class Expander {
   const ReadLimits& limits_;
   Report& report_;
   std::set<std::string>& secrets_;
+  Mark begin_;  // of the scalar at hand: its text if literal_, else the value
+  bool literal_ = false;
 };
 
 }  // namespace

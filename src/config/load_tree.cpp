@@ -159,6 +159,7 @@ class Loader {
   }
 
   void one_include(const Node& item, const fs::path& directory) {
+    if (item.wrong) return;
     if (!item.is_scalar() || item.text.empty()) {
       report_.error(item.mark, "expected the path of a file to include");
       return;

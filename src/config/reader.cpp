@@ -5,7 +5,7 @@
 namespace revproxyd::config {
 
 bool Reader::error(const Node& node, std::string message, std::string hint) {
-  return error(node.mark, std::move(message), std::move(hint));
+  return !node.wrong && error(node.mark, std::move(message), std::move(hint));
 }
 
 bool Reader::error(const Mark& mark, std::string message, std::string hint) {
@@ -26,6 +26,7 @@ std::string Reader::shown(const Node& node) {
 }
 
 const std::string* Reader::scalar(const Node& node, std::string_view what) {
+  if (node.wrong) return nullptr;
   if (node.is_scalar()) return &node.text;
   error(node, "expected " + std::string(what) + ", found " + std::string(name(node.kind)) + " in " +
                   context());

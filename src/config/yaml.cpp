@@ -14,6 +14,8 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include "config/yaml_text.h"
+
 namespace revproxyd::config {
 
 namespace {
@@ -48,10 +50,29 @@ std::size_t depth_of(const Node& node) {
 /// allow.
 class Builder : public YAML::EventHandler {
  public:
-  Builder(std::uint32_t source, const ReadLimits& limits, std::size_t& nodes, Report& report)
-      : source_(source), limits_(limits), nodes_(nodes), report_(report) {}
+  Builder(std::string_view text, std::uint32_t source, const ReadLimits& limits, std::size_t& nodes,
+          Report& report)
+      : text_(text), source_(source), limits_(limits), nodes_(nodes), report_(report) {}
 
   Node take() { return std::move(root_); }
+
+  /// Reports what the library refused; an open bracket is named, since the place where the library
+  /// noticed can be far behind it.
+  void refused(const YAML::Exception& failure) {
+    const std::size_t at = offset(failure.mark);
+    const bool bracket = !stack_.empty() && stack_.back().flow();
+    const std::string opening = bracket ? std::string("'") + stack_.back().first + "'" : "";
+    if (failure.mark.is_null())
+      report_.error(Mark{source_, 0, 0, 0},
+                    "not valid YAML: " + explain_refusal(failure.msg, text_, at));
+    else if (bracket && text_.find_first_not_of(" \t\r\n", at) == std::string::npos)
+      report_.error(stack_.back().node.mark, opening + " is never closed");
+    else
+      report_.error(place(failure.mark),
+                    "not valid YAML: " + explain_refusal(failure.msg, text_, at),
+                    bracket ? "the " + opening + " is at " + report_.place(stack_.back().node.mark)
+                            : std::string());
+  }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) stop(place(mark), "a second document; a file holds one");
@@ -59,7 +80,7 @@ class Builder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     Node node;
-    node.mark = place(mark);
+    node.mark = place_of_null(mark);
     finish(std::move(node), anchor);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -70,6 +91,8 @@ class Builder : public YAML::EventHandler {
     node.mark = place(mark, value.size() + (node.quoted ? 2 : 0));
     node.text = value;
     refuse_tag(node.mark, tag);
+    if (node.quoted && unclosed_quote(text_, offset(mark)))
+      stop(place(mark), "a quote that is never closed");
     finish(std::move(node), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -101,18 +124,46 @@ class Builder : public YAML::EventHandler {
   struct Level {
     Node node;
     YAML::anchor_t anchor = 0;
+    std::size_t offset = 0;                // of its first byte
+    char first = '\0';                     // that byte: '[' and '{' are to be closed
     std::optional<Entry> entry;            // a key that waits for its value
     bool dropped = false;                  // the value that comes belongs to a refused key
     std::unordered_set<std::string> keys;  // of a map
+
+    bool flow() const noexcept { return first == '[' || first == '{'; }
   };
+
+  std::size_t offset(const YAML::Mark& mark) const {
+    return std::min<std::size_t>(static_cast<std::size_t>(std::max(mark.pos, 0)), text_.size());
+  }
+  /// The library puts what was left out where the next thing begins; a reader looks for it at the
+  /// key or the dash.
+  Mark place_of_null(const YAML::Mark& mark) const {
+    if (stack_.empty() || says_null(text_, offset(mark))) return place(mark);
+    const Level& level = stack_.back();
+    if (level.entry) return level.entry->mark;
+    if (level.first != '-') return place(mark);
+    const auto dash = dash_of_empty_item(text_, offset(mark), level.node.mark.column - 1);
+    if (!dash) return place(mark);
+    Mark out = level.node.mark;
+    out.line += static_cast<std::uint32_t>(
+        std::count(text_.begin() + static_cast<std::ptrdiff_t>(level.offset),
+                   text_.begin() + static_cast<std::ptrdiff_t>(*dash), '\n'));
+    return out;
+  }
 
   Mark place(const YAML::Mark& mark, std::size_t width = 1) const {
     return {source_, static_cast<std::uint32_t>(std::max(mark.line, 0) + 1),
             static_cast<std::uint32_t>(std::max(mark.column, 0) + 1),
             static_cast<std::uint32_t>(width)};
   }
-  [[noreturn]] void stop(const Mark& mark, std::string message) {
-    report_.error(mark, std::move(message));
+  /// The library takes what follows an open bracket on the next lines for a key in it.
+  static std::string missing_end(const Level& level) {
+    if (!level.flow()) return {};
+    return std::string("is its '") + (level.first == '[' ? ']' : '}') + "' missing?";
+  }
+  [[noreturn]] void stop(const Mark& mark, std::string message, std::string hint = {}) {
+    report_.error(mark, std::move(message), std::move(hint));
     throw Stop();
   }
   [[noreturn]] void stop_at_nodes(const Mark& mark) {
@@ -132,9 +183,11 @@ class Builder : public YAML::EventHandler {
     level.node.kind = kind;
     level.node.mark = place(mark);
     level.anchor = anchor;
+    level.offset = offset(mark);
+    level.first = level.offset < text_.size() ? text_[level.offset] : '\0';
     refuse_tag(level.node.mark, tag);
     if (!stack_.empty() && stack_.back().node.is_map() && !stack_.back().entry)
-      stop(level.node.mark, "a list or map as a key; keys are words");
+      stop(level.node.mark, "a list or map as a key; keys are words", missing_end(level));
     stack_.push_back(std::move(level));
   }
   void close() {
@@ -191,6 +244,7 @@ class Builder : public YAML::EventHandler {
     }
   }
 
+  std::string_view text_;
   std::uint32_t source_;
   const ReadLimits& limits_;
   std::size_t& nodes_;
@@ -220,7 +274,7 @@ bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& l
     return false;
   View view(text);
   std::istream stream(&view);
-  Builder builder(source, limits, nodes, report);
+  Builder builder(text, source, limits, nodes, report);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
@@ -228,11 +282,7 @@ bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& l
   } catch (const Stop&) {
     return false;
   } catch (const YAML::Exception& failure) {
-    const YAML::Mark& mark = failure.mark;
-    const bool placed = mark.line >= 0 && mark.column >= 0;
-    const Mark place{source, placed ? static_cast<std::uint32_t>(mark.line + 1) : 0,
-                     placed ? static_cast<std::uint32_t>(mark.column + 1) : 0, 1};
-    report.error(place, "not valid YAML: " + failure.msg);
+    builder.refused(failure);
     return false;
   }
   out = builder.take();

@@ -314,7 +314,8 @@ config::Type<RouteSettings> route_settings() {
   route.read = [read = route.read, upgrade = defaults.upgrade](Reader& reader, const Node& node,
                                                                R& out) {
     out.upgrade = upgrade;
-    return read(reader, node, out);
+    out.refused = !read(reader, node, out);
+    return !out.refused;
   };
   return route;
 }

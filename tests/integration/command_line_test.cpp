@@ -1,5 +1,8 @@
 // The command line: what it prints, how it ends.
 
+#include <algorithm>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -82,7 +85,12 @@ TEST(CommandLine, CountsWarningsUnderStrictOnly) {
 TEST(CommandLine, RunsTheTestsOfTheFile) {
   const std::string tests = "tests: [ { request: 'GET http://a/', expect: { status: ";
   EXPECT_EQ(run_with(std::string(kGood) + tests + "200 } } ]\n", {"-t"}).status, 0);
-  EXPECT_EQ(run_with(std::string(kGood) + tests + "404 } } ]\n", {"-t"}).status, 1);
+  const CommandResult failed = run_with(std::string(kGood) + tests + "404 } } ]\n", {"-t"});
+  EXPECT_EQ(failed.status, 1);
+  const auto lines = std::count(kGood.begin(), kGood.end(), '\n');
+  EXPECT_TRUE(has(failed, ":" + std::to_string(lines + 1) + ":10: error: test 'GET http://a/': "))
+      << failed.out;
+  EXPECT_TRUE(has(failed, "|          ^")) << failed.out;
 }
 
 TEST(CommandLine, ChecksThatKeysFitTheirCertificates) {

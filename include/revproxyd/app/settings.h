@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "revproxyd/base/units.h"
+#include "revproxyd/config/node.h"
 #include "revproxyd/net/address.h"
 #include "revproxyd/proxy/settings.h"
 #include "revproxyd/tls/settings.h"
@@ -51,7 +52,7 @@ struct RouteTest {
   std::string url;
   std::optional<std::string> route;     // expect.route
   std::optional<std::uint16_t> status;  // expect.status, of a redirect, respond or refusal
-  std::string place;                    // file:line:column for the message
+  config::Mark mark;                    // where it is written
   bool operator==(const RouteTest&) const = default;
 };
 

@@ -15,6 +15,7 @@ struct Mark {
   std::uint32_t line = 0;    // 0 = the file as a whole
   std::uint32_t column = 0;
   std::uint32_t width = 1;  // bytes to underline
+  bool operator==(const Mark&) const = default;
 };
 
 enum class Kind : std::uint8_t { null, scalar, list, map };
@@ -26,6 +27,7 @@ struct Node {
   Kind kind = Kind::null;
   bool quoted = false;
   bool secret = false;  // the text came, wholly or in part, from ${...}: never show it
+  bool wrong = false;   // what is wrong with the text was reported: nothing more is to be said
   Mark mark;
   std::string text;            // of a scalar
   std::vector<Node> items;     // of a list

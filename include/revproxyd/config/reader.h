@@ -16,7 +16,8 @@ class Reader {
   explicit Reader(Report& report) : report_(report) {}
 
   Report& report() noexcept { return report_; }
-  /// Each returns false, so that a reading function can end with it.
+  /// Each returns false, so that a reading function can end with it. About a node that is `wrong`
+  /// already nothing is added.
   bool error(const Node& node, std::string message, std::string hint = {});
   bool error(const Mark& mark, std::string message, std::string hint = {});
   void warning(const Mark& mark, std::string message, std::string hint = {});

@@ -48,6 +48,9 @@ class Report {
 
   /// "proxy.yaml:41:7"; columns count characters.
   std::string place(const Mark& mark) const;
+  /// The line that `mark` is in, without its end; empty if there is none. Valid as long as the
+  /// report.
+  std::string_view line(const Mark& mark) const;
   /// All of it in the order of the files' lines, errors before the summary of what was left out;
   /// empty if there is nothing.
   std::string text() const;
@@ -59,7 +62,6 @@ class Report {
     std::vector<std::size_t> lines;  // where each begins
   };
   void add(Diagnostic diagnostic);
-  std::string_view line(const Mark& mark) const;
   void print(const Diagnostic& diagnostic, std::string& out) const;
 
   std::vector<Source> sources_;

@@ -134,6 +134,7 @@ struct RouteSettings {
   std::vector<SplitTarget> targets;
   std::optional<RedirectSettings> redirect;
   std::optional<RespondSettings> respond;
+  bool refused = false;  // some of it could not be read, which was reported
   bool operator==(const RouteSettings&) const = default;
 };
 

@@ -33,7 +33,7 @@ void expect_equal(const Settings& a, const Settings& b) {
   ASSERT_EQ(a.tests.size(), b.tests.size());
   for (std::size_t i = 0; i < a.tests.size(); ++i) {
     RouteTest one = a.tests[i];
-    one.place = b.tests[i].place;
+    one.mark = b.tests[i].mark;
     EXPECT_EQ(one, b.tests[i]);
   }
 }
@@ -247,6 +247,30 @@ TEST(Load, RefusesRoutesThatCanNeverBeToldApart) {
                     "never be told apart"));
   good(std::string(kListener) +
        "routes: [ { host: a, to: http://a }, { host: a, priority: 1, path: /x, to: http://b } ]\n");
+}
+
+TEST(Load, OfAValueThatCouldNotBeExpandedNothingElseIsSaid) {
+  const LoadResult result = load_text(
+      std::string(kListener) + route("name: '${enf:X} y', respond: { status: 200 }"), "x");
+  EXPECT_EQ(result.report.errors(), 1U) << result.report.text();
+}
+
+TEST(Load, RoutesThatCouldNotBeReadAreNotComparedWithOthers) {
+  const LoadResult result = load_text(
+      std::string(kListener) +
+          "routes:\n  -\n  - match: { hots: a }\n    respond: { status: 200 }\n  - to: http://a\n",
+      "proxy.yaml");
+  const std::string said = result.report.text();
+  EXPECT_EQ(result.report.errors(), 2U) << said;
+  EXPECT_EQ(result.report.warnings(), 0U) << said;
+  EXPECT_TRUE(holds(said, "proxy.yaml:3:3: error: expected a map, found nothing")) << said;
+  EXPECT_TRUE(holds(said, "proxy.yaml:4:14: error: unknown key 'hots'")) << said;
+}
+
+TEST(Load, ANameInAListOfListenersIsRefusedAtItsPlace) {
+  const std::string said =
+      refusal("routes:\n  - { match: { listener: [ web, wbe ] }, respond: { status: 200 } }\n");
+  EXPECT_TRUE(holds(said, "proxy.yaml:3:33: error: no listener is called 'wbe'")) << said;
 }
 
 TEST(Load, WarnsOfARouteInTheShadowOfAnother) {

@@ -150,6 +150,65 @@ TEST(Tree, RefusesBrokenYamlWithItsPlace) {
   EXPECT_TRUE(holds(said, "not valid YAML")) << said;
 }
 
+TEST(Tree, APlaceOfNothingIsThatOfWhatLacksIt) {
+  const auto place = [](const std::string& text) {
+    Report report;
+    const Tree tree = parse_tree(text, "x", report);
+    EXPECT_TRUE(report.ok()) << report.text();
+    const Node* node = tree.root.find("a");
+    while (node->is_list() || node->is_map())
+      node = node->is_list() ? &node->items.front() : &node->entries.front().value;
+    EXPECT_EQ(node->kind, Kind::null);
+    return report.place(node->mark);
+  };
+  EXPECT_EQ(place("a:\n  -\n  - b\n"), "x:2:3");
+  EXPECT_EQ(place("a:\n  -   # - b\n\n# - c\nb: 1\n"), "x:2:3");
+  EXPECT_EQ(place("a:\n-\n-\n"), "x:2:1");
+  EXPECT_EQ(place("a:\n  - -\n    - b\n"), "x:2:5");
+  EXPECT_EQ(place("a:\n  -"), "x:2:3");
+  EXPECT_EQ(place("a:\n  - ~\n"), "x:2:5");
+  EXPECT_EQ(place("a: [ , b ]\n"), "x:1:6");
+  EXPECT_EQ(place("a:\n\nb: 1\n"), "x:1:1");
+  EXPECT_EQ(place("b: 1\na:\n"), "x:2:1");
+  EXPECT_EQ(place("a: { b: , c: 1 }\n"), "x:1:6");
+  EXPECT_EQ(place("a: { b: null }\n"), "x:1:9");
+}
+
+TEST(Tree, ABracketThatIsNotClosedIsNamed) {
+  EXPECT_TRUE(holds(refusal("b: 1\na: [1, 2\n"), "proxy.yaml:2:4: error: '[' is never closed"));
+  const std::string list = refusal("a: [1, 2\nb: 3\n");
+  EXPECT_TRUE(holds(list, "proxy.yaml:2:2: error: not valid YAML: expected ',' or ']'")) << list;
+  EXPECT_TRUE(holds(list, "the '[' is at proxy.yaml:1:4")) << list;
+  // The library takes what follows for the rest of a key.
+  for (const char* text : {"a: [ { b: c\nd: []\n", "a: [ { b: 1, c: [1] \n\n"}) {
+    const std::string said = refusal(text);
+    EXPECT_TRUE(holds(said, "proxy.yaml:1:6: error: a list or map as a key")) << said;
+    EXPECT_TRUE(holds(said, "is its '}' missing?")) << said;
+  }
+}
+
+TEST(Tree, AQuoteThatIsNotClosedIsRefused) {
+  EXPECT_TRUE(holds(refusal("a: \"b\nc: d\n"), "proxy.yaml:1:4: error: a quote that is never"));
+  EXPECT_TRUE(holds(refusal("a: 'b''\n"), "proxy.yaml:1:4: error: a quote that is never closed"));
+  EXPECT_TRUE(holds(refusal("a: &x 'b\n"), "a quote that is never closed"));
+  EXPECT_TRUE(holds(refusal("a: \"b\\\"\n"), "a quote that is never closed"));
+  EXPECT_TRUE(holds(refusal("'a: b\n"), "proxy.yaml:1:1: error: a quote that is never closed"));
+  Report report;
+  parse_tree("a: \"b\\\\\"\n'c''d': &x 'e''\n\n  f'\ng: |\n  'h\n", "x", report);
+  EXPECT_TRUE(report.ok()) << report.text();
+}
+
+TEST(Tree, WhatTheLibraryRefusesIsSaidInPlainWords) {
+  EXPECT_TRUE(
+      holds(refusal("a: %b\n"), "proxy.yaml:1:4: error: not valid YAML: no value begins with '%'"));
+  EXPECT_TRUE(holds(refusal("a: { b: c }}\n"),
+                    "proxy.yaml:1:12: error: not valid YAML: '}' closes nothing"));
+  EXPECT_TRUE(holds(refusal("a:\n  b: 1\n c: 2\n"),
+                    "proxy.yaml:3:2: error: not valid YAML: expected a key"));
+  EXPECT_TRUE(holds(refusal("a:\n\t- b\n"), "proxy.yaml:2:2: error: not valid YAML: a tab"));
+  EXPECT_TRUE(holds(refusal("a: b: c\n"), "proxy.yaml:1:5: error: not valid YAML: a ':' inside"));
+}
+
 TEST(Tree, TakesAnEmptyTextAsNoKeys) {
   Report report;
   EXPECT_TRUE(parse_tree("# nothing\n", "x", report).root.entries.empty());
@@ -249,6 +308,15 @@ TEST(Secret, WarnsOfAFileThatEveryoneCanRead) {
   Report report;
   parse_tree("a: ${file:" + path + "}\n", "x", report);
   EXPECT_EQ(report.warnings(), 1U);
+}
+
+TEST(Secret, TellsEachPartThatIsWrongAtItsPlace) {
+  const std::string said = refusal("a: x-${env:REVPROXYD_TEST_NONE}-${enf:X}\n");
+  EXPECT_TRUE(holds(said, "proxy.yaml:1:6: error: environment variable")) << said;
+  EXPECT_TRUE(holds(said, "proxy.yaml:1:33: error: expected ${env:NAME}")) << said;
+  EXPECT_TRUE(holds(refusal("a: 'x ${env:REVPROXYD_TEST_NONE}'\n"), "proxy.yaml:1:7: error: "));
+  // Where the text is not written as it reads, the place is that of the value.
+  EXPECT_TRUE(holds(refusal("a: \"\\x41 ${enf:X}\"\n"), "proxy.yaml:1:4: error: "));
 }
 
 TEST(Secret, RefusesWhatIsMissingOrMalformed) {
