@@ -94,6 +94,7 @@ std::string status_text(const StatusView& view) {
   text += "configuration: generation " + std::to_string(view.generation) + "\n";
   text += "up: " + duration_text(Clock::now() - view.started) + "\n";
   text += "connections: " + std::to_string(totals.connections_active) + " open, " +
+          std::to_string(totals.connections_resting) + " of them at rest, " +
           std::to_string(totals.connections_accepted) + " accepted\n";
   text += "requests: " + std::to_string(totals.requests_active) + " under way, " +
           std::to_string(totals.requests) + " in all\n";

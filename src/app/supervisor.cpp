@@ -321,6 +321,11 @@ Task<Verdict> Supervisor::upgrade() {
   auto outcome = co_await std::move(scoped);
   if (outcome.successor > 0) {
     hand_over(outcome.successor);
+    // Whoever connects after the verdict meets the new process.
+    while (accepting_ != 0) {
+      auto code = co_await none_accepts_.wait();
+      if (code != Code::none) break;
+    }
     verdict.ok = true;
     verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
     co_return verdict;
@@ -351,11 +356,16 @@ void Supervisor::hand_over(pid_t successor) {
   sockets_->close();
   upgrade_.release();
   if (stopping) return;
-  draining_ = workers_.size();
+  draining_ = accepting_ = workers_.size();
   for (auto& worker : workers_) {
-    worker->hand_over([this] { loop_.post([this] { worker_drained(); }); });
+    worker->hand_over([this] { loop_.post([this] { worker_closed(); }); },
+                      [this] { loop_.post([this] { worker_drained(); }); });
   }
   drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
+}
+
+void Supervisor::worker_closed() {
+  if (--accepting_ == 0) none_accepts_.set();
 }
 
 void Supervisor::worker_drained() {

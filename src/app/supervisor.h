@@ -19,6 +19,7 @@
 #include "app/worker.h"
 #include "revproxyd/app/load.h"
 #include "revproxyd/base/deadline.h"
+#include "revproxyd/base/event.h"
 #include "revproxyd/base/log_writer.h"
 #include "revproxyd/base/metrics.h"
 #include "revproxyd/net/loop.h"
@@ -68,6 +69,7 @@ class Supervisor {
   Task<Verdict> upgrade();
   Task<void> upgrade_by_signal();
   void hand_over(pid_t successor);
+  void worker_closed();
   void worker_drained();
   void begin_stop();
   void finish_stop();
@@ -104,6 +106,8 @@ class Supervisor {
   std::size_t pending_ = 0;            // installations that workers have not put in force yet
   std::vector<std::string> in_force_;  // what is logged of them then
   std::size_t draining_ = 0;           // workers that still serve at the end
+  std::size_t accepting_ = 0;          // and those that still accept
+  Event none_accepts_;
   std::size_t seconds_ = 0;
   std::string watched_;   // signature of the watched files
   std::string settling_;  // a new one that must be seen twice: a file may be half written

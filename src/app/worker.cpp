@@ -5,34 +5,19 @@
 
 #include <algorithm>
 #include <latch>
+#include <utility>
 
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/slab.h"
-#include "revproxyd/net/proxy_protocol.h"
-#include "revproxyd/tls/handshake.h"
 
 namespace revproxyd::app {
 
 namespace {
 
 constexpr Duration kLogFlush{200};
-// Refused connections that may linger at once, so that their answer arrives; more are just closed.
-constexpr std::size_t kLingering = 64;
-constexpr Duration kRefusalTime{500};
 // Taken from the queue of a listener that is being closed.
 constexpr std::size_t kRest = 4096;
-
-constexpr std::string_view kBusy =
-    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: "
-    "text/plain\r\n"
-    "Proxy-Status: revproxyd; error=connection_limit_reached\r\nContent-Length: 24\r\n\r\n503 "
-    "Service Unavailable\n";
-
-// Zero is no limit of the operator's; memory has one all the same.
-std::size_t limit_or(std::uint64_t configured, std::size_t bound) noexcept {
-  return configured == 0 ? bound : static_cast<std::size_t>(configured);
-}
 
 }  // namespace
 
@@ -63,7 +48,9 @@ void Worker::run() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   pthread_setname_np(pthread_self(), name_.c_str());
   loop_->measure(loop_counts_);
-  clients_ = std::make_unique<TaskGroup>();
+  clients_ = std::make_unique<Clients>(
+      process_.gate, runtime_, counts_,
+      [this](const proxy::ListenerSettings& accepted) { return outdated(accepted); });
   housekeeping_ = std::make_unique<TaskGroup>();
   runtime_.counts = &counts_;
   runtime_.shedding = &process_.shedding;
@@ -82,6 +69,7 @@ void Worker::run() {
   log_tick_.reset();
   runtime_.snapshot.reset();
   loop_->run_for(Duration(0));
+  clients_.reset();
   loop_.reset();
   slab::trim();
 }
@@ -170,10 +158,11 @@ void Worker::sweep_closed() {
     accept_rest(*active);
     return true;
   });
+  if (closed_ && listeners_.empty() && closing_.empty()) std::exchange(closed_, nullptr)();
 }
 
 void Worker::accept_rest(Active& active) {
-  if (clients_->scope().cancelled()) return;
+  if (clients_->cancelled()) return;
   for (const auto& listener : active.listeners) {
     for (auto& accepted : listener->take_pending(kRest)) start_client(std::move(accepted), active);
   }
@@ -197,124 +186,7 @@ Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
 }
 
 void Worker::start_client(net::Accepted accepted, const Active& active) {
-  counts_.connections_accepted.add();
-  clients_->spawn(serve_client(std::move(accepted), active.settings, active.tls));
-}
-
-Task<void> Worker::serve_client(net::Accepted accepted,
-                                std::shared_ptr<const proxy::ListenerSettings> settings,
-                                std::shared_ptr<const tls::ServerContext> tls) {
-  const proxy::Limits& limits = settings->limits;
-  const bool behind_proxy = net::contains(settings->proxy_protocol_from, accepted.peer);
-  // Behind a PROXY header the peer stands for many clients.
-  const std::uint64_t per_client = behind_proxy ? 0 : limits.connections_per_client;
-  const Code refused = process_.gate.enter(accepted.peer, limits.connections, per_client);
-  if (refused != Code::none) {
-    co_await turn_away(std::move(accepted), refused, tls == nullptr && settings->http1);
-    co_return;
-  }
-  counts_.connections_active.add();
-  proxy::Connection client;
-  client.peer = accepted.peer;
-  client.local = net::local_address(accepted.socket.get());
-  client.scheme = tls == nullptr ? net::Scheme::http : net::Scheme::https;
-  client.listener = settings->name;
-  client.settings = settings;
-  {
-    CancelScope* parent = co_await current_scope();
-    CancelScope scope(parent);
-    net::Descriptor socket = std::move(accepted.socket);
-    auto opening = open_connection(std::move(socket), client, tls.get(), scope);
-    auto connection = co_await std::move(opening);
-    if (connection != nullptr) co_await proxy::serve_connection(*connection, client, runtime_);
-  }
-  counts_.connections_active.subtract();
-  process_.gate.leave(accepted.peer, per_client);
-}
-
-// Nothing of this stays while the connection is served: idle ones are many.
-Task<std::unique_ptr<http::ServerConnection>> Worker::open_connection(net::Descriptor socket,
-                                                                      proxy::Connection& client,
-                                                                      const tls::ServerContext* tls,
-                                                                      CancelScope& scope) {
-  const proxy::ListenerSettings& settings = *client.settings;
-  auto made = net::make_socket_transport(socket.release());
-  if (!made) co_return nullptr;
-  auto transport = std::move(*made);
-  if (net::contains(settings.proxy_protocol_from, client.peer)) {
-    auto read = co_await read_proxy_header(*transport, client);
-    if (!read) co_return nullptr;
-  }
-  client.trusted = net::contains(runtime_.snapshot->plan().settings().trusted_proxies, client.peer);
-  if (tls != nullptr) {
-    auto plain = std::move(transport);
-    auto secured = co_await tls::accept(std::move(plain), *tls, settings.timeouts.handshake);
-    if (!secured) {
-      counts_.connections_refused[static_cast<std::size_t>(secured.error().code())].add();
-      log::Line(log::Level::debug)
-          << "listener " << settings.name << ": " << client.peer.host() << ": " << secured.error();
-      co_return nullptr;
-    }
-    transport = std::move(*secured);
-  }
-  client.tls = transport->tls();
-  http::ServerConnectionSettings bounds;
-  bounds.request_line = limit_or(settings.limits.request_line, limits::kMostHeadBytes);
-  bounds.header_bytes = limit_or(settings.limits.header_bytes, limits::kMostHeadBytes);
-  bounds.header_count = limit_or(settings.limits.header_count, limits::kMostFields);
-  bounds.requests = settings.limits.requests_per_connection;
-  bounds.header = settings.timeouts.header;
-  bounds.keepalive = settings.timeouts.keepalive;
-  bounds.write = settings.timeouts.write;
-  bounds.http1 = settings.http1;
-  bounds.http2 = settings.http2 && client.tls == nullptr;  // over TLS only by ALPN
-  bounds.streams = settings.limits.h2_streams;
-  bounds.resets = settings.limits.h2_resets;
-  const std::string alpn = client.tls == nullptr ? std::string() : client.tls->alpn;
-  auto connection = http::open_server_connection(std::move(transport), alpn, bounds, scope);
-  // A reload may have come while it waited in the kernel or in its handshake.
-  if (outdated(settings)) connection->retire();
-  co_return std::move(connection);
-}
-
-Task<Result<void>> Worker::read_proxy_header(net::Transport& transport, proxy::Connection& client) {
-  transport.readiness().read_deadline(client.settings->timeouts.handshake, Code::handshake_timeout);
-  auto header = co_await net::read_proxy_header(transport);
-  transport.readiness().read_deadline(Duration::zero(), Code::none);
-  if (!header) {
-    counts_.connections_refused[static_cast<std::size_t>(Code::proxy_header_invalid)].add();
-    log::Line(log::Level::warn, "proxy_header_invalid")
-        << "listener " << client.settings->name << ": " << client.peer.host()
-        << ": PROXY header required: " << header.error();
-    co_return header.error();
-  }
-  if (header->relayed) {
-    client.peer = header->source;
-    client.local = header->destination;
-  }
-  co_return {};
-}
-
-// Over a limit: plain HTTP/1.1 clients are told so, others just find the connection closed, for a
-// handshake is what an attacker would like to cause.
-Task<void> Worker::turn_away(net::Accepted accepted, Code why, bool plain) {
-  counts_.connections_refused[static_cast<std::size_t>(why)].add();
-  log::Line(log::Level::warn, name(why))
-      << "connection from " << accepted.peer.host() << " refused: " << name(why);
-  if (!plain || turned_away_ >= kLingering) co_return;
-  auto transport = net::make_socket_transport(accepted.socket.release());
-  if (!transport) co_return;
-  ++turned_away_;
-  (*transport)->readiness().read_deadline(kRefusalTime, Code::cancelled);
-  const iovec answer = net::piece_of(kBusy);
-  (*transport)->try_write({&answer, 1});
-  (*transport)->try_shutdown();
-  std::array<char, 1024> waste;
-  for (int reads = 0; reads < 64; ++reads) {
-    auto got = co_await net::read_some(**transport, waste);
-    if (!got || *got == 0) break;
-  }
-  --turned_away_;
+  clients_->start(std::move(accepted), active.settings, active.tls);
 }
 
 void Worker::drain(std::function<void()> done) {
@@ -327,8 +199,9 @@ void Worker::drain(std::function<void()> done) {
 }
 
 // Of a listener that is gone every connection is outdated.
-void Worker::hand_over(std::function<void()> done) {
-  loop_->post([this, done = std::move(done)] {
+void Worker::hand_over(std::function<void()> closed, std::function<void()> done) {
+  loop_->post([this, closed = std::move(closed), done = std::move(done)]() mutable {
+    closed_ = std::move(closed);
     stop_accepting();
     retire_outdated();
     sweep_closed();
@@ -351,6 +224,7 @@ void Worker::stop_accepting() {
 void Worker::begin_haste() {
   runtime_.draining = true;
   connections_list_.drain_all();
+  clients_->end_resting();
 }
 
 Task<void> Worker::wait_drained(std::function<void()> done) {

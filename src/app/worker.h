@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/clients.h"
 #include "app/gate.h"
 #include "app/sockets.h"
 #include "revproxyd/base/log_writer.h"
@@ -59,8 +60,8 @@ class Worker {
   /// when none is left.
   void drain(std::function<void()> done);
   /// The same without haste: clients are told to connect again before their connection ends, and
-  /// another process accepts them.
-  void hand_over(std::function<void()> done);
+  /// another process accepts them. `closed` runs when this one accepts no more.
+  void hand_over(std::function<void()> closed, std::function<void()> done);
   /// Connections without a request end now, those with one after it.
   void hurry();
   /// Ends what is left at once.
@@ -93,16 +94,6 @@ class Worker {
   Task<void> accept_loop(Active& active, net::Listener& listener);
   Task<void> wait_drained(std::function<void()> done);
   void start_client(net::Accepted accepted, const Active& active);
-  Task<void> serve_client(net::Accepted accepted,
-                          std::shared_ptr<const proxy::ListenerSettings> settings,
-                          std::shared_ptr<const tls::ServerContext> tls);
-  /// PROXY header, handshake and protocol; null when it came to nothing.
-  Task<std::unique_ptr<http::ServerConnection>> open_connection(net::Descriptor socket,
-                                                                proxy::Connection& client,
-                                                                const tls::ServerContext* tls,
-                                                                CancelScope& scope);
-  Task<Result<void>> read_proxy_header(net::Transport& transport, proxy::Connection& client);
-  Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
   void flush_log();
 
   std::string name_;
@@ -120,9 +111,9 @@ class Worker {
   std::unique_ptr<LogBatch> log_batch_;
   std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity
   std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
-  std::unique_ptr<TaskGroup> clients_;
+  std::unique_ptr<Clients> clients_;
+  std::function<void()> closed_;  // see hand_over()
   std::unique_ptr<TaskGroup> housekeeping_;
-  std::size_t turned_away_ = 0;  // refused connections that linger
   std::unique_ptr<MemberTimer<Worker>> log_tick_;
   std::thread thread_;
 };

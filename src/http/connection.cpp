@@ -17,6 +17,8 @@ std::unique_ptr<ServerConnection> open_server_connection(std::unique_ptr<net::Tr
                                                          const ServerConnectionSettings& settings,
                                                          CancelScope& scope) {
   const bool plain = transport->tls() == nullptr;
+  if (settings.served != 0)
+    return std::make_unique<h1::ServerConnection>(std::move(transport), settings, scope, Buffer());
   if (alpn == kAlpn || (plain && !settings.http1))
     return std::make_unique<h2::ServerConnection>(std::move(transport), settings, scope, Bytes());
   if (plain && settings.http2)

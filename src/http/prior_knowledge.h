@@ -21,6 +21,7 @@ class UndecidedConnection final : public ServerConnection {
   void drain() noexcept override;
   void retire() noexcept override;
   Task<void> finish() override;
+  Resting rest() noexcept override { return chosen_->rest(); }
   net::Transport& transport() noexcept override {
     return chosen_ != nullptr ? chosen_->transport() : *transport_;
   }

@@ -38,14 +38,27 @@ Address::Address(const sockaddr* address, socklen_t size) noexcept : Address() {
     return size >= least && size <= most;
   };
   const bool good =
-      (address->sa_family == AF_INET && fits(sizeof(sockaddr_in), sizeof storage_)) ||
-      (address->sa_family == AF_INET6 && fits(sizeof(sockaddr_in6), sizeof storage_)) ||
+      (address->sa_family == AF_INET && fits(sizeof(sockaddr_in), sizeof(sockaddr_storage))) ||
+      (address->sa_family == AF_INET6 && fits(sizeof(sockaddr_in6), sizeof(sockaddr_storage))) ||
       (address->sa_family == AF_UNIX && fits(sizeof(sa_family_t), sizeof(sockaddr_un)));
   if (!good) return;
-  std::memcpy(&storage_, address, std::min<std::size_t>(size, sizeof storage_));
   size_ = size;
+  if (address->sa_family == AF_UNIX) {
+    keep_path(*reinterpret_cast<const sockaddr_un*>(address));
+    return;
+  }
+  std::memcpy(&storage_, address, std::min<std::size_t>(size, sizeof storage_));
   if (family() == AF_INET) size_ = sizeof(sockaddr_in);
   if (family() == AF_INET6) size_ = sizeof(sockaddr_in6);
+}
+
+// Peers of UNIX sockets mostly have no name: then there is nothing but the family.
+void Address::keep_path(const sockaddr_un& address) {
+  storage_.base.sa_family = AF_UNIX;
+  if (size_ <= offsetof(sockaddr_un, sun_path)) return;
+  sockaddr_un copy{};
+  std::memcpy(&copy, &address, size_);
+  path_ = std::make_shared<const sockaddr_un>(copy);
 }
 
 std::optional<Address> Address::ip(std::string_view host, std::uint16_t port) {
@@ -68,12 +81,14 @@ std::optional<Address> Address::ip(std::string_view host, std::uint16_t port) {
 }
 
 std::optional<Address> Address::unix_path(std::string_view path) {
-  Address out;
-  if (path.empty() || path.size() >= sizeof out.storage_.local.sun_path) return std::nullopt;
+  sockaddr_un local{};
+  if (path.empty() || path.size() >= sizeof local.sun_path) return std::nullopt;
   if (path.find('\0') != std::string_view::npos) return std::nullopt;
-  out.storage_.local.sun_family = AF_UNIX;
-  std::memcpy(out.storage_.local.sun_path, path.data(), path.size());
+  local.sun_family = AF_UNIX;
+  std::memcpy(local.sun_path, path.data(), path.size());
+  Address out;
   out.size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  out.keep_path(local);
   return out;
 }
 
@@ -113,8 +128,8 @@ std::string Address::host() const {
 std::string Address::text() const {
   if (family() == AF_UNIX) {
     const std::size_t begin = offsetof(sockaddr_un, sun_path);
-    const std::size_t room = size_ > begin ? size_ - begin : 0;
-    return "unix:" + std::string(storage_.local.sun_path, ::strnlen(storage_.local.sun_path, room));
+    if (path_ == nullptr) return "unix:";
+    return "unix:" + std::string(path_->sun_path, ::strnlen(path_->sun_path, size_ - begin));
   }
   if (!is_ip()) return {};
   const std::string ip = host();
@@ -140,7 +155,8 @@ bool Address::operator==(const Address& other) const noexcept {
     return port() == other.port() && bytes() == other.bytes() &&
            storage_.v6.sin6_scope_id == other.storage_.v6.sin6_scope_id;
   }
-  return size_ == other.size_ && std::memcmp(&storage_, &other.storage_, size_) == 0;
+  if (path_ == nullptr || other.path_ == nullptr) return path_ == other.path_;
+  return size_ == other.size_ && std::memcmp(data(), other.data(), size_) == 0;
 }
 
 std::optional<Cidr> Cidr::parse(std::string_view text) {

@@ -41,8 +41,13 @@ void Readiness::IoTimer::fire() noexcept {
     return;
   }
   expired = code_;
-  Wait* wait = this == &owner_.read_timer_ ? owner_.reader_ : owner_.writer_;
-  if (wait != nullptr) wait->wake(code_);
+  const bool reads = this == &owner_.read_timer_;
+  Wait* wait = reads ? owner_.reader_ : owner_.writer_;
+  if (wait != nullptr) {
+    wait->wake(code_);
+  } else if (reads && owner_.watcher_ != nullptr) {
+    owner_.watcher_->on_expired();
+  }
 }
 
 }  // namespace revproxyd::net

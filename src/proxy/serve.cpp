@@ -62,22 +62,25 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   recorded.finish(response, sent, *stream);
 }
 
-Task<void> serve_connection(http::ServerConnection& connection, const Connection& client,
+Task<bool> serve_connection(http::ServerConnection& connection, const Connection& client,
                             Runtime& worker) {
   CancelScope* scope = co_await current_scope();
   TaskGroup exchanges(scope);
   const ConnectionList::Entry listed(*worker.connections, connection, client);
   if (worker.draining) connection.drain();
+  bool rests = false;
   for (;;) {
     auto next = co_await connection.next_stream();
     if (!next.has_stream()) {
       if (next.failed()) record_failure(client, next.error(), worker);
+      rests = next.rests();
       break;
     }
     exchanges.spawn(serve_exchange(next.take(), client, worker.snapshot, worker));
   }
   co_await exchanges.join();
-  co_await connection.finish();
+  if (!rests) co_await connection.finish();
+  co_return rests;
 }
 
 ConnectionList::Entry::Entry(ConnectionList& list, http::ServerConnection& connection,

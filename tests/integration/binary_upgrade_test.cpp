@@ -114,7 +114,7 @@ TEST(BinaryUpgrade, TakesUpTheConfigurationOfNow) {
   const std::uint16_t port = daemon.port();
   daemon.write_config(responding("new") + "workers: 1\n");
   ASSERT_EQ(daemon.upgrade().status, 0);
-  EXPECT_EQ(fetch(port).body, "new");
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(fetch(port).body, "new");
 }
 
 TEST(BinaryUpgrade, TheOldProcessEndsWhenItsClientsHaveGone) {

@@ -30,6 +30,11 @@ inline constexpr std::size_t kTurnLate = 4;
 // meanwhile.
 inline constexpr std::chrono::milliseconds kLongTurn{250};
 
+// A connection of HTTP/1 that waits for its next request gives back what serves it after so long,
+// and at once while more than so many others of the worker wait.
+inline constexpr std::chrono::milliseconds kRestAfter{250};
+inline constexpr std::size_t kMostAwake = 128;
+
 // Buffers of a connection: the first read, a streaming read, and what small writes are gathered up
 // to.
 inline constexpr std::size_t kFirstRead = 4 * 1024;

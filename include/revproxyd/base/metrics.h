@@ -27,11 +27,12 @@ class Counter {
 };
 
 /// What a worker counts; T is Counter where it is counted and std::uint64_t in a sum. Totals since
-/// the start of the process, but for the `active` ones.
+/// the start of the process, but for the `active` and `resting` ones.
 template <typename T>
 struct Counts {
   T connections_accepted{};
   T connections_active{};
+  T connections_resting{};  // of these, those that wait for their next request without a coroutine
   std::array<T, kCodeCount>
       connections_refused{};  // by the Code of the reason: a limit, a bad PROXY header, ...
   std::array<T, kCodeCount> connections_failed{};  // by what ended them otherwise than orderly

@@ -132,6 +132,19 @@ class NextTurn final : public Waiter, private TurnEnd {
   void on_turn_end() noexcept override { wake(); }
 };
 
+/// Goes on behind those that are ready now, out of the call that it is in: `co_await Behind{};` for
+/// coroutines that are spawned where nothing may be destroyed.
+class Behind final : public Waiter {
+ public:
+  Behind() noexcept = default;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) noexcept {
+    begin(handle, nullptr);
+    wake();
+  }
+  void await_resume() const noexcept {}
+};
+
 /// Lets others run when this turn's budget is used up: `co_await Fair{};` in loops that may never
 /// wait otherwise. Resumes with Code::none, or with the reason when the scope was cancelled.
 class Fair : public Waiter {

@@ -10,13 +10,14 @@
 #include "revproxyd/base/cancel.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
+#include "revproxyd/http/idle_list.h"
 #include "revproxyd/http/stream.h"
 #include "revproxyd/net/transport.h"
 
 namespace revproxyd::http {
 
-/// What a connection yields next: a stream, or the end, orderly (drained) or not (failed). A
-/// connection that fails has cancelled the scopes of its streams.
+/// What a connection yields next: a stream, or the end, orderly (drained) or not (failed), or a
+/// pause, in which it rests. A connection that fails has cancelled the scopes of its streams.
 class Next {
  public:
   static Next of(std::unique_ptr<ServerStream> stream) noexcept {
@@ -24,9 +25,15 @@ class Next {
   }
   static Next drained() noexcept { return Next(nullptr, Error(Code::none)); }
   static Next failure(Error error) noexcept { return Next(nullptr, error); }
+  static Next pause() noexcept {
+    Next next = drained();
+    next.rests_ = true;
+    return next;
+  }
 
   bool has_stream() const noexcept { return stream_ != nullptr; }
   bool failed() const noexcept { return error_.code() != Code::none; }
+  bool rests() const noexcept { return rests_; }
   const Error& error() const noexcept { return error_; }
   std::unique_ptr<ServerStream> take() noexcept { return std::move(stream_); }
 
@@ -35,6 +42,13 @@ class Next {
       : stream_(std::move(stream)), error_(error) {}
   std::unique_ptr<ServerStream> stream_;
   Error error_;
+  bool rests_ = false;
+};
+
+/// What is left of a connection that rests between two requests (HTTP/1): enough to go on with it.
+struct Resting {
+  std::unique_ptr<net::Transport> transport;  // its read deadline is the keep-alive time
+  std::uint64_t served = 0;
 };
 
 /// Bounds of a client connection. Zero is none.
@@ -52,6 +66,8 @@ struct ServerConnectionSettings {
   bool http2 = true;
   std::uint32_t streams = 100;        // requests at once, on multiplexed versions
   Rate resets{100, Duration(10000)};  // what the client may do wrong there before it is told to go
+  std::uint64_t served = 0;           // requests before it rested; not 0: it speaks HTTP/1
+  IdleList* idle = nullptr;           // where it may be asked to rest; outlives it
 };
 
 class ServerConnection {
@@ -73,6 +89,8 @@ class ServerConnection {
   /// After the last stream: flushes, says goodbye, and reads for a moment so that the last answer
   /// is not lost to a reset.
   virtual Task<void> finish() = 0;
+  /// After a pause: takes the connection apart; it is only to be destroyed then.
+  virtual Resting rest() noexcept { return {}; }
   virtual net::Transport& transport() noexcept = 0;
 };
 

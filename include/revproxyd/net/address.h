@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,7 +15,8 @@
 
 namespace revproxyd::net {
 
-/// An IPv4, IPv6 or UNIX socket address; a value.
+/// An IPv4, IPv6 or UNIX socket address; a value. Every connection holds two of them, so that the
+/// long path of a UNIX socket lies elsewhere, shared by all copies.
 class Address {
  public:
   Address() noexcept;  // AF_UNSPEC
@@ -28,7 +30,9 @@ class Address {
   bool is_ip() const noexcept { return family() == AF_INET || family() == AF_INET6; }
   std::uint16_t port() const noexcept;
   void set_port(std::uint16_t port) noexcept;
-  const sockaddr* data() const noexcept { return &storage_.base; }
+  const sockaddr* data() const noexcept {
+    return path_ == nullptr ? &storage_.base : reinterpret_cast<const sockaddr*>(path_.get());
+  }
   socklen_t size() const noexcept { return size_; }
 
   /// The IP without port, an IPv4-mapped IPv6 address as IPv4; "unix" for a UNIX socket, empty for
@@ -42,13 +46,15 @@ class Address {
   bool operator==(const Address& other) const noexcept;
 
  private:
+  void keep_path(const sockaddr_un& address);
+
   union Storage {
-    sockaddr base;
+    sockaddr base;  // of a UNIX socket the family alone
     sockaddr_in v4;
     sockaddr_in6 v6;
-    sockaddr_un local;
   } storage_;
-  socklen_t size_ = 0;
+  socklen_t size_ = 0;                       // of what data() points to
+  std::shared_ptr<const sockaddr_un> path_;  // of a UNIX socket that has one
 };
 
 /// A range such as 10.0.0.0/8 or 2001:db8::/32; a bare address is a range of one.

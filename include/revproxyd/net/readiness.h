@@ -24,6 +24,8 @@ class Watcher {
   virtual void on_input() noexcept = 0;
   /// There is room for output again, and no coroutine waits for it.
   virtual void on_output() noexcept {}
+  /// The read deadline has passed, and no coroutine waits for input.
+  virtual void on_expired() noexcept {}
 
  protected:
   ~Watcher() = default;
@@ -52,6 +54,9 @@ class Readiness {
   /// code. Zero or less disarms.
   void read_deadline(Duration after, Code code) noexcept { read_timer_.set(after, code); }
   void write_deadline(Duration after, Code code) noexcept { write_timer_.set(after, code); }
+
+  /// The code of a read deadline that has passed.
+  Code read_expired() const noexcept { return read_timer_.expired; }
 
   /// At most one, and only while no coroutine reads. Null to end. Told of new edges: look first
   /// whether `readable` or `hangup` is set already.

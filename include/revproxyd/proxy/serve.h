@@ -72,8 +72,9 @@ class ConnectionList {
 /// `streams` (zero: for ever) from when their route went.
 void end_removed_routes(Runtime& worker, Duration streams);
 
-/// Serves exchanges until the connection ends. `connection` and `client` must stay until then.
-Task<void> serve_connection(http::ServerConnection& connection, const Connection& client,
+/// Serves exchanges until the connection ends (false) or pauses (true): then it may rest.
+/// `connection` and `client` must stay until then.
+Task<bool> serve_connection(http::ServerConnection& connection, const Connection& client,
                             Runtime& worker);
 
 /// Serves one exchange, from its head to its line in the log.

@@ -40,7 +40,8 @@ ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
       limits_(head_limits(settings)),
       scanner_(Kind::request, limits_),
       writer_(*transport_, Side::downstream),
-      in_(std::move(received)) {
+      in_(std::move(received)),
+      served_(settings.served) {
   writer_.set_rules({settings.write, Code::write_timeout, 0});
 }
 
@@ -67,7 +68,9 @@ Task<Next> ServerConnection::next_stream() {
   if (in_.empty()) begin_idle();
   // What a TLS transport holds already is announced by no event.
   if (in_.empty() && !transport_->pending()) {
+    if (served_ != 0) enter(settings_.idle);
     auto code = co_await transport_->readiness().wait(net::Want::read, idle_scope_);
+    leave();
     if (code != Code::none) co_return no_request(code);
   }
   begin_head();
@@ -119,9 +122,17 @@ void ServerConnection::begin_head() noexcept {
   scanner_.reset();
 }
 
+void ServerConnection::on_long_idle() noexcept {
+  resting_ = true;
+  idle_scope_.cancel(Code::cancelled);
+}
+
 Next ServerConnection::no_request(Code code) noexcept {
   closing_ = true;
-  if (code == Code::shutdown || code == Code::keepalive_timeout || code == Code::header_timeout)
+  const bool asked = resting_ && code == Code::cancelled;
+  if (asked && !draining_ && !scope_.cancelled()) return Next::pause();
+  if (asked || code == Code::shutdown || code == Code::keepalive_timeout ||
+      code == Code::header_timeout)
     return Next::drained();
   return Next::failure(Error(code, Side::downstream, "wait for a request ended"));
 }

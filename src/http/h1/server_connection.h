@@ -16,9 +16,12 @@ namespace revproxyd::http::h1 {
 
 class ServerStream;
 
-/// Alone in reading the client. Between exchanges it waits without a buffer; while the backend
-/// works it watches for the client to leave and keeps pipelined bytes up to header_bytes.
-class ServerConnection final : public http::ServerConnection, private net::Watcher {
+/// Alone in reading the client. Between exchanges it waits without a buffer, and is taken apart
+/// when that lasts; while the backend works it watches for the client to leave and keeps pipelined
+/// bytes up to header_bytes.
+class ServerConnection final : public http::ServerConnection,
+                               private net::Watcher,
+                               private IdleList::Entry {
  public:
   /// `received`: what was read from the transport already.
   ServerConnection(std::unique_ptr<net::Transport> transport,
@@ -30,12 +33,14 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   void drain() noexcept override;
   void retire() noexcept override { retired_ = true; }
   Task<void> finish() override;
+  Resting rest() noexcept override { return {std::move(transport_), served_}; }
   net::Transport& transport() noexcept override { return *transport_; }
 
  private:
   friend class ServerStream;
 
   void on_input() noexcept override;
+  void on_long_idle() noexcept override;
   Task<Result<void>> discard_unread();
   void begin_idle() noexcept;
   void begin_head() noexcept;
@@ -72,6 +77,7 @@ class ServerConnection final : public http::ServerConnection, private net::Watch
   ServerStream* stream_ = nullptr;
   std::unique_ptr<BodyReader> unread_;  // what the last exchange left of its request
   std::uint64_t served_ = 0;
+  bool resting_ = false;   // it was asked to
   bool closing_ = false;   // no exchange after this one
   bool draining_ = false;  // as asked from outside
   bool retired_ = false;   // no exchange after the next one

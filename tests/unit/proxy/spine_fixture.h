@@ -81,7 +81,7 @@ class Spine {
     co_await serve_connection(*connection, client_, runtime_);
   }
   Task<void> serve(http::ServerConnection& connection) {
-    return serve_connection(connection, client_, runtime_);
+    co_await serve_connection(connection, client_, runtime_);
   }
 
   http::ServerConnectionSettings bounds;

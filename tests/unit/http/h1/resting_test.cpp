@@ -1,0 +1,96 @@
+// A connection whose next request does not come is taken apart, and goes on from what is left.
+
+#include <gtest/gtest.h>
+
+#include "revproxyd/base/limits.h"
+#include "tests/unit/http/h1/server_connection_fixture.h"
+
+namespace revproxyd::http::h1 {
+namespace {
+
+using testing::kGet;
+
+class H1Resting : public testing::ServerConnectionTest {
+ protected:
+  ServerConnectionSettings listed(std::uint64_t served = 0) {
+    ServerConnectionSettings settings;
+    settings.served = served;
+    settings.idle = &list_;
+    return settings;
+  }
+  bool rests() const { return next_ && next_->rests(); }
+  void TearDown() override {
+    testing::ServerConnectionTest::TearDown();
+    connection_.reset();
+  }
+
+  IdleList list_;
+};
+
+TEST_F(H1Resting, RestsWhenTheNextRequestDoesNotCome) {
+  open(listed());
+  answer(next_stream_of(kGet), "1");
+  ask();
+  runner_.pass(2 * limits::kRestAfter);
+  EXPECT_TRUE(rests());
+  EXPECT_FALSE(peer_.saw_end());
+  const Resting rest = connection_->rest();
+  EXPECT_NE(rest.transport, nullptr);
+  EXPECT_EQ(rest.served, 1U);
+}
+
+TEST_F(H1Resting, GoesOnFromWhatIsLeft) {
+  open(listed());
+  answer(next_stream_of(kGet), "1");
+  ask();
+  runner_.pass(2 * limits::kRestAfter);
+  ASSERT_TRUE(rests());
+  Resting rest = connection_->rest();
+  auto again = listed(rest.served);
+  again.requests = 2;
+  connection_ =
+      std::make_unique<ServerConnection>(std::move(rest.transport), again, runner_.scope());
+  answer(next_stream_of(kGet), "2");
+  EXPECT_EQ(peer_.received(), answered("1") + answered("2", false));
+}
+
+TEST_F(H1Resting, ARequestKeepsItAwake) {
+  open(listed());
+  answer(next_stream_of(kGet), "1");
+  for (int i = 0; i < 10; ++i) {
+    ask();
+    runner_.pass(limits::kRestAfter / 2);
+    peer_.send(kGet);
+    runner_.settle();
+    answer(stream(), "2");
+  }
+}
+
+TEST_F(H1Resting, NobodyRestsBeforeTheFirstRequest) {
+  open(listed());
+  ask();
+  runner_.pass(4 * limits::kRestAfter);
+  EXPECT_FALSE(next_);
+}
+
+TEST_F(H1Resting, WhoWasAskedToDrainEndsInsteadOfResting) {
+  open(listed());
+  auto stream = next_stream_of(kGet);
+  connection_->drain();
+  answer(std::move(stream), "1");
+  ask();
+  EXPECT_TRUE(drained() && !rests());
+}
+
+TEST_F(H1Resting, TheKeepAliveTimeComesFirstWhereItIsShorter) {
+  auto settings = listed();
+  settings.keepalive = limits::kRestAfter / 2;
+  open(settings);
+  answer(next_stream_of(kGet), "1");
+  ask();
+  runner_.pass(limits::kRestAfter);
+  EXPECT_TRUE(drained() && !rests());
+}
+
+}  // namespace
+}  // namespace revproxyd::http::h1
