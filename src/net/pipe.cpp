@@ -29,10 +29,15 @@ std::optional<Pipe> Pipe::take() noexcept {
   }
   std::array<int, 2> ends{-1, -1};
   if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return std::nullopt;
-  // Without the right to more the kernel leaves it as it is.
-  ::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(kSize));
+  Descriptor entrance(ends[1]);
+  Descriptor exit(ends[0]);
+  const auto grows_to = [&](std::size_t size) {
+    return ::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(size)) >= 0;
+  };
+  const bool large = all.in_use < kLarge && grows_to(kSize);
+  if (!large && !grows_to(kSmall)) return std::nullopt;
   ++all.in_use;
-  return Pipe(Descriptor(ends[1]), Descriptor(ends[0]));
+  return Pipe(std::move(entrance), std::move(exit));
 }
 
 Pipe::Pipe(Pipe&& other) noexcept

@@ -13,14 +13,19 @@ namespace revproxyd::net {
 /// it dies; one that holds bytes is closed, for they are somebody's.
 class Pipe {
  public:
-  /// What one holds at most, where the kernel grants it; else as much as it gives.
-  static constexpr std::size_t kSize = 256 * 1024;
+  /// What one holds at most. Few are that large, for the kernel counts their room against the user
+  /// (pipe-user-pages-soft); those that are made while more are in use, or where it grants no more,
+  /// hold kSmall.
+  static constexpr std::size_t kSize = 1024 * 1024;
+  static constexpr std::size_t kSmall = 128 * 1024;
+  static constexpr std::size_t kLarge = 32;
   /// Pipes of a thread that are kept for the next use, and those that may be in use at once: each
   /// takes two descriptors, which connections need more.
   static constexpr std::size_t kSpares = 16;
   static constexpr std::size_t kMost = 256;
 
-  /// Nothing when the thread has kMost, or the kernel gives none.
+  /// Nothing when the thread has kMost, or the kernel gives none of that size: copying costs less
+  /// than a small one.
   static std::optional<Pipe> take() noexcept;
 
   Pipe(Pipe&& other) noexcept;

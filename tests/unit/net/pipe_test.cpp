@@ -1,5 +1,6 @@
 #include "revproxyd/net/pipe.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <vector>
@@ -95,6 +96,20 @@ TEST(Pipe, AThreadHasSoManyAndUsesThemAgain) {
   const auto again = Pipe::take();
   ASSERT_TRUE(again);
   EXPECT_EQ(again->exit(), known);
+}
+
+TEST(Pipe, TheFirstOfAThreadAreLargeAndNoneIsSmall) {
+  std::vector<Pipe> pipes;
+  for (std::size_t i = 0; i < Pipe::kLarge + 8; ++i) {
+    auto pipe = Pipe::take();
+    ASSERT_TRUE(pipe);
+    pipes.push_back(std::move(*pipe));
+  }
+  const auto size = [](const Pipe& pipe) {
+    return static_cast<std::size_t>(::fcntl(pipe.entrance(), F_GETPIPE_SZ));
+  };
+  EXPECT_EQ(size(pipes.back()), Pipe::kSmall);
+  for (const Pipe& pipe : pipes) EXPECT_GE(size(pipe), Pipe::kSmall);
 }
 
 }  // namespace
