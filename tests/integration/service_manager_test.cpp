@@ -3,20 +3,18 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
 #include <gtest/gtest.h>
 
 #include "tests/support/load.h"
+#include "tests/support/process.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -75,32 +73,6 @@ class Manager {
   int socket_ = -1;
 };
 
-/// Holds one thread of a process still.
-class Held {
- public:
-  Held(pid_t process, const std::string& name) {
-    for (const auto& task :
-         std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
-      if (read_file(task.path().string() + "/comm") == name + "\n")
-        thread_ = std::stoi(task.path().filename().string());
-    }
-    held_ = thread_ > 0 && ::ptrace(PTRACE_SEIZE, thread_, nullptr, nullptr) == 0 &&
-            ::ptrace(PTRACE_INTERRUPT, thread_, nullptr, nullptr) == 0;
-    int status = 0;
-    if (held_) ::waitpid(thread_, &status, __WALL);
-  }
-  ~Held() { release(); }
-  bool held() const noexcept { return held_; }
-  void release() {
-    if (held_) ::ptrace(PTRACE_DETACH, thread_, nullptr, nullptr);
-    held_ = false;
-  }
-
- private:
-  pid_t thread_ = -1;
-  bool held_ = false;
-};
-
 /// A listening socket of the test on a port of the kernel's choice.
 class Socket {
  public:
@@ -157,7 +129,7 @@ TEST(ServiceManager, HearsTheWatchdogOnlyWhileEveryWorkerTurns) {
   const Manager manager("1000000");
   Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
   for (int i = 0; i < 3; ++i) manager.wait("WATCHDOG=1");
-  Held held(daemon.pid(), "worker-1");
+  HeldThread held(daemon.pid(), "worker-1");
   if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
   daemon.wait_log("error: worker-1: stalled");
   while (!manager.next(Milliseconds(1)).empty()) {

@@ -1,0 +1,272 @@
+// What the machine does to the daemon: it runs out of descriptors, threads and ports, its disk
+// fills up, its clock jumps, its processors stand still.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/load.h"
+#include "tests/support/namespaces.h"
+#include "tests/support/process.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+// A daemon whose descriptors have all been taken by a crowd of clients; `kept` was there before.
+struct Exhausted {
+  explicit Exhausted(const Proxy& proxy)
+      : kept(proxy.connect()),
+        before(kept.get("/").status),
+        limit(proxy.daemon.pid(), room(proxy)) {
+    for (int i = 0; i < 40; ++i) crowd.push_back(proxy.connect());
+    full = wait_until([&] { return proxy.daemon.descriptors() >= most; });
+  }
+  std::size_t room(const Proxy& proxy) { return most = proxy.daemon.descriptors() + 10; }
+
+  RawClient kept;
+  int before;
+  std::size_t most = 0;
+  DescriptorLimit limit;
+  std::vector<RawClient> crowd;
+  bool full = false;
+};
+
+// The longest of all workers, as `ctl stats` has it.
+Milliseconds longest_lag(const Daemon& daemon) {
+  constexpr std::string_view kKey = "\"longest_lag_us\":";
+  const std::string stats = daemon.ctl("stats").out;
+  std::chrono::microseconds longest{0};
+  for (std::size_t at = stats.find(kKey); at != std::string::npos; at = stats.find(kKey, at + 1))
+    longest =
+        std::max(longest, std::chrono::microseconds(std::stol(stats.substr(at + kKey.size()))));
+  return std::chrono::duration_cast<Milliseconds>(longest);
+}
+
+// The wall clock of daemons begun while this object lives.
+class Clock {
+ public:
+  Clock() {
+    const std::string file = directory_.file("shift");
+    write_file(file, std::string(sizeof(std::int64_t), '\0'));
+    const int opened = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+    void* memory =
+        ::mmap(nullptr, sizeof(std::int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, opened, 0);
+    ::close(opened);
+    shift_ = static_cast<std::int64_t*>(memory);
+    ::setenv("LD_PRELOAD", REVPROXYD_TEST_CLOCK, 1);
+    ::setenv("CLOCK_SHIFT", file.c_str(), 1);
+  }
+  ~Clock() {
+    ::unsetenv("LD_PRELOAD");
+    ::unsetenv("CLOCK_SHIFT");
+    ::munmap(shift_, sizeof *shift_);
+  }
+  void jump_to(std::chrono::seconds from_now) {
+    std::atomic_ref<std::int64_t> shift(*shift_);
+    shift = from_now.count();
+  }
+
+ private:
+  TempDir directory_;
+  std::int64_t* shift_ = nullptr;  // the library reads it
+};
+
+}  // namespace
+
+TEST(Descriptors, WhenNoneIsLeftThoseWhoAreThereAreServed) {
+  const std::string large(300000, 'a');
+  const Proxy proxy([&](OriginExchange& exchange) { exchange.respond(large); }, "workers: 1\n");
+  Exhausted exhausted(proxy);
+  ASSERT_TRUE(exhausted.full);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(exhausted.kept.get("/").body.size(), large.size());
+}
+
+TEST(Descriptors, WaitingForOneCostsNoTime) {
+  const Proxy proxy("workers: 1\n");
+  const Exhausted exhausted(proxy);
+  ASSERT_TRUE(exhausted.full);
+  const Milliseconds before = processor_time(proxy.daemon.pid());
+  std::this_thread::sleep_for(Milliseconds(500));  // the time that is looked at
+  EXPECT_LE((processor_time(proxy.daemon.pid()) - before).count(), sanitized() ? 200 : 50);
+}
+
+TEST(Descriptors, NewClientsAreServedWhenOthersHaveLeft) {
+  const Proxy proxy("workers: 1\n");
+  Exhausted exhausted(proxy);
+  ASSERT_TRUE(exhausted.full);
+  RawClient late = proxy.connect();
+  late.send(kGet);
+  exhausted.crowd.clear();
+  EXPECT_EQ(late.response().status, 200);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(proxy.get().status, 200);
+}
+
+TEST(Ports, AnotherServerIsTriedWhenThereIsNoneToTheFirst) {
+  const bool allowed = in_own_namespaces([] {
+    Gate release;
+    const Origin first([&](OriginExchange& exchange) {
+      release.wait();
+      exchange.respond("first");
+    });
+    const Origin second("second");
+    const TempDir directory;
+    const std::string path = directory.file("web.sock");
+    const Daemon daemon("listeners: [ { name: web, address: 'unix:" + path +
+                        "' } ]\nupstreams: { app: { balance: first, servers: [ { url: '" +
+                        first.url() + "' }, { url: '" + second.url() +
+                        "' } ] } }\nroutes: [ { to: app } ]\nworkers: 1\n");
+    set_network("ipv4/ip_local_port_range", "20000 20003");
+    std::vector<RawClient> slow;
+    for (int i = 0; i < 4; ++i) {
+      slow.push_back(RawClient::unix_socket(path));
+      slow.back().send(kGet);
+    }
+    ASSERT_TRUE(first.wait_requests(4));
+    EXPECT_EQ(RawClient::unix_socket(path).get("/").body, "second");
+    release.open();
+    for (RawClient& client : slow) EXPECT_EQ(client.response().body, "first");
+  });
+  if (!allowed) GTEST_SKIP() << "no network of its own is allowed here";
+}
+
+TEST(LogDisk, AFileThatWasRemovedIsThereAgainAfterUsrOne) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  EXPECT_EQ(client.get("/before").status, 200);
+  proxy.daemon.wait_access_of("/before");
+  std::filesystem::remove(proxy.daemon.access_log_file());
+  EXPECT_EQ(client.get("/meanwhile").status, 200);
+  proxy.daemon.signal(SIGUSR1);
+  proxy.daemon.wait_log("logs reopened");
+  EXPECT_EQ(client.get("/after").status, 200);
+  EXPECT_EQ(proxy.daemon.wait_access_of("/after").status(), 200);
+}
+
+TEST(LogDisk, ADirectoryThatWasRemovedStopsNoTraffic) {
+  const Origin origin;
+  const TempDir above;
+  const std::string directory = above.file("logs");
+  std::filesystem::create_directory(directory);
+  const std::string file = directory + "/access.log";
+  const Daemon daemon(forward_to(origin.url(), "access_log: { path: " + file + " }\n"));
+  RawClient client(daemon.port());
+  EXPECT_EQ(client.get("/").status, 200);
+  std::filesystem::remove_all(directory);
+  daemon.signal(SIGUSR1);
+  daemon.wait_log("error: access_log: cannot open the log file: No such file or directory");
+  EXPECT_EQ(client.get("/").status, 200);
+  std::filesystem::create_directory(directory);
+  daemon.signal(SIGUSR1);
+  daemon.wait_log("logs reopened");
+  EXPECT_EQ(client.get("/after").status, 200);
+  EXPECT_TRUE(
+      wait_until([&] { return read_file(file).find("\"path\":\"/after\"") != std::string::npos; }));
+}
+
+TEST(LogDisk, WhenItIsFullTrafficGoesOnAndLinesWhenThereIsRoomAgain) {
+  const bool allowed = in_own_namespaces([] {
+    const Origin origin;
+    const TempDir disk;
+    mount_small_disk(disk.path(), 128 * 1024);
+    const std::string file = disk.file("access.log");
+    const Daemon daemon(forward_to(origin.url(), "access_log: { path: " + file + " }\n"));
+    RawClient client(daemon.port());
+    const std::string ballast = disk.file("ballast");
+    std::ofstream(ballast) << std::string(100 * 1024, 'x') << std::flush;
+    for (int i = 0; i < 300; ++i)
+      ASSERT_EQ(client.get("/" + std::string(300, 'a')).status, 200) << i;
+    daemon.wait_log("log " + file + ": No space left on device");
+    std::filesystem::remove(ballast);
+    EXPECT_EQ(client.get("/after").status, 200);
+    EXPECT_TRUE(wait_until(
+        [&] { return read_file(file).find("\"path\":\"/after\"") != std::string::npos; }));
+    daemon.wait_log("log " + file + ": writing again");
+  });
+  if (!allowed) GTEST_SKIP() << "no mounts of its own are allowed here";
+}
+
+TEST(ClockJumps, ADayForwardAndBackFailsNoRequest) {
+  if (sanitized()) GTEST_SKIP() << "nothing can be put before a sanitizer";
+  Clock clock;
+  const Origin origin;
+  const Daemon daemon(
+      "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: tls, address: '127.0.0.1:0', "
+      "tls: internal } ]\nroutes: [ { to: '" +
+      origin.url() + "' } ]\n");
+  RawClient kept(daemon.port());
+  RawClient kept_tls(daemon.port("tls"), ClientTls{});
+  EXPECT_EQ(kept.get("/").status, 200);
+  EXPECT_EQ(kept_tls.get("/").status, 200);
+  Load load({{daemon.port("web"), true, {}, "/"}, {daemon.port("tls"), false, ClientTls{}, "/"}});
+  for (const int days : {1, -1, 0, 400, 0}) {
+    clock.jump_to(std::chrono::hours(24 * days));
+    ASSERT_TRUE(load.wait_more(50)) << load.failures();
+  }
+  load.stop();
+  EXPECT_EQ(load.failed(), 0U) << load.failures();
+  EXPECT_EQ(kept.get("/").status, 200);
+  EXPECT_EQ(kept_tls.get("/").status, 200);
+}
+
+TEST(ClockJumps, ATimeOutRunsByTheClockThatDoesNotJump) {
+  if (sanitized()) GTEST_SKIP() << "nothing can be put before a sanitizer";
+  Clock clock;
+  const Proxy proxy("timeouts: { header: 1s }\n");
+  RawClient slow = proxy.connect();
+  slow.send("GET / HTTP/1.1\r\n");
+  const Stopwatch watch;
+  EXPECT_TRUE(slow.stays_quiet(Milliseconds(300)));
+  clock.jump_to(-std::chrono::hours(24));
+  EXPECT_EQ(slow.response().status, 408);
+  EXPECT_GE(watch.elapsed().count(), 900);
+}
+
+TEST(ClockJumps, TheDateOfAnswersFollowsIt) {
+  if (sanitized()) GTEST_SKIP() << "nothing can be put before a sanitizer";
+  Clock clock;
+  const Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+  RawClient client(daemon.port());
+  const std::string before = client.get("/").field("Date");
+  clock.jump_to(std::chrono::hours(24));
+  EXPECT_TRUE(wait_until(
+      [&] { return client.get("/").field("Date").substr(0, 16) != before.substr(0, 16); }));
+  clock.jump_to(std::chrono::hours(0));
+  EXPECT_TRUE(wait_until(
+      [&] { return client.get("/").field("Date").substr(0, 16) == before.substr(0, 16); }));
+}
+
+TEST(StalledWorker, IsToldOfAndTheOthersServeOnAndNothingIsLost) {
+  const Proxy proxy("workers: 2\n");
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 16; ++i) {
+    clients.push_back(proxy.connect());
+    ASSERT_EQ(clients.back().get("/").status, 200);
+  }
+  HeldThread held(proxy.daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  for (RawClient& client : clients) client.send(kGet);
+  proxy.daemon.wait_log("error: worker-1: stalled, its loop has not turned for 5");
+  std::size_t waiting = 0;
+  for (RawClient& client : clients) waiting += client.stream().readable(Milliseconds(0)) ? 0 : 1;
+  EXPECT_LT(waiting, clients.size());
+  held.release();
+  proxy.daemon.wait_log("warning: worker-1: turns again");
+  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
+  EXPECT_GE(longest_lag(proxy.daemon), Milliseconds(4500));
+}
+
+}  // namespace revproxyd::testing

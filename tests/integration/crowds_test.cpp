@@ -1,0 +1,94 @@
+// Thousands of connections that never come to a request: others are served meanwhile, each ends by
+// its time-out, and nothing is left of them.
+
+#include <gtest/gtest.h>
+
+#include "tests/support/process.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+// Beside those of a crowd.
+constexpr std::size_t kOtherDescriptors = 500;
+// Below what the front of a handshake may take.
+constexpr Milliseconds kPromptly{3000};
+
+// The front of a ClientHello.
+const std::string kHalfHello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+
+std::vector<RawClient> crowd_of(std::size_t size, const Daemon& daemon, std::string_view words) {
+  std::vector<RawClient> crowd;
+  for (std::size_t i = 0; i < size; ++i) {
+    crowd.emplace_back(daemon.port());
+    if (!words.empty()) crowd.back().send(words);
+  }
+  return crowd;
+}
+
+// With a connection of its own for each request.
+void expect_prompt(const std::function<RawClient()>& connect) {
+  for (int i = 0; i < 20; ++i) {
+    const Stopwatch watch;
+    EXPECT_EQ(connect().get("/").status, 200);
+    EXPECT_LT(watch.elapsed().count(), kPromptly.count());
+  }
+}
+
+// The crowd has left nothing open.
+void expect_descriptors(const Daemon& daemon, std::size_t before) {
+  EXPECT_TRUE(wait_until([&] { return daemon.descriptors() <= before; }))
+      << daemon.descriptors() << " of " << before;
+}
+
+}  // namespace
+
+TEST(Crowds, TwoThousandHalfHandshakesHoldNobodyUpAndEnd) {
+  constexpr std::size_t kCrowd = 2000;
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Daemon daemon(
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
+      "timeouts: { handshake: 5s }\nroutes: [ { respond: { body: ok } } ]\n");
+  const auto connect = [&] { return RawClient(daemon.port(), ClientTls{}); };
+  expect_prompt(connect);
+  const std::size_t before = daemon.descriptors();
+  std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, kHalfHello);
+  expect_prompt(connect);
+  for (RawClient& client : crowd) ASSERT_TRUE(client.closes());
+  expect_descriptors(daemon, before);
+  expect_prompt(connect);
+}
+
+TEST(Crowds, FiveThousandThatNeverSayAWordHoldNobodyUpAndEnd) {
+  constexpr std::size_t kCrowd = 5000;
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Proxy proxy("timeouts: { header: 5s, keepalive: 5s }\n");
+  const auto connect = [&] { return proxy.connect(); };
+  expect_prompt(connect);
+  const std::size_t before = proxy.daemon.descriptors();
+  std::vector<RawClient> crowd = crowd_of(kCrowd, proxy.daemon, {});
+  expect_prompt(connect);
+  for (RawClient& client : crowd) ASSERT_TRUE(client.closes());
+  expect_descriptors(proxy.daemon, before);
+  expect_prompt(connect);
+}
+
+TEST(Crowds, FiveThousandHalfHeadsHoldNobodyUpAndEnd) {
+  constexpr std::size_t kCrowd = 5000;
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Proxy proxy("timeouts: { header: 5s, keepalive: 5s }\n");
+  const auto connect = [&] { return proxy.connect(); };
+  expect_prompt(connect);
+  const std::size_t before = proxy.daemon.descriptors();
+  std::vector<RawClient> crowd = crowd_of(kCrowd, proxy.daemon, "GET / HTTP/1.1\r\nHost: a\r\n");
+  expect_prompt(connect);
+  for (RawClient& client : crowd) ASSERT_TRUE(client.last_words().starts_with("HTTP/1.1 408 "));
+  expect_descriptors(proxy.daemon, before);
+  expect_prompt(connect);
+}
+
+}  // namespace revproxyd::testing
