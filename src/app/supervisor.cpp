@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <exception>
 #include <fstream>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -78,8 +80,14 @@ int Supervisor::run(const Settings& settings) {
 bool Supervisor::start_held(const Settings& settings) {
   constexpr std::array own{SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
   const net::SignalHold hold(own);
-  if (!start(settings)) return false;
-  signals_ = std::make_unique<net::Signals>(loop_, own, [this](int number) { on_signal(number); });
+  try {
+    if (!start(settings)) return false;
+    signals_ =
+        std::make_unique<net::Signals>(loop_, own, [this](int number) { on_signal(number); });
+  } catch (const std::exception& problem) {
+    // Workers that have been made must be ended.
+    return start_failed(problem.what());
+  }
   return true;
 }
 
@@ -94,7 +102,7 @@ bool Supervisor::start(const Settings& settings) {
   if (!open_logs(settings, settings_, access_log_, problem)) return start_failed(problem);
   settings_ = settings;
   if (launch_.successor != nullptr) tickets_->adopt(launch_.successor->take_tickets());
-  make_workers();
+  if (!make_workers()) return false;
   sockets_ = std::make_unique<ListeningSockets>(std::move(launch_.inherited), workers_.size());
   ListeningSockets::Fresh fresh;
   using Ports = ListeningSockets::Ports;
@@ -132,13 +140,19 @@ void Supervisor::begin_service() {
   watchdog_->start();
 }
 
-void Supervisor::make_workers() {
+bool Supervisor::make_workers() {
   const std::uint32_t wanted = settings_.workers == 0 ? usable_cpus() : settings_.workers;
   for (std::uint32_t i = 0; i < wanted; ++i) {
     std::uint64_t seed = 0;
     tls::fill_random({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
-    workers_.push_back(std::make_unique<Worker>(i, process_, seed));
+    try {
+      workers_.push_back(std::make_unique<Worker>(i, process_, seed));
+    } catch (const std::system_error& problem) {
+      return start_failed("worker-" + std::to_string(i) +
+                          ": cannot start its thread: " + problem.code().message());
+    }
   }
+  return true;
 }
 
 bool Supervisor::start_control() {

@@ -53,7 +53,7 @@ class Supervisor {
   bool start_held(const Settings& settings);
   bool start(const Settings& settings);
   bool start_failed(const std::string& problem);
-  void make_workers();
+  bool make_workers();
   bool start_control();
   bool put_in_force_first(ListeningSockets::Fresh fresh);
   void wait_resolved();

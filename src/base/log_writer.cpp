@@ -85,7 +85,11 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(LogWriterOptions options) {
   const int wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake < 0) return Error(Code::system, "cannot make the log writer's event", errno);
   auto state = std::make_unique<State>(std::move(options), std::move(*output), wake);
-  return std::unique_ptr<LogWriter>(new LogWriter(std::move(state)));
+  try {
+    return std::unique_ptr<LogWriter>(new LogWriter(std::move(state)));
+  } catch (const std::system_error& problem) {
+    return Error(Code::system, "cannot start the log writer's thread", problem.code().value());
+  }
 }
 
 LogWriter::LogWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
@@ -94,7 +98,12 @@ LogWriter::LogWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([state = state_.get()] { state->run(); });
+  try {
+    thread_ = std::thread([state = state_.get()] { state->run(); });
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 

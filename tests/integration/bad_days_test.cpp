@@ -25,6 +25,8 @@ namespace revproxyd::testing {
 namespace {
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+// Another user than root, for whom limits hold, and than any that has processes here.
+constexpr uid_t kNobodyElse = 64001;
 
 // A daemon whose descriptors have all been taken by a crowd of clients; `kept` was there before.
 struct Exhausted {
@@ -44,6 +46,15 @@ struct Exhausted {
   std::vector<RawClient> crowd;
   bool full = false;
 };
+
+CommandResult run_with_threads(std::size_t processes, const std::vector<std::string>& arguments) {
+  const std::string user = std::to_string(kNobodyElse);
+  std::vector<std::string> argv{"setpriv",        "--reuid", user,
+                                "--clear-groups", "prlimit", "--nproc=" + std::to_string(processes),
+                                binary_path()};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return run_command(argv, Milliseconds(10000));
+}
 
 // The longest of all workers, as `ctl stats` has it.
 Milliseconds longest_lag(const Daemon& daemon) {
@@ -113,6 +124,26 @@ TEST(Descriptors, NewClientsAreServedWhenOthersHaveLeft) {
   exhausted.crowd.clear();
   EXPECT_EQ(late.response().status, 200);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(proxy.get().status, 200);
+}
+
+TEST(Threads, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  if (sanitized()) GTEST_SKIP() << "sanitizers have threads of their own";
+  const TempDir directory;
+  const std::string config = directory.file("proxy.yaml");
+  write_file(config, std::string(kPlainListener) +
+                         "routes: [ { respond: { body: x } } ]\nworkers: 8\naccess_log: { path: " +
+                         directory.file("access.log") +
+                         " }\nadmin: { socket: " + directory.file("admin.sock") + " }\n");
+  ASSERT_EQ(::chown(directory.path().c_str(), kNobodyElse, kNobodyElse), 0);
+  if (run_with_threads(1, {"-V"}).status != 0) GTEST_SKIP() << "no other user may run the binary";
+  for (std::size_t processes = 1; processes <= 8; ++processes) {
+    SCOPED_TRACE(processes);
+    const CommandResult result = run_with_threads(processes, {"-c", config});
+    EXPECT_EQ(result.status, 3) << result.out;
+    EXPECT_NE(result.out.find("thread: Resource temporarily unavailable"), std::string::npos)
+        << result.out;
+  }
 }
 
 TEST(Ports, AnotherServerIsTriedWhenThereIsNoneToTheFirst) {
