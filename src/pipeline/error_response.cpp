@@ -77,8 +77,9 @@ Row row_of(const Error& error) noexcept {
       return error.side() == Side::downstream ? Row{408, "http_request_error"}
                                               : Row{504, "connection_read_timeout"};
     case Code::system:
-      return error.side() == Side::upstream ? Row{502, "connection_terminated"}
-                                            : Row{500, "proxy_internal_error"};
+      // Out of descriptors, ports or memory: no server is to blame, and it may be over in a moment.
+      return {static_cast<std::uint16_t>(error.side() == Side::upstream ? 503 : 500),
+              "proxy_internal_error"};
     case Code::none:
     case Code::max_forwards:
     case Code::redirect:

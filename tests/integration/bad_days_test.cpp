@@ -126,6 +126,32 @@ TEST(Descriptors, NewClientsAreServedWhenOthersHaveLeft) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(proxy.get().status, 200);
 }
 
+TEST(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
+  Gate release;
+  const Proxy proxy(
+      [&](OriginExchange& exchange) {
+        if (exchange.request().target == "/slow") release.wait();
+        exchange.respond("ok");
+      },
+      "workers: 1\n");
+  RawClient holder = proxy.connect();
+  Exhausted exhausted(proxy);
+  ASSERT_TRUE(exhausted.full);
+  // Takes the connection that is kept to the server.
+  holder.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(proxy.origin.wait_requests(2));
+  const Response refused = exhausted.kept.get("/refused");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.field("Retry-After"), "1");
+  EXPECT_EQ(refused.field("Proxy-Status"),
+            "revproxyd; error=proxy_internal_error; details=\"system\"");
+  EXPECT_EQ(proxy.daemon.wait_access_of("/refused").why(), "system");
+  proxy.daemon.wait_log("connect: Too many open files");
+  release.open();
+  EXPECT_EQ(holder.response().status, 200);
+  EXPECT_EQ(exhausted.kept.get("/").status, 200);
+}
+
 TEST(Threads, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   if (sanitized()) GTEST_SKIP() << "sanitizers have threads of their own";
@@ -144,6 +170,38 @@ TEST(Threads, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
     EXPECT_NE(result.out.find("thread: Resource temporarily unavailable"), std::string::npos)
         << result.out;
   }
+}
+
+TEST(Ports, WhenNoneIsLeftRequestsAreToldToComeAgain) {
+  const bool allowed = in_own_namespaces([] {
+    Gate release;
+    const Origin origin([&](OriginExchange& exchange) {
+      if (exchange.request().target == "/slow") release.wait();
+      exchange.respond("ok");
+    });
+    const TempDir directory;
+    const std::string path = directory.file("web.sock");
+    const Daemon daemon("listeners: [ { name: web, address: 'unix:" + path +
+                        "' } ]\nroutes: [ { to: '" + origin.url() + "' } ]\nworkers: 1\n");
+    set_network("ipv4/ip_local_port_range", "20000 20003");
+    std::vector<RawClient> slow;
+    for (int i = 0; i < 4; ++i) {
+      slow.push_back(RawClient::unix_socket(path));
+      slow.back().send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    ASSERT_TRUE(origin.wait_requests(4));
+    RawClient late = RawClient::unix_socket(path);
+    const Response refused = late.get("/refused");
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.field("Proxy-Status"),
+              "revproxyd; error=proxy_internal_error; details=\"system\"");
+    EXPECT_EQ(daemon.wait_access_of("/refused").why(), "system");
+    daemon.wait_log("connect: Cannot assign requested address");
+    release.open();
+    for (RawClient& client : slow) EXPECT_EQ(client.response().status, 200);
+    EXPECT_EQ(late.get("/").status, 200);
+  });
+  if (!allowed) GTEST_SKIP() << "no network of its own is allowed here";
 }
 
 TEST(Ports, AnotherServerIsTriedWhenThereIsNoneToTheFirst) {

@@ -63,7 +63,7 @@ TEST(ErrorResponse, EveryCauseHasTheStatusOfTheContract) {
       {Code::tunnel_timeout, Side::downstream, 408},
       {Code::deadline_exceeded, Side::downstream, 504},
       {Code::internal, Side::internal, 500},
-      {Code::system, Side::upstream, 502},
+      {Code::system, Side::upstream, 503},
       {Code::system, Side::internal, 500},
   };
   for (const StatusCase& one : kCases) {
