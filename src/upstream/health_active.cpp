@@ -9,6 +9,17 @@
 
 namespace revproxyd::upstream {
 
+namespace {
+
+void tell_shortage(const Endpoint& endpoint, const UpstreamSettings& upstream,
+                   const ProbeResult& result) {
+  log::Line(log::Level::warn) << "upstream " << upstream.name << ": server " << endpoint.url().text
+                              << (result.asked ? " is checked again"
+                                               : " cannot be checked: " + result.reason);
+}
+
+}  // namespace
+
 HealthChecks::HealthChecks(std::shared_ptr<Shared> shared,
                            std::shared_ptr<const tls::ClientContext> tls)
     : shared_(std::move(shared)), tls_(std::move(tls)) {}
@@ -31,11 +42,14 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
   HealthState state(settings.rise, settings.fall, up);
   RandomSource random(endpoint.url_hash() ^
                       static_cast<std::uint64_t>(loop_now().time_since_epoch().count()));
+  bool asked = true;
   for (bool first = true;; first = false) {
     auto result = co_await probe(endpoint, upstream, tls_.get());
     if (group_.scope().cancelled()) co_return;
     if (first) ++asked_;
-    const auto changed = state.record(result.well, result.reason);
+    if (result.asked != asked) tell_shortage(endpoint, upstream, result);
+    asked = result.asked;
+    const auto changed = asked ? state.record(result.well, result.reason) : std::nullopt;
     if (changed && *changed) {
       endpoint.mark_up();
       log::Line(log::Level::info) << "upstream " << upstream.name << ": server "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <system_error>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/http/connection.h"
@@ -85,7 +86,13 @@ Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream
   const HealthSettings& settings = *upstream.health_check;
   const Origin ourselves;
   auto transport = co_await dial(endpoint, upstream, tls, ourselves, settings.timeout);
-  if (!transport) co_return ProbeResult(false, text_of(transport.error()));
+  if (!transport) {
+    ProbeResult failed(false, text_of(transport.error()));
+    failed.asked = transport.error().code() != Code::system;
+    if (!failed.asked)
+      failed.reason += ": " + std::generic_category().message(transport.error().sys());
+    co_return std::move(failed);
+  }
   if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
   http::ClientConnectionSettings connection_settings;
   connection_settings.write = settings.timeout;

@@ -14,6 +14,7 @@ namespace revproxyd::upstream {
 struct ProbeResult {
   ProbeResult(bool is_well, std::string why) noexcept : well(is_well), reason(std::move(why)) {}
   bool well;
+  bool asked = true;   // false: the system did not let us, which says nothing about the server
   std::string reason;  // of a failure
 };
 

@@ -152,6 +152,25 @@ TEST(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
   EXPECT_EQ(exhausted.kept.get("/").status, 200);
 }
 
+// That nobody can be asked says nothing about the servers.
+TEST(Descriptors, HealthChecksThatGetNoneTakeNoServerOut) {
+  const Origin origin;
+  const Daemon daemon(balance_over({origin.url()},
+                                   "health_check: { path: /, interval: 50ms, fall: 1, rise: 1 }",
+                                   "workers: 1\n"));
+  RawClient client(daemon.port());
+  EXPECT_EQ(client.get("/").status, 200);
+  const DescriptorLimit limit(daemon.pid(), daemon.descriptors());
+  const std::size_t before = origin.request_count();
+  const Stopwatch watch;
+  while (watch.elapsed() < Milliseconds(400)) {
+    ASSERT_EQ(client.get("/").status, 200);
+    ASSERT_TRUE(client.stays_quiet(Milliseconds(10)));
+  }
+  EXPECT_GT(origin.request_count(), before);
+  EXPECT_EQ(daemon.log().find("is down"), std::string::npos);
+}
+
 TEST(Threads, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   if (sanitized()) GTEST_SKIP() << "sanitizers have threads of their own";
