@@ -8,13 +8,13 @@
 #include <array>
 #include <ctime>
 #include <exception>
-#include <fstream>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "app/command_line.h"
 #include "app/logs.h"
+#include "app/memory.h"
 #include "app/notify.h"
 #include "app/status.h"
 #include "revproxyd/base/log.h"
@@ -37,14 +37,6 @@ std::uint32_t usable_cpus() noexcept {
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return static_cast<std::uint32_t>(std::max(1, CPU_COUNT(&set)));
-}
-
-std::uint64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::uint64_t total = 0;
-  std::uint64_t resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -446,13 +438,7 @@ void Supervisor::finish_stop() {
 void Supervisor::every_second() {
   second_.arm(kSecond);
   ++seconds_;
-  const std::uint64_t limit = settings_.limits.memory;
-  const bool over = limit != 0 && resident_bytes() > limit;
-  if (over != process_.shedding.load(std::memory_order_relaxed)) {
-    process_.shedding.store(over, std::memory_order_relaxed);
-    log::warn(over ? "limits.memory is exceeded: new requests are refused"
-                   : "memory is below limits.memory again");
-  }
+  watch_memory(settings_.limits.memory, process_.shedding);
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   if (access_log_ != nullptr) counts_.access_log_dropped.set(access_log_->dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());

@@ -171,6 +171,18 @@ TEST(Descriptors, HealthChecksThatGetNoneTakeNoServerOut) {
   EXPECT_EQ(daemon.log().find("is down"), std::string::npos);
 }
 
+TEST(Descriptors, MemoryIsWatchedWithoutOne) {
+  const Proxy proxy("limits: { memory: 1MiB }\n");
+  RawClient client = proxy.connect();
+  ASSERT_TRUE(wait_until([&] { return client.get("/").status == 503; }));
+  const DescriptorLimit limit(proxy.daemon.pid(), proxy.daemon.descriptors());
+  const Stopwatch watch;
+  while (watch.elapsed() < Milliseconds(1300)) {
+    ASSERT_EQ(client.get("/").status, 503);
+    ASSERT_TRUE(client.stays_quiet(Milliseconds(20)));
+  }
+}
+
 TEST(Threads, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   if (sanitized()) GTEST_SKIP() << "sanitizers have threads of their own";

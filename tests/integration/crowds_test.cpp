@@ -91,4 +91,25 @@ TEST(Crowds, FiveThousandHalfHeadsHoldNobodyUpAndEnd) {
   expect_prompt(connect);
 }
 
+// What they took is given back when they are gone: nobody else is refused for it for good.
+TEST(Crowds, MemoryThatTheyTookIsFreeAgain) {
+  constexpr std::size_t kCrowd = 2000;
+  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Daemon daemon(
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
+      "timeouts: { handshake: 60s }\nlimits: { memory: 64MiB }\n"
+      "routes: [ { respond: { body: ok } } ]\n");
+  RawClient kept(daemon.port(), ClientTls{});
+  EXPECT_EQ(kept.get("/").status, 200);
+  {
+    const std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, kHalfHello);
+    daemon.wait_log("limits.memory is exceeded");
+    EXPECT_EQ(kept.get("/").status, 503);
+  }
+  daemon.wait_log("memory is below limits.memory again");
+  EXPECT_EQ(kept.get("/").status, 200);
+}
+
 }  // namespace revproxyd::testing
