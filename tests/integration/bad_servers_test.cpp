@@ -183,6 +183,20 @@ TEST(BadServers, BytesBehindAnAnswerAreNeverTheNextAnswer) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(client.get("/next").body, "mine");
 }
 
+TEST(BadServers, AnswersThatComeTooLateAreNeverTheNextAnswer) {
+  Gate late;
+  const Origin origin([&](OriginExchange& exchange) {
+    if (exchange.request().target != "/slow") return exchange.respond("own");
+    late.wait();
+    exchange.respond("late");
+  });
+  const Daemon daemon(
+      balance_over({origin.url()}, "timeouts: { first_byte: 300ms }", "workers: 1\n"));
+  EXPECT_EQ(fetch(daemon.port(), "/slow").status, 504);
+  late.open();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(fetch(daemon.port(), "/").body, "own");
+}
+
 TEST(BadServers, BodiesInAnswerToHeadAreNeverTheNextAnswer) {
   const Proxy proxy(
       [](OriginExchange& exchange) {

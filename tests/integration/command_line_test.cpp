@@ -125,6 +125,19 @@ TEST(CommandLine, WarnsOfCertificatesThatExpire) {
   EXPECT_TRUE(has(result, "expire")) << result.out;
 }
 
+TEST(CommandLine, EndsWithThreeWhenACertificateCannotBeRead) {
+  const TempDir directory;
+  const std::string missing = directory.file("missing.pem");
+  const CommandResult result = run_with(
+      "listeners: [ { address: '127.0.0.1:0', tls: {} } ]\ncertificates: [ { hosts: a.example, "
+      "cert: " +
+          missing + ", key: " + missing + " } ]\nroutes: [ { respond: { body: x } } ]\n",
+      {});
+  EXPECT_EQ(result.status, 3);
+  EXPECT_TRUE(has(result, missing)) << result.out;
+  EXPECT_TRUE(has(result, "No such file or directory")) << result.out;
+}
+
 TEST(CommandLine, PrintsTheEffectiveConfigurationThatLoadsAgain) {
   const CommandResult printed = run_with(std::string(kGood), {"-T"});
   EXPECT_EQ(printed.status, 0);
