@@ -329,6 +329,7 @@ class Bench:
             finally:
                 again = beside.stop()
             wait_for("the end of the crowd", lambda: self.active() == 0, 60)
+            time.sleep(2)  # the patient server has thousands of ends to see
             after = self.latencies()
         finally:
             stop(self.proxy)
