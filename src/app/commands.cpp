@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "app/control.h"
+#include "app/descriptors.h"
 #include "app/route_tests.h"
 #include "app/supervisor.h"
 #include "app/version.h"
@@ -60,6 +61,7 @@ void ignore_signals_until_ready() {
 
 int run(const CommandLine& command, const Program& program) {
   ignore_signals_until_ready();
+  raise_descriptor_limit();
   Launch launch;
   launch.program = program;
   launch.successor = Successor::from_environment();

@@ -58,7 +58,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& pa
     if (!socket) return socket.error();
     inherited = std::move(*socket);
   }
-  auto listener = net::Listener::open(std::move(inherited));
+  auto listener = net::Listener::open(std::move(inherited), {"admin", false, nullptr});
   if (!listener) return listener.error();
   std::unique_ptr<ControlServer> server(
       new ControlServer(path, std::move(*listener), std::move(execute)));

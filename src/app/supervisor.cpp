@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "app/command_line.h"
+#include "app/descriptors.h"
 #include "app/logs.h"
 #include "app/memory.h"
 #include "app/notify.h"
@@ -126,6 +127,8 @@ void Supervisor::begin_service() {
   phase_ = Phase::serving;
   second_.arm(kSecond);
   watchdog_ = std::make_unique<Watchdog>(workers_);
+  if (const auto shortage = descriptor_shortage(settings_, workers_.size()); !shortage.empty())
+    log::info(shortage);
   log::info("ready");
   notify_service_manager("READY=1");
   tell_status();
@@ -439,6 +442,9 @@ void Supervisor::every_second() {
   second_.arm(kSecond);
   ++seconds_;
   watch_memory(settings_.limits.memory, process_.shedding);
+  if (process_.shedding.load(std::memory_order_relaxed)) {
+    for (const auto& worker : workers_) worker->trim();
+  }
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   if (access_log_ != nullptr) counts_.access_log_dropped.set(access_log_->dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());

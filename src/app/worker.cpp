@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <exception>
 #include <latch>
 #include <utility>
 
@@ -31,12 +32,21 @@ struct Worker::Active {
 Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
     : name_("worker-" + std::to_string(index)), process_(process), seed_(seed) {
   std::latch started(1);
-  thread_ = std::thread([this, &started] {
-    loop_ = std::make_unique<net::Loop>();
+  std::exception_ptr problem;
+  thread_ = std::thread([this, &started, &problem] {
+    try {
+      loop_ = std::make_unique<net::Loop>();
+    } catch (...) {
+      problem = std::current_exception();
+    }
+    const bool good = loop_ != nullptr;
     started.count_down();
-    run();
+    if (good) run();
   });
   started.wait();
+  if (problem == nullptr) return;
+  thread_.join();
+  std::rethrow_exception(problem);
 }
 
 Worker::~Worker() { thread_.join(); }
@@ -136,7 +146,8 @@ void Worker::open(const ListenerInstall& wanted) {
   active->settings = wanted.settings;
   active->tls = wanted.tls;
   for (const auto& socket : wanted.sockets) {
-    auto listener = net::Listener::open(std::move(*socket));
+    auto listener = net::Listener::open(std::move(*socket),
+                                        {wanted.settings->name, true, &counts_.accept_pauses});
     if (listener) {
       active->listeners.push_back(std::move(*listener));
       active->accepting.spawn(accept_loop(*active, *active->listeners.back()));
@@ -251,6 +262,10 @@ void Worker::cut() {
 }
 
 void Worker::stop() { loop_->stop(); }
+
+void Worker::trim() {
+  loop_->post([] { slab::trim(); });
+}
 
 void Worker::flush_log() {
   if (log_batch_ == nullptr) return;

@@ -67,6 +67,8 @@ class Worker {
   /// Ends what is left at once.
   void cut();
   void stop();
+  /// Gives back to the allocator what the thread keeps for later.
+  void trim();
 
   const metrics::WorkerCounts& counts() const noexcept { return counts_; }
   const metrics::LoopCounts& loop_counts() const noexcept { return loop_counts_; }

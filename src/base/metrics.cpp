@@ -14,6 +14,7 @@ void each_number(Set& set, Visit&& visit) {
   visit("connections_accepted", set.connections_accepted);
   visit("connections_active", set.connections_active);
   visit("connections_resting", set.connections_resting);
+  visit("accept_pauses", set.accept_pauses);
   visit("requests", set.requests);
   visit("requests_active", set.requests_active);
   visit("bytes_in", set.bytes_in);
@@ -24,7 +25,7 @@ void each_number(Set& set, Visit&& visit) {
   visit("retries", set.retries);
   visit("queue_waits", set.queue_waits);
 }
-constexpr std::size_t kNumbers = 12;
+constexpr std::size_t kNumbers = 13;
 static_assert(sizeof(Totals) == (kNumbers + 3 * kCodeCount + 6) * sizeof(std::uint64_t));
 
 template <std::size_t Size>

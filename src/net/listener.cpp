@@ -1,11 +1,18 @@
 #include "revproxyd/net/listener.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
+#include <system_error>
+#include <utility>
 
 #include "net/poller.h"
+#include "revproxyd/base/log.h"
 #include "revproxyd/net/loop.h"
 
 namespace revproxyd::net {
@@ -38,6 +45,19 @@ Failure kind_of(int code) noexcept {
     default: return Failure::fatal;
   }
 }
+
+// A descriptor with this number or a higher one is a spare one; without spares none is. The limit
+// can be changed while we run (prlimit(1)).
+int first_spare(bool spares) noexcept {
+  constexpr int kNone = std::numeric_limits<int>::max();
+  rlimit limit{};
+  if (!spares || ::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > kNone) return kNone;
+  const int most = static_cast<int>(limit.rlim_cur);
+  return most - std::min(most / 8, Listener::kSpares);
+}
+
+// Lines of a listener that runs short again and again.
+constexpr Duration kTellAgain{10000};
 
 struct Taken {
   Descriptor socket;
@@ -74,15 +94,15 @@ Address local_address(int fd) noexcept { return address_by(::getsockname, fd); }
 
 Address peer_address(int fd) noexcept { return address_by(::getpeername, fd); }
 
-Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket) {
+Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket, ListenerOptions options) {
   Poller& poller = Loop::current().poller();
-  std::unique_ptr<Listener> listener(new Listener(std::move(socket), poller));
+  std::unique_ptr<Listener> listener(new Listener(std::move(socket), poller, std::move(options)));
   if (auto added = poller.add(listener->fd(), listener->readiness_); !added) return added.error();
   return listener;
 }
 
-Listener::Listener(Descriptor socket, Poller& poller) noexcept
-    : socket_(std::move(socket)), poller_(poller) {}
+Listener::Listener(Descriptor socket, Poller& poller, ListenerOptions options) noexcept
+    : socket_(std::move(socket)), poller_(poller), options_(std::move(options)) {}
 
 Listener::~Listener() { ignore(release(), "closing it is all that is left"); }
 
@@ -91,12 +111,41 @@ Descriptor Listener::release() noexcept {
   return std::move(socket_);
 }
 
+void Listener::run_short(int reason) {
+  short_ = true;
+  if (told_ || loop_now() < next_told_) return;
+  told_ = true;
+  next_told_ = loop_now() + kTellAgain;
+  log::Line(log::Level::warn) << "listener " << options_.name << ": nobody is accepted for now: "
+                              << std::generic_category().message(reason);
+}
+
+// The kernel gives the lowest number that is free.
+void Listener::look_again() {
+  const Descriptor probe(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!probe || probe.get() >= first_spare(options_.spares)) return;
+  short_ = false;
+  if (!std::exchange(told_, false)) return;
+  log::Line(log::Level::info) << "listener " << options_.name << ": accepting again";
+}
+
 Task<Result<Accepted>> Listener::accept() {
   for (;;) {
+    if (short_) {
+      ++exhausted_;
+      if (options_.pauses != nullptr) options_.pauses->add();
+      auto slept = co_await Sleep(kExhaustedPause);
+      if (slept != Code::none) co_return Error(slept, "accept ended");
+      look_again();
+      if (short_) continue;
+    }
     auto code = co_await readiness_.wait(Want::read);
     if (code != Code::none) co_return Error(code, "accept ended");
     Taken taken = take(socket_.get());
-    if (taken.socket) co_return Accepted(std::move(taken.socket), taken.peer);
+    if (taken.socket) {
+      if (taken.socket.get() >= first_spare(options_.spares)) run_short(EMFILE);
+      co_return Accepted(std::move(taken.socket), taken.peer);
+    }
     const int reason = errno;
     switch (kind_of(reason)) {
       case Failure::none_waiting:
@@ -107,11 +156,7 @@ Task<Result<Accepted>> Listener::accept() {
         break;
       case Failure::passing: ++aborted_; break;
       case Failure::fatal: co_return Error(Code::system, "accept", reason);
-      case Failure::exhausted: {
-        ++exhausted_;
-        auto slept = co_await Sleep(kExhaustedPause);
-        if (slept != Code::none) co_return Error(slept, "accept ended");
-      }
+      case Failure::exhausted: run_short(reason); break;
     }
   }
 }

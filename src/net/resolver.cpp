@@ -118,8 +118,8 @@ class Resolver::Thread {
 
   void add(std::shared_ptr<State> state) {
     const std::lock_guard lock(mutex_);
-    if (!thread_.joinable()) start();
     added_.push_back(std::move(state));
+    if (!thread_.joinable()) start();
     wake();
   }
 

@@ -19,6 +19,11 @@ struct Row {
   std::string_view proxy_status;  // error type of RFC 9209 section 2.3; empty: none fits
 };
 
+// What broke the client's connection has nobody to answer.
+Row of_client(const Error& error, const Row& otherwise) noexcept {
+  return error.side() == Side::downstream ? Row{kClientGoneStatus, ""} : otherwise;
+}
+
 // The table: every cause, its status and its Proxy-Status type.
 Row row_of(const Error& error) noexcept {
   switch (error.code()) {
@@ -64,8 +69,8 @@ Row row_of(const Error& error) noexcept {
     case Code::refused: return {502, "connection_refused"};
     case Code::unreachable: return {502, "destination_ip_unroutable"};
     case Code::end_of_stream:
-    case Code::reset: return {502, "connection_terminated"};
-    case Code::tls_failed: return {502, "tls_protocol_error"};
+    case Code::reset: return of_client(error, {502, "connection_terminated"});
+    case Code::tls_failed: return of_client(error, {502, "tls_protocol_error"});
     case Code::certificate_rejected: return {502, "tls_certificate_error"};
     case Code::malformed_response: return {502, "http_protocol_error"};
     case Code::response_header_too_large: return {502, "http_response_header_section_size"};

@@ -29,15 +29,18 @@ constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 // that nobody gives away, with tests beside this one in mind.
 uid_t nobody_else() { return static_cast<uid_t>(60600 + ::getpid() % 500); }
 
-// A daemon whose descriptors have all been taken by a crowd of clients; `kept` was there before.
+// A daemon whose descriptors have been taken by a crowd of clients, all that clients get; `kept`
+// was there before.
 struct Exhausted {
   explicit Exhausted(const Proxy& proxy)
       : kept(proxy.connect()),
         before(kept.get("/").status),
         limit(proxy.daemon.pid(), room(proxy)) {
     for (int i = 0; i < 40; ++i) crowd.push_back(proxy.connect());
-    full = wait_until([&] { return proxy.daemon.descriptors() >= most; });
+    full = wait_until([&] { return proxy.daemon.descriptors() >= most - spares(); });
   }
+  // For others than clients: an eighth.
+  std::size_t spares() const { return most / 8; }
   std::size_t room(const Proxy& proxy) { return most = proxy.daemon.descriptors() + 10; }
 
   RawClient kept;
@@ -144,12 +147,13 @@ TEST_F(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
         exchange.respond("ok");
       },
       "workers: 1\n");
-  RawClient holder = proxy.connect();
   Exhausted exhausted(proxy);
   ASSERT_TRUE(exhausted.full);
-  // Takes the connection that is kept to the server.
-  holder.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-  ASSERT_TRUE(proxy.origin.wait_requests(2));
+  // The first takes the connection that is kept to the server, the others the spares.
+  const std::size_t holders = 2 + exhausted.spares();
+  for (std::size_t i = 0; i < holders; ++i)
+    exhausted.crowd[i].send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(wait_until([&] { return proxy.daemon.descriptors() == exhausted.most; }));
   const Response refused = exhausted.kept.get("/refused");
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(refused.field("Retry-After"), "1");
@@ -158,8 +162,28 @@ TEST_F(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
   EXPECT_EQ(proxy.daemon.wait_access_of("/refused").why(), "system");
   proxy.daemon.wait_log("connect: Too many open files");
   release.open();
-  EXPECT_EQ(holder.response().status, 200);
+  EXPECT_EQ(exhausted.crowd[0].response().status, 200);
   EXPECT_EQ(exhausted.kept.get("/").status, 200);
+}
+
+TEST_F(Descriptors, SomeAreLeftForServersAndForThoseWhoAsk) {
+  Gate release;
+  const Proxy proxy(
+      [&](OriginExchange& exchange) {
+        if (exchange.request().target == "/slow") release.wait();
+        exchange.respond("ok");
+      },
+      "workers: 1\n");
+  Exhausted exhausted(proxy);
+  ASSERT_TRUE(exhausted.full);
+  exhausted.crowd[0].send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(proxy.origin.wait_requests(2));
+  EXPECT_EQ(exhausted.kept.get("/another-connection").status, 200);
+  const CommandResult stats = proxy.daemon.ctl("stats");
+  EXPECT_EQ(stats.status, 0);
+  EXPECT_EQ(stats.out.find("\"accept_pauses\":0,"), std::string::npos) << stats.out;
+  release.open();
+  EXPECT_EQ(exhausted.crowd[0].response().status, 200);
 }
 
 // That nobody can be asked says nothing about the servers.
@@ -179,6 +203,33 @@ TEST_F(Descriptors, HealthChecksThatGetNoneTakeNoServerOut) {
   }
   EXPECT_GT(origin.request_count(), before);
   EXPECT_EQ(daemon.log().find("is down"), std::string::npos);
+}
+
+TEST_F(Descriptors, TheLogSaysThatNoneIsLeft) {
+  const Proxy proxy("workers: 1\n");
+  const Exhausted exhausted(proxy);
+  ASSERT_TRUE(exhausted.full);
+  EXPECT_NE(proxy.daemon.wait_log("Too many open files").find("listener web"), std::string::npos);
+  std::this_thread::sleep_for(Milliseconds(500));  // the time that is looked at
+  EXPECT_LE(proxy.daemon.log_lines(), 12U) << proxy.daemon.log();
+}
+
+TEST_F(Descriptors, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
+  const TempDir directory;
+  const std::string config = directory.file("proxy.yaml");
+  write_file(config, std::string(kPlainListener) +
+                         "routes: [ { respond: { body: x } } ]\nworkers: 8\naccess_log: { path: " +
+                         directory.file("access.log") +
+                         " }\nadmin: { socket: " + directory.file("admin.sock") + " }\n");
+  // From as many as the loader needs up to one for each worker's loop.
+  for (std::size_t descriptors = 4; descriptors <= 16 + 8 * 4; ++descriptors) {
+    SCOPED_TRACE(descriptors);
+    const CommandResult result = run_command(
+        {"prlimit", "--nofile=" + std::to_string(descriptors), binary_path(), "-c", config},
+        Milliseconds(10000));
+    EXPECT_EQ(result.status, 3) << result.out;
+    EXPECT_NE(result.out.find("Too many open files"), std::string::npos) << result.out;
+  }
 }
 
 TEST_F(Descriptors, MemoryIsWatchedWithoutOne) {

@@ -245,6 +245,21 @@ TEST(Streaming, AClientThatLeavesInsideItsUploadCancelsIt) {
   EXPECT_EQ(proxy.daemon.wait_access_of("/left").why(), "client_gone");
 }
 
+TEST(Streaming, AClientThatResetsInsideItsUploadIsGoneAndNoServerIsToBlame) {
+  const Proxy proxy([&](OriginExchange& exchange) {
+    exchange.peer_closes();
+    exchange.close();
+  });
+  RawClient client = proxy.connect();
+  client.send("POST /left HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" +
+              std::string(50000, 'x'));
+  ASSERT_TRUE(proxy.origin.wait_requests(1));
+  client.stream().reset();
+  const AccessEntry entry = proxy.daemon.wait_access_of("/left");
+  EXPECT_EQ(entry.status(), 499);
+  EXPECT_EQ(entry.why(), "client_gone");
+}
+
 TEST(Streaming, SmallRequestsAreServedBesideAHugeDownload) {
   const Proxy proxy(
       [](OriginExchange& exchange) {

@@ -6,11 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "revproxyd/base/metrics.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/task.h"
+#include "revproxyd/base/units.h"
 #include "revproxyd/net/address.h"
 #include "revproxyd/net/descriptor.h"
 #include "revproxyd/net/readiness.h"
@@ -43,23 +46,34 @@ struct Accepted {
   Address peer;  // of a UNIX client usually without a path
 };
 
+struct ListenerOptions {
+  std::string name;                    // for the log
+  bool spares = false;                 // leaves some descriptors for others: see Listener
+  metrics::Counter* pauses = nullptr;  // counts the times when nothing could be accepted
+};
+
 /// Takes connections on the loop it was made on. Several workers may listen through duplicates of
-/// one descriptor: each is woken and one gets the connection.
+/// one descriptor: each is woken and one gets the connection. With `spares` it stops before the
+/// last descriptors of the process are taken, so that who has been accepted can have a connection
+/// to a server, the log can be opened again and the daemon be asked how it is: an eighth of the
+/// limit (RLIMIT_NOFILE), at most kSpares.
 class Listener {
  public:
   /// How long nothing is accepted after descriptors or memory ran out. Clients wait in the kernel's
   /// queue meanwhile.
   static constexpr std::chrono::milliseconds kExhaustedPause{100};
+  static constexpr int kSpares = 512;
 
   /// Registers a listening, non-blocking socket with the current loop.
-  static Result<std::unique_ptr<Listener>> open(Descriptor socket);
+  static Result<std::unique_ptr<Listener>> open(Descriptor socket, ListenerOptions options = {});
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
   /// The next connection; one caller at a time. Ends with the reason of the scope, or with
   /// Code::system when the socket is beyond use. Connections that failed before they could be taken
-  /// are passed over. Out of descriptors: pauses and tries again.
+  /// are passed over. Out of descriptors: pauses and tries again; the log says so, and when it goes
+  /// on.
   Task<Result<Accepted>> accept();
 
   /// What waits in the kernel's queue now, at most `limit`. For the time before the descriptor is
@@ -74,15 +88,23 @@ class Listener {
   int fd() const noexcept { return socket_.get(); }
   /// Pauses for want of descriptors or memory so far.
   std::uint64_t exhausted() const noexcept { return exhausted_; }
+  /// None could be had, or no more than the spares, when it was last looked.
+  bool is_short() const noexcept { return short_; }
   /// Connections that were gone before they were taken.
   std::uint64_t aborted() const noexcept { return aborted_; }
 
  private:
-  Listener(Descriptor socket, Poller& poller) noexcept;
+  Listener(Descriptor socket, Poller& poller, ListenerOptions options) noexcept;
+  void run_short(int reason);
+  void look_again();
 
   Descriptor socket_;
   Poller& poller_;
+  ListenerOptions options_;
   Readiness readiness_;
+  bool short_ = false;
+  bool told_ = false;      // the log has it
+  TimePoint next_told_{};  // the earliest time for the next line
   std::uint64_t exhausted_ = 0;
   std::uint64_t aborted_ = 0;
 };
