@@ -142,9 +142,9 @@ class Builder : public YAML::EventHandler {
     if (stack_.empty() || says_null(text_, offset(mark))) return place(mark);
     const Level& level = stack_.back();
     if (level.entry) return level.entry->mark;
-    if (level.first != '-') return place(mark);
+    if (!level.node.is_list() || level.first != '-') return place(mark);
     const auto dash = dash_of_empty_item(text_, offset(mark), level.node.mark.column - 1);
-    if (!dash) return place(mark);
+    if (!dash || *dash < level.offset) return place(mark);
     Mark out = level.node.mark;
     out.line += static_cast<std::uint32_t>(
         std::count(text_.begin() + static_cast<std::ptrdiff_t>(level.offset),

@@ -87,6 +87,8 @@ TEST(Tree, RefusesWhatIsNoMapAtTheTop) {
   EXPECT_TRUE(holds(refusal("- a\n"), "expected keys"));
   EXPECT_TRUE(holds(refusal("hello\n"), "expected keys"));
   EXPECT_TRUE(holds(refusal("? [a]\n: b\n"), "keys are words"));
+  EXPECT_TRUE(
+      holds(refusal("a:\n  -b: c\n  : d\n"), "proxy.yaml:3:3: error: a key that is no word"));
 }
 
 TEST(Tree, RefusesBytesThatAreNotText) {
