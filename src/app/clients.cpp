@@ -100,7 +100,10 @@ void Clients::start(net::Accepted accepted, std::shared_ptr<const proxy::Listene
   const bool behind_proxy = net::contains(settings->proxy_protocol_from, accepted.peer);
   // Behind a PROXY header the peer stands for many clients.
   const std::uint64_t per_client = behind_proxy ? 0 : limits.connections_per_client;
-  const Code refused = gate_.enter(accepted.peer, limits.connections, per_client);
+  // A handshake takes far more memory than the 503 that would follow it.
+  const bool shed = tls != nullptr && runtime_.shedding->load(std::memory_order_relaxed);
+  const Code refused =
+      shed ? Code::memory_limit : gate_.enter(accepted.peer, limits.connections, per_client);
   if (refused != Code::none) {
     serving_.spawn(turn_away(std::move(accepted), refused, tls == nullptr && settings->http1));
     return;

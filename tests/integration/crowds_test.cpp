@@ -107,6 +107,7 @@ TEST(Crowds, MemoryThatTheyTookIsFreeAgain) {
     const std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, kHalfHello);
     daemon.wait_log("limits.memory is exceeded");
     EXPECT_EQ(kept.get("/").status, 503);
+    EXPECT_ANY_THROW(RawClient(daemon.port(), ClientTls{})) << "handshakes take memory";
   }
   daemon.wait_log("memory is below limits.memory again");
   EXPECT_EQ(kept.get("/").status, 200);

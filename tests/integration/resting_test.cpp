@@ -77,6 +77,7 @@ TEST(Resting, AClientThatLeavesIsForgotten) {
   }
   EXPECT_TRUE(active(daemon, 0));
   EXPECT_TRUE(rest(daemon, 0));
+  EXPECT_NE(daemon.ctl("stats").out.find("\"connections_failed\":{}"), std::string::npos);
 }
 
 TEST(Resting, TheKeepAliveTimeEndsIt) {

@@ -141,6 +141,8 @@ Next ServerConnection::no_head(const Error& error) {
   closing_ = true;
   if (wants_answer(error.code()) && !in_.empty()) return refuse_stream(error);
   failed_ = error.code() != Code::header_timeout;
+  // So clients leave that have what they wanted.
+  if (error.code() == Code::end_of_stream && in_.empty()) return Next::drained();
   return Next::failure(error);
 }
 
