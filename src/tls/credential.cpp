@@ -15,6 +15,7 @@
 
 #include "revproxyd/base/ascii.h"
 #include "tls/digest.h"
+#include "tls/key_decoder.h"
 
 namespace revproxyd::tls {
 
@@ -205,6 +206,11 @@ std::string Credential::read_chain(const std::string& pem) {
 }
 
 std::string Credential::read_key(const std::string& pem) {
+  // It has to be of the certificate's kind in the end.
+  const EVP_PKEY* shown = X509_get0_pubkey(leaf_.get());
+  if (shown != nullptr) key_ = decode_key(pem, EVP_PKEY_get0_type_name(shown));
+  if (key_) return weakness(key_.get());
+  ERR_clear_error();
   const BioPtr bio = memory(pem);
   bool encrypted = false;
   key_.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, &encrypted));

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
@@ -68,6 +69,36 @@ TEST_F(Certificates, KeyOfAnotherIsRefused) {
   auto a = ca_.issue("a", {.names = {"a.test"}});
   a.key = ca_.issue("b", {.names = {"b.test"}}).key;
   EXPECT_EQ(error_of(a), "certificate a.pem: key does not match");
+}
+
+TEST_F(Certificates, KeyOfAnotherKindIsRefused) {
+  auto a = ca_.issue("a", {.names = {"a.test"}});
+  a.key = ca_.issue("b", {.names = {"b.test"}, .kind = Kind::rsa}).key;
+  EXPECT_EQ(error_of(a), "certificate a.pem: key does not match");
+}
+
+TEST_F(Certificates, KeysAreReadInEveryFormThatToolsWrite) {
+  for (const Kind kind : {Kind::ec, Kind::rsa}) {
+    auto entry = ca_.issue("a", {.names = {"a.test"}, .kind = kind});
+    const std::string old_form = dir_.path("old.key");
+    ASSERT_EQ(
+        std::system(("openssl pkey -traditional -in " + entry.key + " -out " + old_form).c_str()),
+        0);
+    ASSERT_EQ(::chmod(old_form.c_str(), 0600), 0);
+    entry.key = old_form;
+    EXPECT_EQ(warning_of(entry), "");
+  }
+}
+
+TEST_F(Certificates, EncryptedKeyIsRefused) {
+  auto entry = ca_.issue("a", {.names = {"a.test"}});
+  const std::string locked = dir_.path("locked.key");
+  ASSERT_EQ(std::system(("openssl pkcs8 -topk8 -v2 aes-256-cbc -passout pass:secret -in " +
+                         entry.key + " -out " + locked)
+                            .c_str()),
+            0);
+  entry.key = locked;
+  EXPECT_EQ(error_of(entry), "key locked.key: it is encrypted, which is not supported");
 }
 
 TEST_F(Certificates, MissingAndBrokenFilesAreNamed) {
