@@ -19,6 +19,15 @@ namespace {
 constexpr Duration kLogFlush{200};
 // Taken from the queue of a listener that is being closed.
 constexpr std::size_t kRest = 4096;
+constexpr Duration kTimeForAnother{2};
+constexpr std::size_t kMostAccepts = 64;
+
+// Few in a turn, so that a flood of connections waits behind everybody else; some more when the
+// turn was long, so that on a busy worker the new ones do not wait for ever.
+std::size_t accepts_after(Duration turn) noexcept {
+  const auto more = static_cast<std::size_t>(turn / kTimeForAnother);
+  return std::min(limits::kTurnAccepts + more, kMostAccepts);
+}
 
 }  // namespace
 
@@ -180,9 +189,14 @@ void Worker::accept_rest(Active& active) {
 }
 
 Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
-  for (std::size_t taken = 0;; ++taken) {
+  TimePoint begun = loop_now();
+  for (std::size_t left = 0;; --left) {
     // Those who are here already are served between the new ones; accept() tells of an end.
-    if (taken % limits::kTurnAccepts == 0) co_await NextTurn();
+    if (left == 0) {
+      co_await NextTurn();
+      left = accepts_after(since(begun));
+      begun = loop_now();
+    }
     auto accepted = co_await listener.accept();
     if (!accepted) {
       if (!active.accepting.scope().cancelled()) {
