@@ -46,8 +46,8 @@ http::ServerConnectionSettings bounds_of(const proxy::ListenerSettings& settings
 
 }  // namespace
 
-/// Counted from its admission to its end. While it rests it holds its transport, which tells it of
-/// the next byte, of the end, and of the keep-alive time.
+/// Counted from its admission to its end. While nobody serves it, it holds its transport, which
+/// tells it of the next byte, of the end, and of the keep-alive time.
 class Clients::Client final : public slab::Allocated, private net::Watcher {
  public:
   Client(Clients& owner, proxy::Connection who, std::uint64_t per_client)
@@ -120,25 +120,24 @@ void Clients::start(net::Accepted accepted, std::shared_ptr<const proxy::Listene
 
 Task<void> Clients::welcome(ClientPtr client, net::Descriptor socket,
                             std::shared_ptr<const tls::ServerContext> tls) {
-  CancelScope* parent = co_await current_scope();
-  CancelScope scope(parent);
   auto preparing = prepare(std::move(socket), client->connection, tls.get());
   auto transport = co_await std::move(preparing);
-  tls.reset();
   if (transport == nullptr) co_return;
   client->connection.tls = transport->tls();
-  const auto connection = open(std::move(transport), client->connection, 0, scope);
-  const bool rests = co_await proxy::serve_connection(*connection, client->connection, runtime_);
-  if (rests) lay_down(std::move(client), connection->rest());
+  client->rest.transport = std::move(transport);
+  serving_.spawn(serve(std::move(client)));
 }
 
 // Its bytes were told of in a place where nothing may be destroyed.
 Task<void> Clients::go_on(ClientPtr client) {
   co_await Behind{};
+  serving_.spawn(serve(std::move(client)));
+}
+
+Task<void> Clients::serve(ClientPtr client) {
   CancelScope* parent = co_await current_scope();
   CancelScope scope(parent);
-  const auto connection =
-      open(std::move(client->rest.transport), client->connection, client->rest.served, scope);
+  const auto connection = open(std::move(client->rest), client->connection, scope);
   const bool rests = co_await proxy::serve_connection(*connection, client->connection, runtime_);
   if (rests) lay_down(std::move(client), connection->rest());
 }
@@ -148,7 +147,6 @@ Task<void> Clients::dismiss(ClientPtr client) {
   client->rest.transport->try_shutdown();
 }
 
-// Nothing of this stays while the connection is served: idle ones are many.
 Task<std::unique_ptr<net::Transport>> Clients::prepare(net::Descriptor socket,
                                                        proxy::Connection& client,
                                                        const tls::ServerContext* tls) {
@@ -191,16 +189,16 @@ Task<Result<void>> Clients::read_proxy_header(net::Transport& transport,
   co_return {};
 }
 
-std::unique_ptr<http::ServerConnection> Clients::open(std::unique_ptr<net::Transport> transport,
+std::unique_ptr<http::ServerConnection> Clients::open(http::Resting rest,
                                                       const proxy::Connection& client,
-                                                      std::uint64_t served, CancelScope& scope) {
+                                                      CancelScope& scope) {
   const proxy::ListenerSettings& settings = *client.settings;
   http::ServerConnectionSettings bounds = bounds_of(settings);
   bounds.http2 = settings.http2 && client.tls == nullptr;  // over TLS only by ALPN
-  bounds.served = served;
+  bounds.served = rest.served;
   bounds.idle = &idle_;
   const std::string_view alpn = client.tls == nullptr ? std::string_view() : client.tls->alpn;
-  auto connection = http::open_server_connection(std::move(transport), alpn, bounds, scope);
+  auto connection = http::open_server_connection(std::move(rest.transport), alpn, bounds, scope);
   // A reload may have come while it waited in the kernel, in its handshake or at rest.
   if (outdated_(settings)) connection->retire();
   return connection;
@@ -238,7 +236,6 @@ void Clients::lay_down(ClientPtr client, http::Resting rest) {
   kept.next = first_;
   if (first_ != nullptr) first_->previous = &kept;
   first_ = &kept;
-  ++resting_;
   counts_.connections_resting.add();
   kept.watch();
 }
@@ -247,7 +244,6 @@ Clients::ClientPtr Clients::pick_up(Client& client) noexcept {
   (client.previous != nullptr ? client.previous->next : first_) = client.next;
   if (client.next != nullptr) client.next->previous = client.previous;
   client.previous = client.next = nullptr;
-  --resting_;
   counts_.connections_resting.subtract();
   client.ignore();
   return ClientPtr(&client);

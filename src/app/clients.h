@@ -1,7 +1,7 @@
 #pragma once
 // The clients of a worker: admitted, served, and between their requests at rest.
 
-#include <cstdint>
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -32,7 +32,9 @@ class Clients {
   void start(net::Accepted accepted, std::shared_ptr<const proxy::ListenerSettings> settings,
              std::shared_ptr<const tls::ServerContext> tls);
   /// Those that are served and those that rest.
-  std::size_t size() const noexcept { return serving_.size() + resting_; }
+  std::size_t size() const noexcept {
+    return serving_.size() + counts_.connections_resting.value();
+  }
   /// Ends the connections that rest, as an orderly end of idle ones.
   void end_resting() noexcept;
   /// Ends all of them.
@@ -46,14 +48,14 @@ class Clients {
   Task<void> welcome(ClientPtr client, net::Descriptor socket,
                      std::shared_ptr<const tls::ServerContext> tls);
   Task<void> go_on(ClientPtr client);
+  Task<void> serve(ClientPtr client);
   Task<void> dismiss(ClientPtr client);
   /// PROXY header and handshake; null when it came to nothing.
   Task<std::unique_ptr<net::Transport>> prepare(net::Descriptor socket, proxy::Connection& client,
                                                 const tls::ServerContext* tls);
   Task<Result<void>> read_proxy_header(net::Transport& transport, proxy::Connection& client);
-  std::unique_ptr<http::ServerConnection> open(std::unique_ptr<net::Transport> transport,
-                                               const proxy::Connection& client,
-                                               std::uint64_t served, CancelScope& scope);
+  std::unique_ptr<http::ServerConnection> open(http::Resting rest, const proxy::Connection& client,
+                                               CancelScope& scope);
   Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
 
   void lay_down(ClientPtr client, http::Resting rest);
@@ -64,8 +66,7 @@ class Clients {
   metrics::WorkerCounts& counts_;
   Outdated outdated_;
   http::IdleList idle_;
-  Client* first_ = nullptr;  // of those that rest
-  std::size_t resting_ = 0;
+  Client* first_ = nullptr;      // of those that rest
   std::size_t turned_away_ = 0;  // refused connections that linger
   TaskGroup serving_;
 };

@@ -1,7 +1,6 @@
 #include "app/worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <exception>
@@ -11,6 +10,7 @@
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/slab.h"
+#include "revproxyd/base/thread.h"
 
 namespace revproxyd::app {
 
@@ -42,15 +42,14 @@ Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
     : name_("worker-" + std::to_string(index)), process_(process), seed_(seed) {
   std::latch started(1);
   std::exception_ptr problem;
-  thread_ = std::thread([this, &started, &problem] {
+  thread_ = thread_without_signals([this, &started, &problem] {
     try {
       loop_ = std::make_unique<net::Loop>();
     } catch (...) {
       problem = std::current_exception();
     }
-    const bool good = loop_ != nullptr;
     started.count_down();
-    if (good) run();
+    if (loop_ != nullptr) run();
   });
   started.wait();
   if (problem == nullptr) return;
@@ -61,10 +60,6 @@ Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
 Worker::~Worker() { thread_.join(); }
 
 void Worker::run() {
-  // Signals are the supervisor's.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
   pthread_setname_np(pthread_self(), name_.c_str());
   loop_->measure(loop_counts_);
   clients_ = std::make_unique<Clients>(

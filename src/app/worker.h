@@ -117,7 +117,7 @@ class Worker {
   std::function<void()> closed_;  // see hand_over()
   std::unique_ptr<TaskGroup> housekeeping_;
   std::unique_ptr<MemberTimer<Worker>> log_tick_;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace revproxyd::app

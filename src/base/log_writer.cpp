@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "base/log_output.h"
+#include "revproxyd/base/thread.h"
 
 namespace revproxyd {
 
@@ -93,18 +93,7 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(LogWriterOptions options) {
 }
 
 LogWriter::LogWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
-  // Signals are for the main thread; a SIGPIPE of ours would be for nobody.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([state = state_.get()] { state->run(); });
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = thread_without_signals([state = state_.get()] { state->run(); });
 }
 
 LogWriter::~LogWriter() {

@@ -60,18 +60,15 @@ class Builder : public YAML::EventHandler {
   /// noticed can be far behind it.
   void refused(const YAML::Exception& failure) {
     const std::size_t at = offset(failure.mark);
-    const bool bracket = !stack_.empty() && stack_.back().flow();
-    const std::string opening = bracket ? std::string("'") + stack_.back().first + "'" : "";
-    if (failure.mark.is_null())
-      report_.error(Mark{source_, 0, 0, 0},
-                    "not valid YAML: " + explain_refusal(failure.msg, text_, at));
-    else if (bracket && text_.find_first_not_of(" \t\r\n", at) == std::string::npos)
-      report_.error(stack_.back().node.mark, opening + " is never closed");
+    const std::string said = "not valid YAML: " + explain_refusal(failure.msg, text_, at);
+    if (failure.mark.is_null()) return report_.error(Mark{source_, 0, 0, 0}, said);
+    if (stack_.empty() || !stack_.back().flow()) return report_.error(place(failure.mark), said);
+    const Mark& begun = stack_.back().node.mark;
+    const std::string opening = std::string("'") + stack_.back().first + "'";
+    if (text_.find_first_not_of(" \t\r\n", at) == std::string::npos)
+      report_.error(begun, opening + " is never closed");
     else
-      report_.error(place(failure.mark),
-                    "not valid YAML: " + explain_refusal(failure.msg, text_, at),
-                    bracket ? "the " + opening + " is at " + report_.place(stack_.back().node.mark)
-                            : std::string());
+      report_.error(place(failure.mark), said, "the " + opening + " is at " + report_.place(begun));
   }
 
   void OnDocumentStart(const YAML::Mark& mark) override {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -16,6 +15,7 @@
 
 #include "net/dns_query.h"
 #include "revproxyd/base/ascii.h"
+#include "revproxyd/base/thread.h"
 #include "revproxyd/net/descriptor.h"
 
 namespace revproxyd::net {
@@ -119,26 +119,11 @@ class Resolver::Thread {
   void add(std::shared_ptr<State> state) {
     const std::lock_guard lock(mutex_);
     added_.push_back(std::move(state));
-    if (!thread_.joinable()) start();
+    if (!thread_.joinable()) thread_ = thread_without_signals([this] { run(); });
     wake();
   }
 
  private:
-  /// Signals are the main thread's.
-  void start() {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (...) {
-      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-      throw;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
-
   void wake() const noexcept {
     ignore(::eventfd_write(wake_.get(), 1), "a full counter is awake as well");
   }
@@ -267,7 +252,7 @@ class Resolver::Thread {
   std::mutex mutex_;  // for the three below
   std::vector<std::shared_ptr<State>> added_;
   bool stopping_ = false;
-  std::thread thread_;
+  std::jthread thread_;
   // The thread's own.
   std::map<std::string, Name<State>> names_;
   std::vector<pollfd> sockets_;

@@ -19,9 +19,10 @@ struct Row {
   std::string_view proxy_status;  // error type of RFC 9209 section 2.3; empty: none fits
 };
 
-// What broke the client's connection has nobody to answer.
-Row of_client(const Error& error, const Row& otherwise) noexcept {
-  return error.side() == Side::downstream ? Row{kClientGoneStatus, ""} : otherwise;
+constexpr Row kClientGone{kClientGoneStatus, ""};
+
+Row by_side(const Error& error, const Row& of_client, const Row& otherwise) noexcept {
+  return error.side() == Side::downstream ? of_client : otherwise;
 }
 
 // The table: every cause, its status and its Proxy-Status type.
@@ -56,7 +57,7 @@ Row row_of(const Error& error) noexcept {
     case Code::write_timeout:
     case Code::keepalive_timeout:
     case Code::handshake_timeout:
-    case Code::cancelled: return {kClientGoneStatus, ""};
+    case Code::cancelled: return kClientGone;
     case Code::resolve_failed: return {503, "dns_error"};
     case Code::no_server: return {503, "destination_unavailable"};
     case Code::queue_full:
@@ -69,8 +70,8 @@ Row row_of(const Error& error) noexcept {
     case Code::refused: return {502, "connection_refused"};
     case Code::unreachable: return {502, "destination_ip_unroutable"};
     case Code::end_of_stream:
-    case Code::reset: return of_client(error, {502, "connection_terminated"});
-    case Code::tls_failed: return of_client(error, {502, "tls_protocol_error"});
+    case Code::reset: return by_side(error, kClientGone, {502, "connection_terminated"});
+    case Code::tls_failed: return by_side(error, kClientGone, {502, "tls_protocol_error"});
     case Code::certificate_rejected: return {502, "tls_certificate_error"};
     case Code::malformed_response: return {502, "http_protocol_error"};
     case Code::response_header_too_large: return {502, "http_response_header_section_size"};
@@ -79,8 +80,7 @@ Row row_of(const Error& error) noexcept {
     case Code::deadline_exceeded: return {504, "http_response_timeout"};
     case Code::idle_timeout: return {504, "connection_read_timeout"};
     case Code::tunnel_timeout:
-      return error.side() == Side::downstream ? Row{408, "http_request_error"}
-                                              : Row{504, "connection_read_timeout"};
+      return by_side(error, {408, "http_request_error"}, {504, "connection_read_timeout"});
     case Code::system:
       // Out of descriptors, ports or memory: no server is to blame, and it may be over in a moment.
       return {static_cast<std::uint16_t>(error.side() == Side::upstream ? 503 : 500),

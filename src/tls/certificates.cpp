@@ -1,6 +1,5 @@
 #include "revproxyd/tls/certificates.h"
 
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "revproxyd/base/thread.h"
 #include "tls/credential.h"
 
 namespace revproxyd::tls {
@@ -24,15 +24,6 @@ constexpr int kSoonPart = 5;  // a fifth of its life
 // Loading of certificates: how many threads at most, and how many entries are worth one.
 constexpr std::size_t kThreads = 8;
 constexpr std::size_t kPerThread = 50;
-
-// Signals are for the thread that takes them.
-template <typename Work>
-void run_without_signals(const Work& work) {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  work();
-}
 
 std::string in_days(std::chrono::system_clock::duration time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count() / 24) +
@@ -116,7 +107,7 @@ struct CertificateStore::Builder {
     const std::size_t most = std::min<std::size_t>(std::thread::hardware_concurrency(), kThreads);
     try {
       while (threads.size() + 1 < std::min(most, wanted.size() / kPerThread))
-        threads.emplace_back(run_without_signals<decltype(work)>, std::cref(work));
+        threads.push_back(thread_without_signals(work));
     } catch (const std::system_error&) {
       // Threads have run out: those that are there, and this one, do it.
     }

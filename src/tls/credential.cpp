@@ -34,12 +34,6 @@ BioPtr memory(const std::string& text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-// An encrypted key cannot be asked for its password: the daemon has no terminal.
-int no_password(char* /*into*/, int /*size*/, int /*writing*/, void* asked) noexcept {
-  *static_cast<bool*>(asked) = true;
-  return -1;
-}
-
 SystemTime time_of(const ASN1_TIME* time) noexcept {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return SystemTime{};

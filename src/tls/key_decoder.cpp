@@ -1,6 +1,7 @@
 #include "tls/key_decoder.h"
 
 #include <cstddef>
+#include <utility>
 
 #include <openssl/decoder.h>
 
@@ -9,11 +10,6 @@ namespace revproxyd::tls {
 namespace {
 
 using DecoderPtr = std::unique_ptr<OSSL_DECODER_CTX, Release<OSSL_DECODER_CTX_free>>;
-
-// Nobody is asked: encrypted keys are left to the caller.
-int no_password(char* /*into*/, int /*size*/, int /*writing*/, void* /*unused*/) noexcept {
-  return -1;
-}
 
 /// The decoders write where they were told to when they were made.
 struct Decoder {
@@ -33,15 +29,18 @@ struct Decoder {
 
 }  // namespace
 
+int no_password(char* /*into*/, int /*size*/, int /*writing*/, void* asked) noexcept {
+  if (asked != nullptr) *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
 KeyPtr decode_key(const std::string& pem, const char* kind) {
   thread_local Decoder decoder;
   if (kind == nullptr || !decoder.be_for(kind)) return nullptr;
   const auto* data = reinterpret_cast<const unsigned char*>(pem.data());
   std::size_t size = pem.size();
-  decoder.key = nullptr;
   const bool good = OSSL_DECODER_from_data(decoder.context.get(), &data, &size) == 1;
-  KeyPtr key(decoder.key);
-  decoder.key = nullptr;
+  KeyPtr key(std::exchange(decoder.key, nullptr));
   return good ? std::move(key) : nullptr;
 }
 

@@ -141,12 +141,7 @@ TEST_F(Descriptors, NewClientsAreServedWhenOthersHaveLeft) {
 
 TEST_F(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
   Gate release;
-  const Proxy proxy(
-      [&](OriginExchange& exchange) {
-        if (exchange.request().target == "/slow") release.wait();
-        exchange.respond("ok");
-      },
-      "workers: 1\n");
+  const Proxy proxy(answer_slow_when(release), "workers: 1\n");
   Exhausted exhausted(proxy);
   ASSERT_TRUE(exhausted.full);
   // The first takes the connection that is kept to the server, the others the spares.
@@ -168,12 +163,7 @@ TEST_F(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
 
 TEST_F(Descriptors, SomeAreLeftForServersAndForThoseWhoAsk) {
   Gate release;
-  const Proxy proxy(
-      [&](OriginExchange& exchange) {
-        if (exchange.request().target == "/slow") release.wait();
-        exchange.respond("ok");
-      },
-      "workers: 1\n");
+  const Proxy proxy(answer_slow_when(release), "workers: 1\n");
   Exhausted exhausted(proxy);
   ASSERT_TRUE(exhausted.full);
   exhausted.crowd[0].send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -267,10 +257,7 @@ TEST(Threads, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
 TEST(Ports, WhenNoneIsLeftRequestsAreToldToComeAgain) {
   const bool allowed = in_own_namespaces([] {
     Gate release;
-    const Origin origin([&](OriginExchange& exchange) {
-      if (exchange.request().target == "/slow") release.wait();
-      exchange.respond("ok");
-    });
+    const Origin origin(answer_slow_when(release));
     const TempDir directory;
     const std::string path = directory.file("web.sock");
     const Daemon daemon("listeners: [ { name: web, address: 'unix:" + path +

@@ -111,12 +111,7 @@ TEST(CommandLine, ChecksThatKeysFitTheirCertificates) {
 
 TEST(CommandLine, WarnsOfCertificatesThatExpire) {
   Certificates authority;
-  CertificateRequest request;
-  request.common_name = "a.example";
-  request.dns = {"a.example"};
-  request.from_days = -10;
-  request.to_days = -1;
-  const Certificate old = authority.issue(request);
+  const Certificate old = authority.issue_expired("a.example");
   const CommandResult result = run_with(
       "listeners: [ { address: ':0', tls: {} } ]\ncertificates: [ { hosts: a.example, cert: " +
           old.cert_file + ", key: " + old.key_file + " } ]\nroutes: [ { respond: { body: x } } ]\n",

@@ -1,6 +1,11 @@
 // Thousands of connections that never come to a request: others are served meanwhile, each ends by
 // its time-out, and nothing is left of them.
 
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/process.h"
@@ -42,6 +47,22 @@ void expect_descriptors(const Daemon& daemon, std::size_t before) {
       << daemon.descriptors() << " of " << before;
 }
 
+// A crowd that sends `words` to a plain listener; `ends` is how each of it is to end.
+void hold_nobody_up_and_end(std::size_t count, std::string_view words,
+                            const std::function<bool(RawClient&)>& ends) {
+  if (raise_descriptor_limit() < count + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Proxy proxy("timeouts: { header: 5s, keepalive: 5s }\n");
+  const auto connect = [&] { return proxy.connect(); };
+  expect_prompt(connect);
+  const std::size_t before = proxy.daemon.descriptors();
+  std::vector<RawClient> crowd = crowd_of(count, proxy.daemon, words);
+  expect_prompt(connect);
+  for (RawClient& client : crowd) ASSERT_TRUE(ends(client));
+  expect_descriptors(proxy.daemon, before);
+  expect_prompt(connect);
+}
+
 }  // namespace
 
 TEST(Crowds, TwoThousandHalfHandshakesHoldNobodyUpAndEnd) {
@@ -62,33 +83,13 @@ TEST(Crowds, TwoThousandHalfHandshakesHoldNobodyUpAndEnd) {
 }
 
 TEST(Crowds, FiveThousandThatNeverSayAWordHoldNobodyUpAndEnd) {
-  constexpr std::size_t kCrowd = 5000;
-  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
-    GTEST_SKIP() << "too few descriptors are allowed here";
-  const Proxy proxy("timeouts: { header: 5s, keepalive: 5s }\n");
-  const auto connect = [&] { return proxy.connect(); };
-  expect_prompt(connect);
-  const std::size_t before = proxy.daemon.descriptors();
-  std::vector<RawClient> crowd = crowd_of(kCrowd, proxy.daemon, {});
-  expect_prompt(connect);
-  for (RawClient& client : crowd) ASSERT_TRUE(client.closes());
-  expect_descriptors(proxy.daemon, before);
-  expect_prompt(connect);
+  hold_nobody_up_and_end(5000, {}, [](RawClient& client) { return client.closes(); });
 }
 
 TEST(Crowds, FiveThousandHalfHeadsHoldNobodyUpAndEnd) {
-  constexpr std::size_t kCrowd = 5000;
-  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
-    GTEST_SKIP() << "too few descriptors are allowed here";
-  const Proxy proxy("timeouts: { header: 5s, keepalive: 5s }\n");
-  const auto connect = [&] { return proxy.connect(); };
-  expect_prompt(connect);
-  const std::size_t before = proxy.daemon.descriptors();
-  std::vector<RawClient> crowd = crowd_of(kCrowd, proxy.daemon, "GET / HTTP/1.1\r\nHost: a\r\n");
-  expect_prompt(connect);
-  for (RawClient& client : crowd) ASSERT_TRUE(client.last_words().starts_with("HTTP/1.1 408 "));
-  expect_descriptors(proxy.daemon, before);
-  expect_prompt(connect);
+  hold_nobody_up_and_end(5000, "GET / HTTP/1.1\r\nHost: a\r\n", [](RawClient& client) {
+    return client.last_words().starts_with("HTTP/1.1 408 ");
+  });
 }
 
 // What they took is given back when they are gone: nobody else is refused for it for good.

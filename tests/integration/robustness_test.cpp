@@ -226,12 +226,7 @@ TEST(Robustness, ReloadsBetweenServersMixNoAnswers) {
 TEST(Robustness, AnEndBehindTheRequestIsAnEndOfTheClientOnly) {
   // The requests of others on the same worker go on.
   Gate release;
-  const Proxy proxy(
-      [&](OriginExchange& exchange) {
-        if (exchange.request().target == "/slow") release.wait();
-        exchange.respond("ok");
-      },
-      "workers: 1\n");
+  const Proxy proxy(answer_slow_when(release), "workers: 1\n");
   RawClient waiting = proxy.connect();
   waiting.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(proxy.origin.wait_requests(1));

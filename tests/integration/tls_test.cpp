@@ -324,12 +324,7 @@ TEST(Tls, KeepsTheOldCertificateWhenAReloadFindsABadFile) {
 // Clients that look at it refuse it; for those that do not it is better than nothing.
 TEST(Tls, ShowsACertificateThatHasExpiredAndWarnsOfIt) {
   Certificates authority;
-  CertificateRequest request;
-  request.common_name = "a.example";
-  request.dns = {"a.example"};
-  request.from_days = -10;
-  request.to_days = -1;
-  const Certificate old = authority.issue(request);
+  const Certificate old = authority.issue_expired("a.example");
   const Daemon daemon(tls_config(entry("a.example", old)));
   EXPECT_NE(daemon.wait_log("warning: ").find("expired"), std::string::npos) << daemon.log();
   EXPECT_TRUE(serves(daemon, with_sni("a.example")));

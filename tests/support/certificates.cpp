@@ -159,4 +159,13 @@ Certificate Certificates::issue_for(const std::vector<std::string>& names, KeyKi
   return issue(request);
 }
 
+Certificate Certificates::issue_expired(const std::string& name) {
+  CertificateRequest request;
+  request.common_name = name;
+  request.dns = {name};
+  request.from_days = -10;
+  request.to_days = -1;
+  return issue(request);
+}
+
 }  // namespace revproxyd::testing

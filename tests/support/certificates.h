@@ -46,6 +46,9 @@ class Certificates {
   /// Shorthand for the usual: these host names; an address goes into the addresses.
   Certificate issue_for(const std::vector<std::string>& names, KeyKind kind = KeyKind::ecdsa);
 
+  /// Valid for `name` from ten days ago until yesterday.
+  Certificate issue_expired(const std::string& name);
+
   const TempDir& directory() const noexcept { return directory_; }
 
  private:

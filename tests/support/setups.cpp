@@ -28,4 +28,11 @@ void answer_ok(OriginExchange& exchange) {
   exchange.respond("ok");
 }
 
+OriginScript answer_slow_when(Gate& release) {
+  return [&release](OriginExchange& exchange) {
+    if (exchange.request().target == "/slow") release.wait();
+    exchange.respond("ok");
+  };
+}
+
 }  // namespace revproxyd::testing

@@ -40,4 +40,7 @@ struct Proxy {
 /// Reads and ignores the body, answers 200 with `ok`.
 void answer_ok(OriginExchange& exchange);
 
+/// Answers "ok", for /slow when `release` is open.
+OriginScript answer_slow_when(Gate& release);
+
 }  // namespace revproxyd::testing

@@ -73,7 +73,7 @@ class LogWriter {
   explicit LogWriter(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 /// A worker's lines on their way to the writer. Belongs to one thread; the writer must outlive it.

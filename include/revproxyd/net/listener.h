@@ -88,8 +88,6 @@ class Listener {
   int fd() const noexcept { return socket_.get(); }
   /// Pauses for want of descriptors or memory so far.
   std::uint64_t exhausted() const noexcept { return exhausted_; }
-  /// None could be had, or no more than the spares, when it was last looked.
-  bool is_short() const noexcept { return short_; }
   /// Connections that were gone before they were taken.
   std::uint64_t aborted() const noexcept { return aborted_; }
 
