@@ -23,6 +23,8 @@ import tempfile
 import threading
 import time
 
+from servers import ORIGIN, come_first, free_ports, start, stop, write
+
 CONFIG = """\
 listeners: [ {{ name: web, address: "127.0.0.1:{port}" }} ]
 upstreams: {{ origin: {{ servers: [ {{ url: "http://127.0.0.1:{origin}" }} ] }} }}
@@ -31,16 +33,6 @@ routes: [ {{ to: origin }} ]
 access_log: off
 log: {{ level: error, path: {dir}/proxy.log }}
 admin: {{ socket: {dir}/proxy.sock }}
-"""
-
-ORIGIN = """\
-workers: 1
-listeners: [ {{ name: web, address: "127.0.0.1:{origin}" }} ]
-limits: {{ requests_per_connection: 0 }}
-routes: [ {{ respond: {{ body: "{text}" }} }} ]
-access_log: off
-log: {{ level: error, path: {dir}/origin.log }}
-admin: {{ socket: {dir}/origin.sock }}
 """
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -74,19 +66,6 @@ def referring_block():
     value = b"v" * 3500
     size = bytes([0x7f]) + bytes([(len(value) - 127) & 0x7f | 0x80, (len(value) - 127) >> 7])
     return block() + b"\x40\x01x" + size + value + b"\xbe" * 4000
-
-
-FIRST = -15  # niceness of what stands for well-behaved machines
-
-
-def come_first(pid=0):
-    """Before the proxy; without the right to say so everything is even."""
-    tasks = os.listdir(f"/proc/{pid}/task") if pid else [0]
-    for task in tasks:
-        try:
-            os.setpriority(os.PRIO_PROCESS, int(task), FIRST)
-        except PermissionError:
-            return
 
 
 def come_last():
@@ -150,28 +129,6 @@ def attack(name, port, attackers, patient):
     print(sum(counts), flush=True)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start(binary, directory, name, text, port):
-    path = os.path.join(directory, name)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-    process = subprocess.Popen([binary, "-c", path], stdin=subprocess.DEVNULL)
-    end = time.monotonic() + 10
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return process
-        except OSError:
-            time.sleep(0.05)
-    process.kill()
-    raise SystemExit(f"abuse: {name} does not start")
-
-
 def latencies(options, directory, port):
     """Median and 99th percentile of well-behaved requests, in milliseconds."""
     log = os.path.join(directory, "times")
@@ -232,17 +189,16 @@ def main():
     parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="revproxyd-abuse.") as directory:
-        words = {"dir": directory, "port": free_port(), "origin": free_port(), "text": "x" * 1024}
+        words = dict(zip(("port", "origin"), free_ports(2)), dir=directory, text="x" * 1024)
         binary = os.path.abspath(options.binary)
-        daemons = [start(binary, directory, "origin.yaml", ORIGIN.format(**words), words["origin"])]
+        daemons = [start([binary, "-c", write(directory, "origin.yaml", ORIGIN.format(**words))], words["origin"])]
         come_first(daemons[0].pid)
         try:
-            daemons.append(start(binary, directory, "proxy.yaml", CONFIG.format(**words), words["port"]))
+            daemons.append(start([binary, "-c", write(directory, "proxy.yaml", CONFIG.format(**words))], words["port"]))
             rows = measure(options, directory, words["port"])
         finally:
             for daemon in daemons:
-                daemon.terminate()
-                daemon.wait(40)
+                stop(daemon, 40)
     table(rows)
     return None
 

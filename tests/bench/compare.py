@@ -18,12 +18,13 @@ import os
 import platform
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from servers import free_ports, listens, stop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TO_HTTP1, TO_HTTP2 = "revproxyd to HTTP/1.1", "revproxyd to HTTP/2"
@@ -134,26 +135,9 @@ admin: {{ socket: {dir}/origin.sock }}
 BODY_SIZE = 1024
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def start(command, cpu, **options):
     return subprocess.Popen(command, stdin=options.pop("stdin", subprocess.DEVNULL), start_new_session=True,
                             preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **options)
-
-
-def stop(process):
-    """SIGTERM to the process that we started; what it forked goes with it."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def family(pid):
@@ -194,11 +178,9 @@ class Contestant:
         while time.monotonic() < end:
             if any(process.poll() is not None for process in self.processes):
                 break
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+            if listens(port):
                 return
-            except OSError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         raise SystemExit(f"compare: {self.name} does not listen on its port")
 
     def pids(self):
@@ -214,8 +196,7 @@ class Bench:
         self.options = options
         self.dir = directory
         self.cert, self.key, self.both = (os.path.join(directory, name) for name in ("cert.pem", "key.pem", "both.pem"))
-        self.origin_port = free_port()
-        self.both_versions_port = free_port()
+        self.origin_port, self.both_versions_port = free_ports(2)
         self.log = open(os.path.join(directory, "output.log"), "wb")
         self.origins = []
         self.contestants = {}
@@ -265,7 +246,7 @@ class Bench:
         self.origins.append(start([self.compile("origin"), str(self.origin_port)], cpu, stdout=self.log, stderr=self.log))
         self.origins.append(start([self.options.binary, "-c", self.write("origin.yaml", ORIGIN)], cpu, stdout=self.log, stderr=self.log))
         for name in dict.fromkeys(name for scenario in self.options.scenarios for name in SCENARIOS[scenario].contestants):
-            plain, tls = free_port(), free_port()
+            plain, tls = free_ports(2)
             self.contestants[name] = Contestant(name, self.commands(name, plain, tls), plain, tls)
         for contestant in self.contestants.values():
             contestant.start(self.options.proxy_cpu, self.log)

@@ -32,6 +32,8 @@ import sys
 import tempfile
 import time
 
+from servers import ORIGIN, come_first, free_ports, start, stop, wait_for, write
+
 CONFIG = """\
 listeners: [ {{ name: web, address: "127.0.0.1:{port}" }}, {{ name: tls, address: "127.0.0.1:{tls}", tls: internal }} ]
 timeouts: {{ handshake: 1h, header: 1h, body: 1h, write: 1h, keepalive: 1h }}
@@ -45,16 +47,6 @@ log: {{ level: error, path: {dir}/proxy.log }}
 admin: {{ socket: {dir}/proxy.sock }}
 """
 
-ORIGIN = """\
-workers: 1
-listeners: [ {{ name: web, address: "127.0.0.1:{origin}" }} ]
-limits: {{ requests_per_connection: 0 }}
-routes: [ {{ respond: {{ body: "{text}" }} }} ]
-access_log: off
-log: {{ level: error, path: {dir}/origin.log }}
-admin: {{ socket: {dir}/origin.sock }}
-"""
-
 KINDS = ["idle", "slow-readers", "slow-writers", "handshakes"]
 DESCRIPTORS = {"idle": 1.0, "slow-readers": 2.0, "slow-writers": 1.5, "handshakes": 1.0, "mixed": 1.375}  # of the proxy, for a client
 SPARE = {"idle": 600, "slow-readers": 1700, "slow-writers": 600, "handshakes": 600, "mixed": 1700}  # pipes of downloads, and the rest
@@ -63,22 +55,12 @@ PACE = 4.0  # seconds between two acts of a client
 SIP = 1200  # bytes that a slow reader takes of an act
 LARGE = 1 << 20
 SEGMENT = 1400  # as over Ethernet; the kernel gives the large segments of the loopback device buffers of megabytes
-FIRST = -15  # niceness of what stands for well-behaved machines
 
 ASKS = b"GET / HTTP/1.1\r\nHost: crowd.test\r\n\r\n"
 READS = b"GET /slow/ HTTP/1.1\r\nHost: crowd.test\r\n\r\n"
 HEAD = b"GET / HTTP/1.1\r\nHost: crowd.test\r\nX-Slow: "
 BODY = b"POST /slow/ HTTP/1.1\r\nHost: crowd.test\r\nContent-Length: 1000000\r\n\r\n"
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200)
-
-
-def come_first(pid=0):
-    """Before the proxy; without the right to say so everything is even."""
-    for task in os.listdir(f"/proc/{pid}/task") if pid else [0]:
-        try:
-            os.setpriority(os.PRIO_PROCESS, int(task), FIRST)
-        except PermissionError:
-            return
 
 
 def come_last(pid=0, last=True):
@@ -211,49 +193,6 @@ class Crowd:
         return again
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def wait_for(what, condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit(f"crowd: {what} takes more than {seconds} s")
-        time.sleep(0.05)
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
-def start(command, port):
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        wait_for(f"the start of {command[-1]}", lambda: process.poll() is None and listens(port), 20)
-    except SystemExit:
-        stop(process)
-        raise
-    return process
-
-
-def stop(process):
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 class Bench:
     def __init__(self, options, directory):
         self.options = options
@@ -264,10 +203,7 @@ class Bench:
         self.proxy = None
 
     def write(self, name, text):
-        path = os.path.join(self.dir, name)
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text.format(**self.words))
-        return path
+        return write(self.dir, name, text.format(**self.words))
 
     def start_servers(self):
         self.servers.append(start([self.binary, "-c", self.write("origin.yaml", ORIGIN)], self.words["origin"]))

@@ -22,13 +22,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from servers import free_ports, listens, stop, wait_for
 from soak_clients import OWN
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -82,47 +82,12 @@ admin: {{ socket: {dir}/admin.sock }}
 """
 
 
-def free_ports(names):
-    """At once, so that they differ."""
-    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
-    ports = {name: one.getsockname()[1] for name, one in sockets.items()}
-    for one in sockets.values():
-        one.close()
-    return ports
-
-
-def wait_for(what, condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit(f"soak: {what} takes more than {seconds:g} s")
-        time.sleep(0.05)
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
-def stop(process, seconds=10):
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    return process.returncode
-
-
 class Daemon:
     def __init__(self, binary, directory):
         self.binary = binary
         self.dir = directory
-        self.ports = free_ports(["plain", "tls", "turn", "tlsturn", "one", "two", "three", "steady"])
+        names = ["plain", "tls", "turn", "tlsturn", "one", "two", "three", "steady"]
+        self.ports = dict(zip(names, free_ports(len(names))))
         self.config = os.path.join(directory, "soak.yaml")
         self.output = os.path.join(directory, "stderr")
         self.process = None
@@ -370,7 +335,8 @@ class Soak:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             stats = self.daemon.stats()
-            if not stats["connections_active"] and not stats["requests_active"] and self.daemon.descriptors() <= self.descriptors:
+            self.left = self.daemon.descriptors()  # once they have come back, a health check may take one again
+            if not stats["connections_active"] and not stats["requests_active"] and self.left <= self.descriptors:
                 break
             time.sleep(0.5)
         time.sleep(1.0)  # the last lines of the log
@@ -472,7 +438,6 @@ def main():
             soak.run()
             results = soak.end_load()
             stats = soak.quiet()
-            soak.left = soak.daemon.descriptors()
         finally:
             code = soak.close()
             if results is None and soak.daemon.process:
