@@ -429,7 +429,7 @@ TEST(StalledWorker, IsToldOfAndTheOthersServeOnAndNothingIsLost) {
   for (RawClient& client : clients) client.send(kGet);
   proxy.daemon.wait_log("error: worker-1: stalled, its loop has not turned for 5");
   std::size_t waiting = 0;
-  for (RawClient& client : clients) waiting += client.stream().readable(Milliseconds(0)) ? 0 : 1;
+  for (RawClient& client : clients) waiting += client.stream().readable(Milliseconds(0)) ? 0U : 1U;
   EXPECT_LT(waiting, clients.size());
   held.release();
   proxy.daemon.wait_log("warning: worker-1: turns again");

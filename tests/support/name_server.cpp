@@ -122,7 +122,8 @@ void NameServer::answer_connection() {
     if (more <= 0) break;
     got.append(room.data(), static_cast<std::size_t>(more));
     if (got.size() >= 2)
-      wanted = 2 + (static_cast<std::uint8_t>(got[0]) << 8 | static_cast<std::uint8_t>(got[1]));
+      wanted = 2 + (std::size_t{static_cast<std::uint8_t>(got[0])} << 8 |
+                    static_cast<std::uint8_t>(got[1]));
   }
   if (got.size() >= wanted && wanted > kHeader) {
     const std::string reply = reply_to(got.substr(2, wanted - 2), true);

@@ -59,7 +59,7 @@ class Blanker {
   void skip_quoted(char quote) {
     std::size_t end = ++at_;
     while (end < out_.size() && out_[end] != quote && out_[end] != '\n')
-      end += out_[end] == '\\' ? 2 : 1;
+      end += out_[end] == '\\' ? 2U : 1U;
     blank(std::min(end, out_.size()), false);
     ++at_;
   }
