@@ -1,7 +1,5 @@
 #include "app/build.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
@@ -9,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "app/file_watch.h"
 #include "app/sockets.h"
 
 namespace revproxyd::app {
@@ -55,6 +54,7 @@ class Builder {
               : tls::CertificateStore::load(settings_.certificates, now);
     append(built_.errors, loaded.errors);
     append(built_.warnings, loaded.kept);
+    built_.kept = !loaded.kept.empty();
     append(built_.warnings, loaded.warnings);
     built_.certificates = std::move(loaded.store);
     for (const auto& entry : settings_.certificates) {
@@ -158,19 +158,6 @@ class Builder {
 Built build(const Settings& settings, const Built* previous,
             const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation) {
   return Builder(settings, previous, tickets).run(generation);
-}
-
-std::string signature_of(const std::vector<std::string>& files) {
-  std::string text;
-  for (const auto& file : files) {
-    struct stat status {};
-    if (!file.empty() && ::stat(file.c_str(), &status) == 0) {
-      text += std::to_string(status.st_ino) + "." + std::to_string(status.st_size) + "." +
-              std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
-    }
-    text += ';';
-  }
-  return text;
 }
 
 }  // namespace revproxyd::app

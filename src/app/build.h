@@ -33,6 +33,7 @@ struct Built {
   std::vector<std::string> errors;  // not empty: nothing else is of use
   std::vector<std::string> warnings;
   std::vector<std::string> watched;  // certificate, key and CA files
+  bool kept = false;  // certificates of before are served, for their files are bad now
 };
 
 /// Compiles `settings`. From `previous` (may be null) it takes over the shared part of upstreams
@@ -40,8 +41,5 @@ struct Built {
 /// now.
 Built build(const Settings& settings, const Built* previous,
             const std::shared_ptr<tls::TicketKeys>& tickets, std::uint64_t generation);
-
-/// A text that changes when one of the files does; missing files count.
-std::string signature_of(const std::vector<std::string>& files);
 
 }  // namespace revproxyd::app

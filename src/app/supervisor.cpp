@@ -115,8 +115,9 @@ bool Supervisor::put_in_force_first(ListeningSockets::Fresh fresh) {
     return start_failed("the predecessor has given the upgrade up");
   install(std::move(fresh));
   while (pending_ != 0) loop_.run_for(kSecond);
+  process_.passing_on.store(true);
   upstreams_.check(built_->upstreams);
-  watched_ = settling_ = signature_of(built_->watched);
+  files_.watch(built_->watched, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
   return true;
 }
@@ -146,6 +147,7 @@ bool Supervisor::make_workers() {
       return start_failed("worker-" + std::to_string(i) +
                           ": cannot start its thread: " + problem.code().message());
     }
+    process_.workers.push_back(workers_.back().get());
   }
   return true;
 }
@@ -290,7 +292,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   in_force_.push_back(text);
   install(std::move(fresh));
   upstreams_.check(built_->upstreams);
-  watched_ = settling_ = signature_of(built_->watched);
+  files_.watch(built_->watched, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
   counts_.reloads_ok.add();
   counts_.last_reload_failed.set(0);
@@ -365,6 +367,7 @@ void Supervisor::hand_over(pid_t successor) {
   sockets_->close();
   upgrade_.release();
   if (stopping) return;
+  process_.passing_on.store(false);
   draining_ = accepting_ = workers_.size();
   for (auto& worker : workers_) {
     worker->hand_over([this] { loop_.post([this] { worker_closed(); }); },
@@ -394,6 +397,7 @@ void Supervisor::begin_stop() {
     return;
   }
   sockets_->close();
+  process_.passing_on.store(false);
   draining_ = workers_.size();
   for (auto& worker : workers_) {
     worker->drain([this] { loop_.post([this] { worker_drained(); }); });
@@ -442,6 +446,7 @@ void Supervisor::every_second() {
   second_.arm(kSecond);
   ++seconds_;
   watch_memory(settings_.limits.memory, process_.shedding);
+  upstreams_.retry();
   if (process_.shedding.load(std::memory_order_relaxed)) {
     for (const auto& worker : workers_) worker->trim();
   }
@@ -454,17 +459,8 @@ void Supervisor::every_second() {
 // Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for
 // a reload.
 void Supervisor::watch_files() {
-  const std::string now = signature_of(built_->watched);
-  if (now == watched_) {
-    settling_ = now;
-    return;
-  }
-  if (now != settling_) {
-    settling_ = now;
-    return;
-  }
-  watched_ = now;
-  apply(settings_, "certificates");
+  if (files_.look(Clock::now()) && !apply(settings_, "certificates").ok)
+    files_.refused(Clock::now());
 }
 
 std::string_view Supervisor::phase_word() const noexcept {

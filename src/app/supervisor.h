@@ -11,6 +11,7 @@
 
 #include "app/build.h"
 #include "app/control.h"
+#include "app/file_watch.h"
 #include "app/sockets.h"
 #include "app/successor.h"
 #include "app/upgrade.h"
@@ -109,8 +110,7 @@ class Supervisor {
   std::size_t accepting_ = 0;          // and those that still accept
   Event none_accepts_;
   std::size_t seconds_ = 0;
-  std::string watched_;   // signature of the watched files
-  std::string settling_;  // a new one that must be seen twice: a file may be half written
+  FileWatch files_;
   std::string problem_;   // why the start has failed
   bool hurried_ = false;  // after an upgrade: connections without a request have ended
   bool cut_ = false;      // what was left was ended

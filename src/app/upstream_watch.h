@@ -27,6 +27,8 @@ class UpstreamWatch {
   /// Checks the health of the same. Apart, because at the start the servers may be listeners of
   /// this process.
   void check(const std::vector<proxy::PlanUpstream>& upstreams);
+  /// To be called now and then: what could not be begun for want of a thread is tried again.
+  void retry() { resolver_.retry(); }
   /// Every name has been answered, rightly or not.
   bool all_resolved() const;
   /// Ends the checks; run the loop until stopped().

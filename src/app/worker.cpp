@@ -29,6 +29,15 @@ std::size_t accepts_after(Duration turn) noexcept {
   return std::min(limits::kTurnAccepts + more, kMostAccepts);
 }
 
+// Others that a worker compares itself with at each connection; where there are more, their turn
+// comes with the next ones.
+constexpr std::size_t kAsked = 8;
+
+// Passing one on costs the other thread's waking: not for differences that pass by themselves.
+bool has_much_less(std::uint64_t theirs, std::uint64_t mine) noexcept {
+  return mine >= theirs + 1 + theirs / 16;
+}
+
 }  // namespace
 
 struct Worker::Active {
@@ -125,6 +134,7 @@ void Worker::apply(Installation installation) {
   sweep_closed();
   retire_outdated();
   proxy::end_removed_routes(runtime_, installation.streams);
+  ++generation_;
 }
 
 bool Worker::outdated(const proxy::ListenerSettings& accepted) const {
@@ -206,7 +216,53 @@ Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
 }
 
 void Worker::start_client(net::Accepted accepted, const Active& active) {
+  Worker* other = one_with_less();
+  if (other != nullptr && pass_on(*other, accepted, active)) return;
   clients_->start(std::move(accepted), active.settings, active.tls);
+}
+
+std::uint64_t Worker::load() const noexcept {
+  return counts_.connections_active.value() + counts_.requests_active.value() +
+         coming_.load(std::memory_order_relaxed);
+}
+
+// The kernel spreads connections by a hash of their addresses. Few that stay for long, or carry
+// unequal loads, may all have met one worker: the next ones go where there is less to do.
+Worker* Worker::one_with_less() noexcept {
+  const std::vector<Worker*>& all = process_.workers;
+  if (all.size() < 2 || !process_.passing_on.load(std::memory_order_relaxed)) return nullptr;
+  Worker* found = nullptr;
+  std::uint64_t least = load();
+  for (std::size_t looks = std::min(kAsked, all.size() - 1); looks != 0; --looks) {
+    asked_ = (asked_ + 1) % all.size();
+    if (all[asked_] == this) asked_ = (asked_ + 1) % all.size();
+    Worker& other = *all[asked_];
+    const std::uint64_t theirs = other.load();
+    // Before a reload has reached it, it may not know the listener.
+    if (!has_much_less(theirs, least) ||
+        other.generation_.load() < generation_.load(std::memory_order_relaxed))
+      continue;
+    found = &other;
+    least = theirs;
+  }
+  return found;
+}
+
+// Announced before the look at the word that forbids it: a worker that drains, after that word,
+// sees it coming or is not sent it.
+bool Worker::pass_on(Worker& other, net::Accepted& accepted, const Active& active) {
+  other.coming_.fetch_add(1);
+  if (!process_.passing_on.load()) {
+    other.coming_.fetch_sub(1);
+    return false;
+  }
+  counts_.connections_passed_on.add();
+  auto parcel = std::make_shared<net::Accepted>(std::move(accepted));
+  other.loop_->post([&other, parcel, settings = active.settings, tls = active.tls] {
+    if (!other.clients_->cancelled()) other.clients_->start(std::move(*parcel), settings, tls);
+    other.coming_.fetch_sub(1);
+  });
+  return true;
 }
 
 void Worker::drain(std::function<void()> done) {
@@ -248,7 +304,7 @@ void Worker::begin_haste() {
 }
 
 Task<void> Worker::wait_drained(std::function<void()> done) {
-  while (clients_->size() != 0 || !closing_.empty()) {
+  while (clients_->size() != 0 || !closing_.empty() || coming_.load() != 0) {
     auto slept = co_await Sleep(Duration(20));
     if (slept != Code::none) break;
   }

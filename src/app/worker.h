@@ -39,10 +39,14 @@ struct Installation {
   std::shared_ptr<LogWriter> access_log;   // null: none
 };
 
+class Worker;
+
 /// Shared by the workers of a process.
 struct ProcessState {
   Gate gate;
   std::atomic<bool> shedding{false};
+  std::vector<Worker*> workers;         // complete before the first connection
+  std::atomic<bool> passing_on{false};  // a worker may serve what another one has accepted
 };
 
 class Worker {
@@ -74,6 +78,10 @@ class Worker {
   const metrics::LoopCounts& loop_counts() const noexcept { return loop_counts_; }
   const std::string& thread_name() const noexcept { return name_; }
 
+  /// What it serves and is about to serve: connections, and the requests that are under way on
+  /// them.
+  std::uint64_t load() const noexcept;
+
   /// Asks for a sign of life; each one is answered once, in turn.
   void beat(TimePoint now);
   /// How many have been answered.
@@ -96,6 +104,8 @@ class Worker {
   Task<void> accept_loop(Active& active, net::Listener& listener);
   Task<void> wait_drained(std::function<void()> done);
   void start_client(net::Accepted accepted, const Active& active);
+  Worker* one_with_less() noexcept;
+  bool pass_on(Worker& other, net::Accepted& accepted, const Active& active);
   void flush_log();
 
   std::string name_;
@@ -104,6 +114,8 @@ class Worker {
   metrics::WorkerCounts counts_;
   metrics::LoopCounts loop_counts_;
   metrics::Counter beats_;
+  std::atomic<std::uint64_t> coming_{0};      // connections that others are passing on to it
+  std::atomic<std::uint64_t> generation_{0};  // configurations that have come into force here
 
   // Of the worker's thread from here on.
   std::unique_ptr<net::Loop> loop_;
@@ -115,6 +127,7 @@ class Worker {
   std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
   std::unique_ptr<Clients> clients_;
   std::function<void()> closed_;  // see hand_over()
+  std::size_t asked_ = 0;         // the worker that was last compared with this one
   std::unique_ptr<TaskGroup> housekeeping_;
   std::unique_ptr<MemberTimer<Worker>> log_tick_;
   std::jthread thread_;

@@ -14,6 +14,7 @@ void each_number(Set& set, Visit&& visit) {
   visit("connections_accepted", set.connections_accepted);
   visit("connections_active", set.connections_active);
   visit("connections_resting", set.connections_resting);
+  visit("connections_passed_on", set.connections_passed_on);
   visit("accept_pauses", set.accept_pauses);
   visit("requests", set.requests);
   visit("requests_active", set.requests_active);
@@ -25,7 +26,7 @@ void each_number(Set& set, Visit&& visit) {
   visit("retries", set.retries);
   visit("queue_waits", set.queue_waits);
 }
-constexpr std::size_t kNumbers = 13;
+constexpr std::size_t kNumbers = 14;
 static_assert(sizeof(Totals) == (kNumbers + 3 * kCodeCount + 6) * sizeof(std::uint64_t));
 
 template <std::size_t Size>

@@ -119,11 +119,20 @@ class Resolver::Thread {
   void add(std::shared_ptr<State> state) {
     const std::lock_guard lock(mutex_);
     added_.push_back(std::move(state));
-    if (!thread_.joinable()) thread_ = thread_without_signals([this] { run(); });
+    begin();
     wake();
   }
 
+  void retry() {
+    const std::lock_guard lock(mutex_);
+    if (!added_.empty()) begin();
+  }
+
  private:
+  void begin() {
+    if (!thread_.joinable()) thread_ = thread_without_signals([this] { run(); });
+  }
+
   void wake() const noexcept {
     ignore(::eventfd_write(wake_.get(), 1), "a full counter is awake as well");
   }
@@ -295,6 +304,14 @@ Resolver::Subscription Resolver::subscribe(const std::string& host, std::uint16_
     state->deliver(no_answer("no thread for resolving"));
   }
   return Subscription(std::move(state));
+}
+
+void Resolver::retry() noexcept {
+  try {
+    thread_->retry();
+  } catch (const std::system_error&) {
+    // There is still none.
+  }
 }
 
 }  // namespace revproxyd::net

@@ -3,6 +3,8 @@
 
 #include <signal.h>
 
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -306,6 +308,21 @@ TEST(Tls, KeepsTheOldCertificateWhenTheNewFileIsBad) {
   write_file(files.now.cert_file, "no certificate at all");
   EXPECT_NE(daemon.wait_log(files.now.cert_file, before, Milliseconds(20000)), "");
   EXPECT_EQ(presented(daemon, with_sni("a.example")), files.now.cert_pem);
+}
+
+// What was wrong need not have been the file.
+TEST(Tls, TriesABadFileAgainThoughItHasNotChanged) {
+  const Replaceable files;
+  const Daemon daemon(tls_config(entry("a.example", files.now)));
+  const std::size_t before = daemon.log_lines();
+  const std::string& next = files.next.cert_pem;
+  files.replace(std::string(next.size(), 'x'), files.next.key_pem);
+  ASSERT_NE(daemon.wait_log("stays in use", before, Milliseconds(20000)), "");
+  const auto changed = std::filesystem::last_write_time(files.now.cert_file);
+  write_file(files.now.cert_file, next);
+  std::filesystem::last_write_time(files.now.cert_file, changed);
+  EXPECT_TRUE(wait_until([&] { return presented(daemon, with_sni("a.example")) == next; },
+                         Milliseconds(20000)));
 }
 
 TEST(Tls, KeepsTheOldCertificateWhenAReloadFindsABadFile) {

@@ -36,8 +36,9 @@ struct Counts {
   std::array<T, kCodeCount>
       connections_refused{};  // by the Code of the reason: a limit, a bad PROXY header, ...
   std::array<T, kCodeCount> connections_failed{};  // by what ended them otherwise than orderly
-  T accept_pauses{};  // times when a listener had no descriptor for a connection
-  T requests{};       // heads received, refused ones too
+  T connections_passed_on{};  // accepted here, served by a worker that had less to do
+  T accept_pauses{};          // times when a listener had no descriptor for a connection
+  T requests{};               // heads received, refused ones too
   T requests_active{};
   std::array<T, 6> responses{};  // final answers to clients by status / 100; [0] = none was sent
   std::array<T, kCodeCount> reasons{};  // answers by `why`; [none] = from an upstream

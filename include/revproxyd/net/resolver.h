@@ -77,6 +77,10 @@ class Resolver {
   [[nodiscard]] Subscription subscribe(const std::string& host, std::uint16_t port,
                                        Callback callback);
 
+  /// Any thread. Begins the thread when names wait for it because there was none to be had
+  /// (subscribe() has called that a failure).
+  void retry() noexcept;
+
  private:
   class Thread;
   std::unique_ptr<Thread> thread_;

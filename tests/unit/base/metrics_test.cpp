@@ -89,7 +89,8 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
       to_json(totals, process),
       "{\"config_generation\":20,\"reloads_ok\":21,\"reloads_failed\":22,\"last_reload_time_s\":23,"
       "\"last_reload_failed\":1,\"access_log_dropped\":24,\"log_dropped\":25,"
-      "\"connections_accepted\":1,\"connections_active\":2,\"connections_resting\":0,\"accept_pauses\":0,\"requests\":3,\"requests_active\":4,"
+      "\"connections_accepted\":1,\"connections_active\":2,\"connections_resting\":0,"
+      "\"connections_passed_on\":0,\"accept_pauses\":0,\"requests\":3,\"requests_active\":4,"
       "\"bytes_in\":5,"
       "\"bytes_out\":6,\"upstream_connects\":7,\"upstream_connect_failures\":8,"
       "\"upstream_reuses\":10,\"retries\":11,\"queue_waits\":12,"

@@ -1,5 +1,9 @@
 #include "revproxyd/net/resolver.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <optional>
@@ -71,6 +75,34 @@ TEST(Resolver, GivesTheAddressesOfBothFamiliesWithThePort) {
   const auto subscription = resolver.subscribe("A.test", 8080, told.callback());
   EXPECT_EQ(told.at(0), "192.0.2.1:8080 192.0.2.2:8080 [2001:db8::1]:8080");
 }
+
+#ifndef REVPROXYD_SANITIZED  // sanitizers have threads of their own
+// In a process of another user, whose threads can be limited.
+TEST(Resolver, AThreadThatWasNotToBeHadIsTriedAgain) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  DnsServer server;
+  server.set("a.test", {"", {"192.0.2.1"}});
+  const pid_t child = ::fork();
+  if (child == 0) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NPROC, &limit);
+    const rlim_t usual = std::exchange(limit.rlim_cur, 0);
+    bool good = ::setuid(60600) == 0 && ::setrlimit(RLIMIT_NPROC, &limit) == 0;
+    Resolver resolver(options_for(server));
+    Told told;
+    const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+    good = good && told.count() == 1 && told.at(0) == "resolve_failed";
+    resolver.retry();
+    limit.rlim_cur = usual;
+    good = good && ::setrlimit(RLIMIT_NPROC, &limit) == 0;
+    resolver.retry();
+    ::_exit(good && told.at(1) == "192.0.2.1:80" ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+#endif
 
 TEST(Resolver, LiteralsAndLocalhostAreAnsweredWithinTheCall) {
   Resolver resolver;
