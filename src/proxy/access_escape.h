@@ -31,12 +31,11 @@ class Pen {
 /// section 7, or \xHH.
 enum class Escape : unsigned char { json, combined };
 
-/// Room that each function below needs at most for `size` bytes of text: a byte becomes \u00XX, or
-/// is the '=' or '@' that brings
-/// "***" along, and what is cut ends in "...".
-constexpr std::size_t room_for(std::size_t size) noexcept {
-  return (size < kAccessFieldLimit ? size : kAccessFieldLimit) * 6 + 16;
-}
+/// Room that each function below needs at most: for each byte of the text, of which it writes no
+/// more than kAccessFieldLimit (it becomes \u00XX, or is the '=' or '@' that brings "***" along),
+/// and for the text ("..." at its end).
+inline constexpr std::size_t kRoomOfByte = 6;
+inline constexpr std::size_t kRoomOfText = 16;
 
 /// Writes `text`, escaped and at most kAccessFieldLimit bytes of it.
 void put_text(Pen& out, std::string_view text, Escape escape) noexcept;

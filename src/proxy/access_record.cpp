@@ -15,13 +15,16 @@ namespace {
 
 using std::chrono::system_clock;
 
-void put_padded(Pen& out, unsigned value, int width) noexcept {
+template <std::size_t width>
+void put_padded(Pen& out, unsigned value) noexcept {
   char* digits = out.at();
-  for (int i = width - 1; i >= 0; --i, value /= 10) digits[i] = static_cast<char>('0' + value % 10);
+  for (std::size_t i = width; i != 0; value /= 10)
+    digits[--i] = static_cast<char>('0' + value % 10);
   out.move_to(digits + width);
 }
 
 void put_number(Pen& out, std::uint64_t number) {
+  if (number < 10) return out.put(static_cast<char>('0' + number));
   constexpr std::size_t kDigits = 20;
   out.move_to(std::to_chars(out.at(), out.at() + kDigits, number).ptr);
 }
@@ -31,7 +34,7 @@ void put_time(Pen& out, std::chrono::microseconds time) {
   const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0));
   put_number(out, us / 1000);
   out.put('.');
-  put_padded(out, static_cast<unsigned>(us % 1000), 3);
+  put_padded<3>(out, static_cast<unsigned>(us % 1000));
 }
 
 /// Both writings of a second, made once for all lines of that second.
@@ -51,28 +54,28 @@ void write_second(Second& second, std::int64_t unix_s) noexcept {
   const auto m = static_cast<unsigned>(date.month());
   const auto d = static_cast<unsigned>(date.day());
   const auto put_clock = [&](Pen& out) {
-    put_padded(out, static_cast<unsigned>(clock.hours().count()), 2);
+    put_padded<2>(out, static_cast<unsigned>(clock.hours().count()));
     out.put(':');
-    put_padded(out, static_cast<unsigned>(clock.minutes().count()), 2);
+    put_padded<2>(out, static_cast<unsigned>(clock.minutes().count()));
     out.put(':');
-    put_padded(out, static_cast<unsigned>(clock.seconds().count()), 2);
+    put_padded<2>(out, static_cast<unsigned>(clock.seconds().count()));
   };
   Pen json(second.json.data());
-  put_padded(json, y, 4);
+  put_padded<4>(json, y);
   json.put('-');
-  put_padded(json, m, 2);
+  put_padded<2>(json, m);
   json.put('-');
-  put_padded(json, d, 2);
+  put_padded<2>(json, d);
   json.put('T');
   put_clock(json);
 
   constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
   Pen combined(second.combined.data());
-  put_padded(combined, d, 2);
+  put_padded<2>(combined, d);
   combined.put('/');
   combined.put(kMonths.substr((m - 1) * 3, 3));
   combined.put('/');
-  put_padded(combined, y, 4);
+  put_padded<4>(combined, y);
   combined.put(':');
   put_clock(combined);
   combined.put(" +0000");
@@ -92,34 +95,35 @@ void put_timestamp(Pen& out, system_clock::time_point time) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count() -
                   second.unix_s * 1000;
   out.put('.');
-  put_padded(out, static_cast<unsigned>(ms), 3);
+  put_padded<3>(out, static_cast<unsigned>(ms));
   out.put('Z');
 }
 
-// `key` brings its comma, quotes and colon: one append instead of three.
-void text_member(Pen& out, std::string_view key, std::string_view value) {
-  if (value.empty()) return;
-  out.put(key);
+// `key` brings its comma, quotes and colon: one append instead of three, of a length that is known
+// when this is compiled.
+template <std::size_t size>
+void kept_member(Pen& out, const char (&key)[size], std::string_view value) {
+  out.put({key, size - 1});
   out.put('"');
   put_text(out, value, Escape::json);
   out.put('"');
 }
 
-void kept_member(Pen& out, std::string_view key, std::string_view value) {
-  out.put(key);
-  out.put('"');
-  put_text(out, value, Escape::json);
-  out.put('"');
+template <std::size_t size>
+void text_member(Pen& out, const char (&key)[size], std::string_view value) {
+  if (!value.empty()) kept_member(out, key, value);
 }
 
-void number_member(Pen& out, std::string_view key, std::uint64_t value) {
-  out.put(key);
+template <std::size_t size>
+void number_member(Pen& out, const char (&key)[size], std::uint64_t value) {
+  out.put({key, size - 1});
   put_number(out, value);
 }
 
-void time_member(Pen& out, std::string_view key, std::chrono::microseconds time) {
+template <std::size_t size>
+void time_member(Pen& out, const char (&key)[size], std::chrono::microseconds time) {
   if (time < std::chrono::microseconds{0}) return;
-  out.put(key);
+  out.put({key, size - 1});
   put_time(out, time);
 }
 
@@ -136,13 +140,15 @@ void put_user_agent(Pen& out, std::string_view user_agent, const AccessMask& mas
 constexpr std::size_t kFixedRoom = 1024;
 
 std::size_t room_for(const AccessRecord& r) noexcept {
-  std::size_t room = kFixedRoom;
+  std::size_t texts = 0;
+  std::size_t bytes = 0;
   for (std::string_view text :
        {r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
         r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why}) {
-    room += proxy::room_for(text.size());
+    ++texts;
+    bytes += std::min(text.size(), kAccessFieldLimit);
   }
-  return room;
+  return kFixedRoom + texts * kRoomOfText + bytes * kRoomOfByte;
 }
 
 void commit(Buffer& buffer, const Pen& out) noexcept {

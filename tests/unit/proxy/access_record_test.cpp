@@ -172,20 +172,26 @@ TEST(AccessRecordJson, StaysWithinItsRoomWhateverIsEscapedOrHidden) {
   }
 }
 
-TEST(AccessRecordCombined, EscapesAtEveryPlaceOfALongText) {
-  for (std::size_t at = 0; at < 20; ++at) {
-    for (int c = 0; c < 256; ++c) {
-      std::string text(20, '!');
-      text[at] = static_cast<char>(c);
-      AccessRecord record = least();
-      record.user_agent = text;
-      char hex[8];
-      std::snprintf(hex, sizeof hex, "\\x%02x", static_cast<unsigned>(c));
-      const bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-      const std::string expected = std::string(at, '!') +
-                                   (plain ? std::string(1, static_cast<char>(c)) : hex) +
-                                   std::string(19 - at, '!');
-      ASSERT_TRUE(combined(record).ends_with("\"" + expected + "\"\n")) << at << ' ' << c;
+// As the last of the user agent, the byte of that value at that place of a text of that size.
+void expect_escaped(std::size_t size, std::size_t at, int c) {
+  std::string text(size, '!');
+  text[at] = static_cast<char>(c);
+  AccessRecord record = least();
+  record.user_agent = text;
+  char hex[8];
+  std::snprintf(hex, sizeof hex, "\\x%02x", static_cast<unsigned>(c));
+  const bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+  const std::string expected = std::string(at, '!') +
+                               (plain ? std::string(1, static_cast<char>(c)) : hex) +
+                               std::string(size - 1 - at, '!');
+  ASSERT_TRUE(combined(record).ends_with("\"" + expected + "\"\n"))
+      << size << ' ' << at << ' ' << c;
+}
+
+TEST(AccessRecordCombined, EscapesAtEveryPlaceOfATextOfAnySize) {
+  for (std::size_t size = 1; size <= 20; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (int c = 0; c < 256; ++c) ASSERT_NO_FATAL_FAILURE(expect_escaped(size, at, c));
     }
   }
 }
