@@ -84,6 +84,22 @@ TEST(H2Downstream, ServesManyStreamsAtOnce) {
     EXPECT_EQ(client.response(streams[i]).body, "GET /" + std::to_string(i) + " ");
 }
 
+// A turn takes only some of them, and the client, which does not read yet, sends nothing that would
+// begin another.
+TEST(H2Downstream, ServesManyRequestsThatCameWithThePreface) {
+  constexpr std::uint32_t kCount = 40;
+  const H2Proxy proxy;
+  H2ClientOptions options;
+  options.open = false;
+  H2Client client = proxy.connect(options);
+  std::string all = std::string(h2::kPreface) + h2::settings();
+  for (std::uint32_t i = 0; i < kCount; ++i)
+    all += h2::headers(client.next_stream(), client.fields("GET", "/"));
+  client.send(all);
+  EXPECT_TRUE(proxy.origin.wait_requests(kCount));
+  for (std::uint32_t i = 0; i < kCount; ++i) EXPECT_EQ(client.response(2 * i + 1).status(), 200);
+}
+
 TEST(H2Downstream, AServerThatIsSlowHoldsNoOtherStream) {
   Gate slow;
   const H2Proxy proxy([&](OriginExchange& exchange) {

@@ -42,7 +42,7 @@ void Link::start(Bytes received) {
   auto& readiness = transport_->readiness();
   readiness.watch(this);
   take(received);
-  input_left_ = readiness.readable || readiness.hangup || transport_->pending();
+  input_left_ = !left_.empty() || readiness.readable || readiness.hangup || transport_->pending();
   produce();
   at_turn_end();
 }
