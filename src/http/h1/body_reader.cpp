@@ -171,11 +171,9 @@ Task<Result<void>> BodyReader::wait(net::Want want) {
   auto code = co_await readiness.wait(want);
   readiness.read_deadline(Duration::zero(), Code::none);
   if (code != Code::none) co_return Error(code, side_of(kind_), "wait for the body ended");
-  waited_ += since(begun);
-  if (rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
-      received_ * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count())) {
+  rate_.waited(since(begun));
+  if (rate_.too_slow(received_, rules_.min_rate))
     co_return Error(Code::body_too_slow, side_of(kind_), "body comes slower than min_rate");
-  }
   co_return {};
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "http/h1/chunked.h"
+#include "http/rate_meter.h"
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/http/body.h"
 #include "revproxyd/http/head.h"
@@ -74,7 +75,7 @@ class BodyReader final : public Body, public PipeSource {
   Arena* arena_ = nullptr;
   std::size_t viewed_ = 0;  // bytes at the front of `input` that the last piece views
   std::uint64_t received_ = 0;
-  Duration waited_{0};
+  RateMeter rate_;
   bool done_ = false;
 };
 

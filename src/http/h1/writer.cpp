@@ -66,21 +66,15 @@ Task<Result<void>> Writer::wait(net::Want want) {
     readiness.write_deadline(rules_.stall, rules_.stall_code);
     auto code = co_await readiness.wait(want);
     readiness.write_deadline(Duration::zero(), Code::none);
-    waited_ += since(begun);
+    rate_.waited(since(begun));
     const auto left = net::unacknowledged(transport_);
-    if (too_slow(left.value_or(0)))
+    if (rate_.too_slow(sent_ - std::min(sent_, left.value_or(0)), rules_.min_rate))
       co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
     if (code == Code::none) co_return {};
     const bool moves = code == rules_.stall_code && queued && left && *left < *queued;
     if (!moves) co_return Error(code, side_, "peer does not take what is sent");
     queued = left;
   }
-}
-
-bool Writer::too_slow(std::uint64_t queued) const noexcept {
-  const std::uint64_t taken = sent_ - std::min(sent_, queued);
-  return rules_.min_rate != 0 && waited_ > limits::kRateGrace &&
-         taken * 1000 < rules_.min_rate * static_cast<std::uint64_t>(waited_.count());
 }
 
 }  // namespace revproxyd::http::h1

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "http/rate_meter.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
 #include "revproxyd/net/pipe.h"
@@ -27,7 +28,7 @@ class Writer {
   /// A new exchange: the rate is judged afresh.
   void restart() noexcept {
     sent_ = 0;
-    waited_ = Duration::zero();
+    rate_.restart();
   }
 
   /// One try without waiting; what is left of `pieces` is for write(). Spares the frame where the
@@ -45,13 +46,11 @@ class Writer {
   /// One try; takes off `pieces` what went out. The result is done or what to wait for.
   Result<net::IoResult> step(std::span<iovec>& pieces) noexcept;
   Task<Result<void>> wait(net::Want want);
-  /// Judged by what the peer has taken: all but the `queued` bytes.
-  bool too_slow(std::uint64_t queued) const noexcept;
 
   net::Transport& transport_;
   WriteRules rules_;
   std::uint64_t sent_ = 0;
-  Duration waited_{0};
+  RateMeter rate_;  // of what the peer has taken
   Side side_;
 };
 
