@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "revproxyd/base/limits.h"
 
 namespace revproxyd::net {
@@ -83,6 +85,14 @@ Task<Result<void>> shutdown(Transport& transport) {
 bool is_gone(const Transport& transport) noexcept {
   pollfd state{transport.fd(), 0, 0};
   return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+IoResult peek(const Transport& transport, MutableBytes into) noexcept {
+  const ssize_t got = ::recv(transport.fd(), into.data(), into.size(), MSG_PEEK);
+  if (got > 0) return IoResult::moved(static_cast<std::size_t>(got));
+  if (got == 0) return IoResult::ended();
+  if (errno == EAGAIN || errno == EINTR) return IoResult::wants(Want::read);
+  return IoResult::failure(Error(Code::reset, "recv", errno));
 }
 
 std::optional<std::size_t> most_unread(const Transport& transport) noexcept {

@@ -23,10 +23,43 @@ using net::IoStatus;
 Error no_memory() noexcept { return Error(Code::tls_failed, "out of memory"); }
 
 // The limit is on the whole, so the deadlines are not moved by progress.
-Task<Result<void>> run(TlsTransport& transport, Duration limit, Code on_timeout) {
-  net::Readiness& readiness = transport.readiness();
+void begin_limit(net::Readiness& readiness, Duration limit, Code on_timeout) noexcept {
   readiness.read_deadline(limit, on_timeout);
   readiness.write_deadline(limit, on_timeout);
+}
+
+// RFC 8446 section 5.1.
+constexpr std::size_t kRecordHeader = 5;
+constexpr std::size_t kMostRecord = kRecordHeader + 16 * 1024;
+constexpr char kHandshakeRecord = 22;
+
+// Also true of what never becomes a ClientHello, which is OpenSSL's to refuse.
+bool has_first_record(const net::Transport& plain) noexcept {
+  std::array<char, kRecordHeader> header{};
+  const net::IoResult seen = net::peek(plain, MutableBytes(header));
+  if (seen.status == IoStatus::want_read) return false;
+  if (seen.status != IoStatus::done || header[0] != kHandshakeRecord) return true;
+  if (seen.bytes < kRecordHeader) return false;
+  const auto high = static_cast<std::uint8_t>(header[3]);
+  const auto low = static_cast<std::uint8_t>(header[4]);
+  const std::size_t size = kRecordHeader + (std::size_t{high} << 8 | low);
+  return size > kMostRecord || net::most_unread(plain).value_or(size) >= size;
+}
+
+// A handshake takes tens of KiB from its first byte on. Until the first record of the client is
+// whole it waits in the kernel, so that clients that never go on cost next to nothing.
+Task<Result<void>> first_record(net::Transport& plain) {
+  net::Readiness& readiness = plain.readiness();
+  for (;;) {
+    auto code = co_await readiness.wait(net::Want::read);
+    if (code != Code::none) co_return Error(code, "handshake ended");
+    if (readiness.hangup || has_first_record(plain)) co_return {};
+    readiness.readable = false;
+  }
+}
+
+Task<Result<void>> run(TlsTransport& transport) {
+  net::Readiness& readiness = transport.readiness();
   for (;;) {
     const net::IoResult step = transport.try_handshake();
     if (step.status == IoStatus::failed) co_return step.error;
@@ -88,13 +121,16 @@ bool offer_only(SSL* ssl, std::string_view protocol) {
 
 Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
                                                      const ServerContext& context, Duration limit) {
+  begin_limit(plain->readiness(), limit, Code::handshake_timeout);
+  auto begun = co_await first_record(*plain);
+  if (!begun) co_return begun.error();
   SslPtr ssl(SSL_new(context.state().context.get()));
   if (!ssl) co_return no_memory();
   SSL_set_accept_state(ssl.get());
   auto transport =
       std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());
   if (!transport->attach()) co_return no_memory();
-  auto done = co_await run(*transport, limit, Code::handshake_timeout);
+  auto done = co_await run(*transport);
   if (!done) {
     if (transport->alerted()) co_await let_alert_arrive(transport->plain());
     co_return done.error();
@@ -124,7 +160,8 @@ Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Trans
   transport->negotiation().server_name = std::move(name);
   transport->negotiation().session_key = std::move(key);
   transport->negotiation().named = true;
-  auto done = co_await run(*transport, limit, on_timeout);
+  begin_limit(transport->readiness(), limit, on_timeout);
+  auto done = co_await run(*transport);
   if (!done) co_return done.error();
   // OpenSSL itself refuses a choice that was not offered.
   if (state.alpn_required && transport->tls()->alpn.empty())

@@ -2,11 +2,13 @@
 // its time-out, and nothing is left of them.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include "tests/support/process.h"
 #include "tests/support/setups.h"
@@ -22,6 +24,19 @@ constexpr Milliseconds kPromptly{3000};
 
 // The front of a ClientHello.
 const std::string kHalfHello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+
+// A whole one.
+std::string client_hello() {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  SSL_CTX_free);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context.get()), SSL_free);
+  BIO* const out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+  SSL_connect(ssl.get());  // has nobody to hear from yet
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(out, &bytes);
+  return {bytes, static_cast<std::size_t>(size)};
+}
 
 std::vector<RawClient> crowd_of(std::size_t size, const Daemon& daemon, std::string_view words) {
   std::vector<RawClient> crowd;
@@ -82,6 +97,29 @@ TEST(Crowds, TwoThousandHalfHandshakesHoldNobodyUpAndEnd) {
   expect_prompt(connect);
 }
 
+TEST(Crowds, HalfAClientHelloHoldsLittleMemory) {
+  constexpr std::size_t kCrowd = 2000;
+  constexpr std::size_t kMostEach = 5;  // KiB
+  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Daemon daemon(
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
+      "timeouts: { handshake: 60s }\nroutes: [ { respond: { body: ok } } ]\n");
+  EXPECT_EQ(RawClient(daemon.port(), ClientTls{}).get("/").status, 200);
+  const std::size_t before = daemon.rss_kib();
+  const std::string hello = client_hello();
+  std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, hello.substr(0, hello.size() - 1));
+  ASSERT_TRUE(wait_until([&] {
+    return daemon.ctl("stats").out.find("\"connections_active\":2000,") != std::string::npos;
+  }));
+  EXPECT_TRUE(crowd.back().stays_quiet(Milliseconds(200)));  // so that all have been looked at
+  EXPECT_LE(daemon.rss_kib(), before + kCrowd * kMostEach);
+  // And it is a beginning like any other.
+  crowd.front().send(hello.substr(hello.size() - 1));
+  EXPECT_FALSE(crowd.front().stays_quiet(kPromptly));
+}
+
 TEST(Crowds, FiveThousandThatNeverSayAWordHoldNobodyUpAndEnd) {
   hold_nobody_up_and_end(5000, {}, [](RawClient& client) { return client.closes(); });
 }
@@ -105,7 +143,7 @@ TEST(Crowds, MemoryThatTheyTookIsFreeAgain) {
   RawClient kept(daemon.port(), ClientTls{});
   EXPECT_EQ(kept.get("/").status, 200);
   {
-    const std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, kHalfHello);
+    const std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, client_hello());
     daemon.wait_log("limits.memory is exceeded");
     EXPECT_EQ(kept.get("/").status, 503);
     EXPECT_ANY_THROW(RawClient(daemon.port(), ClientTls{})) << "handshakes take memory";

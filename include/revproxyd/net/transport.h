@@ -115,6 +115,10 @@ Task<Result<void>> shutdown(Transport& transport);
 /// will come.
 bool is_gone(const Transport& transport) noexcept;
 
+/// Copies what has come and was not read, without taking it: `end` and `want_read` as try_read().
+/// For a plain socket.
+IoResult peek(const Transport& transport, MutableBytes into) noexcept;
+
 /// The most that can be read without the peer sending more; nothing when the kernel does not say.
 std::optional<std::size_t> most_unread(const Transport& transport) noexcept;
 

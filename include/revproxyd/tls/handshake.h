@@ -10,7 +10,8 @@
 
 namespace revproxyd::tls {
 
-/// Serves a handshake on `plain`, which is used up either way. `context` must stay until the task
+/// Serves a handshake on `plain`, a socket of which nothing was read, which is used up either way.
+/// Takes memory for it when the client's first record is whole. `context` must stay until the task
 /// ends. The whole takes at most `limit` (none when zero). Errors: handshake_timeout, the reason of
 /// the scope, tls_failed with OpenSSL's words, certificate_rejected when the client's certificate
 /// is missing or not accepted, reset, system. After an alert of ours the connection lingers for up
