@@ -47,6 +47,10 @@ class Builder {
 
  private:
   void certificates() {
+    for (const auto& entry : settings_.certificates) {
+      watch(entry.cert);
+      watch(entry.key);
+    }
     const auto now = std::chrono::system_clock::now();
     const bool again = previous_ != nullptr && previous_->certificates != nullptr;
     auto loaded =
@@ -57,10 +61,6 @@ class Builder {
     built_.kept = !loaded.kept.empty();
     append(built_.warnings, loaded.warnings);
     built_.certificates = std::move(loaded.store);
-    for (const auto& entry : settings_.certificates) {
-      watch(entry.cert);
-      watch(entry.key);
-    }
   }
 
   void add_listener(const proxy::ListenerSettings& listener) {
@@ -137,8 +137,11 @@ class Builder {
     return plan;
   }
 
+  /// Before the file is read: a change from then on is one.
   void watch(const std::string& file) {
-    if (!file.empty() && watched_.insert(file).second) built_.watched.push_back(file);
+    if (file.empty() || !watched_.insert(file).second) return;
+    built_.watched.push_back(file);
+    built_.watched_signature += signature_of({file});
   }
 
   static void append(std::vector<std::string>& to, const std::vector<std::string>& from) {

@@ -33,6 +33,7 @@ struct Built {
   std::vector<std::string> errors;  // not empty: nothing else is of use
   std::vector<std::string> warnings;
   std::vector<std::string> watched;  // certificate, key and CA files
+  std::string watched_signature;     // of these, before they were read
   bool kept = false;  // certificates of before are served, for their files are bad now
 };
 

@@ -160,7 +160,8 @@ Task<std::unique_ptr<net::Transport>> Clients::prepare(net::Descriptor socket,
   }
   client.trusted = net::contains(runtime_.snapshot->plan().settings().trusted_proxies, client.peer);
   if (tls == nullptr) co_return std::move(transport);
-  auto secured = co_await tls::accept(std::move(transport), *tls, settings.timeouts.handshake);
+  auto secured = co_await tls::accept(std::move(transport), *tls, settings.timeouts.handshake,
+                                      runtime_.shedding);
   if (!secured) {
     counts_.connections_refused[static_cast<std::size_t>(secured.error().code())].add();
     log::Line(log::Level::debug) << "listener " << settings.name << ": " << client.peer.host()

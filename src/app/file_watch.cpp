@@ -20,9 +20,10 @@ std::string signature_of(const std::vector<std::string>& files) {
   return text;
 }
 
-void FileWatch::watch(std::vector<std::string> files, bool again, TimePoint now) {
+void FileWatch::watch(std::vector<std::string> files, std::string signature, bool again,
+                      TimePoint now) {
   files_ = std::move(files);
-  taken_ = settling_ = signature_of(files_);
+  taken_ = settling_ = std::move(signature);
   if (again)
     refused(now);
   else

@@ -9,7 +9,7 @@
 namespace revproxyd::app {
 
 /// A text that changes when one of the files does (inode, size, time of change); missing ones
-/// count.
+/// count. That of several files is those of each, one behind the other.
 std::string signature_of(const std::vector<std::string>& files);
 
 /// Says when to take files up: after a change, once two looks have found them alike, for a file may
@@ -21,8 +21,9 @@ class FileWatch {
   static constexpr Duration kFirstTry{4000};
   static constexpr Duration kLastTry{600000};
 
-  /// These are in use as they are now. `again`: some of them are not, see above.
-  void watch(std::vector<std::string> files, bool again, TimePoint now);
+  /// These are in use as they were when `signature` was taken, before they were read. `again`: some
+  /// of them are not, see above.
+  void watch(std::vector<std::string> files, std::string signature, bool again, TimePoint now);
   /// After a look that said true: nothing was taken up.
   void refused(TimePoint now);
   /// True when they are to be taken up.

@@ -52,7 +52,8 @@ void add_workers(std::string& text, const StatusView& view) {
     const auto& loop = worker->loop_counts();
     text += "  " + worker->thread_name() + ": " +
             std::to_string(counts.connections_active.value()) + " connections, " +
-            std::to_string(counts.requests_active.value()) + " requests under way, loop lag " +
+            std::to_string(counts.requests_active.value()) + " requests under way, busy " +
+            std::to_string((worker->busy() + 5) / 10) + " %, loop lag " +
             milliseconds_text(loop.lag_us) + " (at most " + milliseconds_text(loop.longest_lag_us) +
             ")\n";
   }

@@ -115,9 +115,8 @@ bool Supervisor::put_in_force_first(ListeningSockets::Fresh fresh) {
     return start_failed("the predecessor has given the upgrade up");
   install(std::move(fresh));
   while (pending_ != 0) loop_.run_for(kSecond);
-  process_.passing_on.store(true);
   upstreams_.check(built_->upstreams);
-  files_.watch(built_->watched, built_->kept, Clock::now());
+  files_.watch(built_->watched, built_->watched_signature, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
   return true;
 }
@@ -126,6 +125,7 @@ void Supervisor::begin_service() {
   if (launch_.successor != nullptr) launch_.successor->serves();
   launch_.successor.reset();
   phase_ = Phase::serving;
+  process_.passing_on.store(true);
   second_.arm(kSecond);
   watchdog_ = std::make_unique<Watchdog>(workers_);
   if (const auto shortage = descriptor_shortage(settings_, workers_.size()); !shortage.empty())
@@ -181,6 +181,7 @@ void Supervisor::install(ListeningSockets::Fresh fresh) {
     installation.plan = built_->plan;
     installation.streams = settings_.shutdown.streams;
     installation.access_log = access_log_;
+    installation.generation = generation_;
     for (const auto& listener : built_->listeners) {
       const auto found = fresh.find(listener.identity);
       installation.listeners.push_back(
@@ -292,7 +293,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   in_force_.push_back(text);
   install(std::move(fresh));
   upstreams_.check(built_->upstreams);
-  files_.watch(built_->watched, built_->kept, Clock::now());
+  files_.watch(built_->watched, built_->watched_signature, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
   counts_.reloads_ok.add();
   counts_.last_reload_failed.set(0);

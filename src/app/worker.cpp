@@ -31,12 +31,9 @@ std::size_t accepts_after(Duration turn) noexcept {
 
 // Others that a worker compares itself with at each connection; where there are more, their turn
 // comes with the next ones.
-constexpr std::size_t kAsked = 8;
-
-// Passing one on costs the other thread's waking: not for differences that pass by themselves.
-bool has_much_less(std::uint64_t theirs, std::uint64_t mine) noexcept {
-  return mine >= theirs + 1 + theirs / 16;
-}
+constexpr std::size_t kCompared = 8;
+// Busy times of shorter spells say little.
+constexpr Duration kBusySpell{100};
 
 }  // namespace
 
@@ -75,6 +72,8 @@ void Worker::run() {
       process_.gate, runtime_, counts_,
       [this](const proxy::ListenerSettings& accepted) { return outdated(accepted); });
   housekeeping_ = std::make_unique<TaskGroup>();
+  busy_since_ = loop_now();
+  housekeeping_->spawn(serve_passed());
   runtime_.counts = &counts_;
   runtime_.shedding = &process_.shedding;
   runtime_.connections = &connections_list_;
@@ -90,6 +89,7 @@ void Worker::run() {
   }
   log_batch_.reset();
   log_tick_.reset();
+  passed_.clear();
   runtime_.snapshot.reset();
   loop_->run_for(Duration(0));
   clients_.reset();
@@ -118,13 +118,14 @@ void Worker::apply(Installation installation) {
       std::make_shared<const proxy::Snapshot>(installation.plan, previous.get(), seed_);
   std::map<std::string, std::unique_ptr<Active>> old;
   old.swap(listeners_);
+  bool complete = true;
   for (const ListenerInstall& wanted : installation.listeners) {
     if (auto known = old.find(wanted.identity); known != old.end() && wanted.sockets.empty()) {
       known->second->settings = wanted.settings;
       known->second->tls = wanted.tls;
       listeners_.insert(old.extract(known));
     } else {
-      open(wanted);
+      complete = open(wanted) && complete;
     }
   }
   for (auto& [address, active] : old) {
@@ -134,7 +135,7 @@ void Worker::apply(Installation installation) {
   sweep_closed();
   retire_outdated();
   proxy::end_removed_routes(runtime_, installation.streams);
-  ++generation_;
+  visible_.generation.store(complete ? installation.generation : 0);
 }
 
 bool Worker::outdated(const proxy::ListenerSettings& accepted) const {
@@ -152,10 +153,10 @@ void Worker::retire_outdated() {
   });
 }
 
-void Worker::open(const ListenerInstall& wanted) {
+bool Worker::open(const ListenerInstall& wanted) {
   // It could not be opened here when it was new; a restart, or taking it out and in again, tries
   // anew.
-  if (wanted.sockets.empty()) return;
+  if (wanted.sockets.empty()) return false;
   auto active = std::make_unique<Active>();
   active->settings = wanted.settings;
   active->tls = wanted.tls;
@@ -170,7 +171,9 @@ void Worker::open(const ListenerInstall& wanted) {
           << "listener " << wanted.settings->name << ": " << listener.error();
     }
   }
+  const bool all = active->listeners.size() == wanted.sockets.size();
   if (!active->listeners.empty()) listeners_[wanted.identity] = std::move(active);
+  return all;
 }
 
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }
@@ -221,48 +224,83 @@ void Worker::start_client(net::Accepted accepted, const Active& active) {
   clients_->start(std::move(accepted), active.settings, active.tls);
 }
 
-std::uint64_t Worker::load() const noexcept {
-  return counts_.connections_active.value() + counts_.requests_active.value() +
-         coming_.load(std::memory_order_relaxed);
+Share Worker::share() const noexcept {
+  return {counts_.connections_active.value() + visible_.coming.load(std::memory_order_relaxed),
+          visible_.busy.load(std::memory_order_relaxed)};
 }
 
-// The kernel spreads connections by a hash of their addresses. Few that stay for long, or carry
-// unequal loads, may all have met one worker: the next ones go where there is less to do.
 Worker* Worker::one_with_less() noexcept {
   const std::vector<Worker*>& all = process_.workers;
   if (all.size() < 2 || !process_.passing_on.load(std::memory_order_relaxed)) return nullptr;
-  Worker* found = nullptr;
-  std::uint64_t least = load();
-  for (std::size_t looks = std::min(kAsked, all.size() - 1); looks != 0; --looks) {
-    asked_ = (asked_ + 1) % all.size();
-    if (all[asked_] == this) asked_ = (asked_ + 1) % all.size();
-    Worker& other = *all[asked_];
-    const std::uint64_t theirs = other.load();
+  const std::uint64_t generation = visible_.generation.load(std::memory_order_relaxed);
+  Worker* least = nullptr;
+  Share theirs;
+  for (std::size_t looks = std::min(kCompared, all.size() - 1); looks != 0; --looks) {
+    compared_ = (compared_ + 1) % all.size();
+    if (all[compared_] == this) compared_ = (compared_ + 1) % all.size();
+    Worker& other = *all[compared_];
     // Before a reload has reached it, it may not know the listener.
-    if (!has_much_less(theirs, least) ||
-        other.generation_.load() < generation_.load(std::memory_order_relaxed))
+    if (other.visible_.owes.load(std::memory_order_relaxed) ||
+        other.visible_.generation.load() < generation)
       continue;
-    found = &other;
-    least = theirs;
+    const Share share = other.share();
+    if (least != nullptr && !Spread::has_less(share, theirs)) continue;
+    least = &other;
+    theirs = share;
   }
-  return found;
+  return least != nullptr && spread_.passes(share(), theirs) ? least : nullptr;
 }
 
 // Announced before the look at the word that forbids it: a worker that drains, after that word,
 // sees it coming or is not sent it.
 bool Worker::pass_on(Worker& other, net::Accepted& accepted, const Active& active) {
-  other.coming_.fetch_add(1);
+  other.visible_.coming.fetch_add(1);
   if (!process_.passing_on.load()) {
-    other.coming_.fetch_sub(1);
+    other.visible_.coming.fetch_sub(1);
     return false;
   }
   counts_.connections_passed_on.add();
-  auto parcel = std::make_shared<net::Accepted>(std::move(accepted));
-  other.loop_->post([&other, parcel, settings = active.settings, tls = active.tls] {
-    if (!other.clients_->cancelled()) other.clients_->start(std::move(*parcel), settings, tls);
-    other.coming_.fetch_sub(1);
+  auto parcel = std::make_shared<Passed>(Passed{std::move(accepted), active.settings, active.tls});
+  other.loop_->post([&other, parcel] {
+    other.passed_.push_back(std::move(*parcel));
+    other.has_passed_.set();
   });
   return true;
+}
+
+// As many a turn as a listener accepts.
+Task<void> Worker::serve_passed() {
+  TimePoint begun = loop_now();
+  for (std::size_t left = 0;; --left) {
+    if (left == 0) {
+      auto code = co_await NextTurn();
+      if (code != Code::none) co_return;
+      left = accepts_after(since(begun));
+      begun = loop_now();
+    }
+    while (passed_.empty()) {
+      has_passed_.clear();
+      auto code = co_await has_passed_.wait();
+      if (code != Code::none) co_return;
+      begun = loop_now();
+    }
+    Passed next = std::move(passed_.front());
+    passed_.pop_front();
+    if (!clients_->cancelled()) clients_->start(std::move(next.accepted), next.settings, next.tls);
+    visible_.coming.fetch_sub(1);
+  }
+}
+
+void Worker::note_busy() noexcept {
+  const TimePoint now = loop_now();
+  const auto spell = std::chrono::duration_cast<std::chrono::microseconds>(now - busy_since_);
+  if (spell < kBusySpell) return;
+  const std::uint64_t busy_us = loop_counts_.busy_us.value();
+  const auto whole = static_cast<std::uint64_t>(spell.count());
+  const std::uint64_t part = std::min(busy_us - busy_then_us_, whole) * 1000 / whole;
+  visible_.busy.store(static_cast<std::uint32_t>(part), std::memory_order_relaxed);
+  busy_since_ = now;
+  busy_then_us_ = busy_us;
 }
 
 void Worker::drain(std::function<void()> done) {
@@ -304,7 +342,7 @@ void Worker::begin_haste() {
 }
 
 Task<void> Worker::wait_drained(std::function<void()> done) {
-  while (clients_->size() != 0 || !closing_.empty() || coming_.load() != 0) {
+  while (clients_->size() != 0 || !closing_.empty() || visible_.coming.load() != 0) {
     auto slept = co_await Sleep(Duration(20));
     if (slept != Code::none) break;
   }
@@ -313,11 +351,14 @@ Task<void> Worker::wait_drained(std::function<void()> done) {
 }
 
 void Worker::beat(TimePoint now) {
+  visible_.owes.store(true, std::memory_order_relaxed);
   loop_->post([this, now] {
     const auto lag = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - now);
     const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(lag.count(), 0));
     loop_counts_.lag_us.set(us);
     if (us > loop_counts_.longest_lag_us.value()) loop_counts_.longest_lag_us.set(us);
+    note_busy();
+    visible_.owes.store(false, std::memory_order_relaxed);
     beats_.add();
   });
 }

@@ -2,6 +2,7 @@
 // One thread with its loop, its listeners and everything it serves.
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +13,8 @@
 #include "app/clients.h"
 #include "app/gate.h"
 #include "app/sockets.h"
+#include "app/spread.h"
+#include "revproxyd/base/event.h"
 #include "revproxyd/base/log_writer.h"
 #include "revproxyd/base/metrics.h"
 #include "revproxyd/base/task_group.h"
@@ -37,6 +40,7 @@ struct Installation {
   std::vector<ListenerInstall> listeners;  // all of them: what is missing is closed
   Duration streams{0};                     // after it, exchanges of routes that are gone end
   std::shared_ptr<LogWriter> access_log;   // null: none
+  std::uint64_t generation = 0;            // never 0 when it is installed
 };
 
 class Worker;
@@ -78,9 +82,8 @@ class Worker {
   const metrics::LoopCounts& loop_counts() const noexcept { return loop_counts_; }
   const std::string& thread_name() const noexcept { return name_; }
 
-  /// What it serves and is about to serve: connections, and the requests that are under way on
-  /// them.
-  std::uint64_t load() const noexcept;
+  /// How much of the last second or so its loop did not wait, in thousandths.
+  std::uint32_t busy() const noexcept { return visible_.busy.load(std::memory_order_relaxed); }
 
   /// Asks for a sign of life; each one is answered once, in turn.
   void beat(TimePoint now);
@@ -89,13 +92,19 @@ class Worker {
 
  private:
   struct Active;
+  struct Passed {
+    net::Accepted accepted;
+    std::shared_ptr<const proxy::ListenerSettings> settings;
+    std::shared_ptr<const tls::ServerContext> tls;
+  };
 
   void run();
   void apply(Installation installation);
   /// A connection that was accepted under these settings would now be treated otherwise.
   bool outdated(const proxy::ListenerSettings& accepted) const;
   void retire_outdated();
-  void open(const ListenerInstall& wanted);
+  /// False when not all of it could be opened.
+  bool open(const ListenerInstall& wanted);
   void close_listener(Active& active);
   void accept_rest(Active& active);
   void sweep_closed();
@@ -104,8 +113,11 @@ class Worker {
   Task<void> accept_loop(Active& active, net::Listener& listener);
   Task<void> wait_drained(std::function<void()> done);
   void start_client(net::Accepted accepted, const Active& active);
+  Share share() const noexcept;
   Worker* one_with_less() noexcept;
   bool pass_on(Worker& other, net::Accepted& accepted, const Active& active);
+  Task<void> serve_passed();
+  void note_busy() noexcept;
   void flush_log();
 
   std::string name_;
@@ -114,8 +126,7 @@ class Worker {
   metrics::WorkerCounts counts_;
   metrics::LoopCounts loop_counts_;
   metrics::Counter beats_;
-  std::atomic<std::uint64_t> coming_{0};      // connections that others are passing on to it
-  std::atomic<std::uint64_t> generation_{0};  // configurations that have come into force here
+  Visible visible_;
 
   // Of the worker's thread from here on.
   std::unique_ptr<net::Loop> loop_;
@@ -127,7 +138,12 @@ class Worker {
   std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
   std::unique_ptr<Clients> clients_;
   std::function<void()> closed_;  // see hand_over()
-  std::size_t asked_ = 0;         // the worker that was last compared with this one
+  Spread spread_;
+  std::size_t compared_ = 0;   // the worker that was last compared with this one
+  std::deque<Passed> passed_;  // by others, not served yet
+  Event has_passed_;
+  TimePoint busy_since_{};  // when the loop's busy time was last looked at
+  std::uint64_t busy_then_us_ = 0;
   std::unique_ptr<TaskGroup> housekeeping_;
   std::unique_ptr<MemberTimer<Worker>> log_tick_;
   std::jthread thread_;

@@ -62,6 +62,7 @@ void add_loops(std::string& out, std::span<const LoopCounts* const> loops) {
   out += ",\"loops\":[";
   for (const LoopCounts* loop : loops) {
     out += loop == loops.front() ? "{" : ",{";
+    member(out, "busy_us", loop->busy_us.value());
     member(out, "lag_us", loop->lag_us.value());
     member(out, "longest_lag_us", loop->longest_lag_us.value());
     member(out, "long_turns", loop->long_turns.value());

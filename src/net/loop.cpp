@@ -156,8 +156,11 @@ bool Loop::turn() {
 bool Loop::batch(Duration wait) {
   auto& ready = ReadyQueue::current();
   const Duration limit = ready.empty() ? until_timer(wait) : Duration::zero();
+  if (limit != Duration::zero()) note_busy(Clock::now());
   const std::size_t events = poller_->poll(limit);
   const TimePoint now = Clock::now();
+  if (limit == Duration::zero()) note_busy(now);
+  awake_ = now;
   // A busy batch is followed by one that does not wait, so that the time between was its own.
   if (limit.count() == 0 && now > allowed_)
     note_long(std::chrono::duration_cast<Duration>(now - allowed_));
@@ -185,6 +188,12 @@ void Loop::note_long(Duration over) noexcept {
   counts_->long_turns.add();
   counts_->long_turn_us.set(us);
   if (us > counts_->longest_turn_us.value()) counts_->longest_turn_us.set(us);
+}
+
+void Loop::note_busy(TimePoint until) noexcept {
+  if (counts_ == nullptr) return;
+  const auto time = std::chrono::duration_cast<std::chrono::microseconds>(until - awake_);
+  counts_->busy_us.add(static_cast<std::uint64_t>(time.count()));
 }
 
 void Loop::arm_timer() {

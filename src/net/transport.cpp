@@ -88,10 +88,13 @@ bool is_gone(const Transport& transport) noexcept {
 }
 
 IoResult peek(const Transport& transport, MutableBytes into) noexcept {
-  const ssize_t got = ::recv(transport.fd(), into.data(), into.size(), MSG_PEEK);
+  ssize_t got = -1;
+  do {
+    got = ::recv(transport.fd(), into.data(), into.size(), MSG_PEEK);
+  } while (got < 0 && errno == EINTR);
   if (got > 0) return IoResult::moved(static_cast<std::size_t>(got));
   if (got == 0) return IoResult::ended();
-  if (errno == EAGAIN || errno == EINTR) return IoResult::wants(Want::read);
+  if (errno == EAGAIN) return IoResult::wants(Want::read);
   return IoResult::failure(Error(Code::reset, "recv", errno));
 }
 

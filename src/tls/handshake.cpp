@@ -120,10 +120,13 @@ bool offer_only(SSL* ssl, std::string_view protocol) {
 }  // namespace
 
 Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
-                                                     const ServerContext& context, Duration limit) {
+                                                     const ServerContext& context, Duration limit,
+                                                     const std::atomic<bool>* refused) {
   begin_limit(plain->readiness(), limit, Code::handshake_timeout);
   auto begun = co_await first_record(*plain);
   if (!begun) co_return begun.error();
+  if (refused != nullptr && refused->load(std::memory_order_relaxed))
+    co_return Error(Code::memory_limit, "no memory for a handshake");
   SslPtr ssl(SSL_new(context.state().context.get()));
   if (!ssl) co_return no_memory();
   SSL_set_accept_state(ssl.get());

@@ -57,7 +57,8 @@ using Totals = Counts<std::uint64_t>;
 
 /// How a worker's event loop does. Times in microseconds.
 struct alignas(64) LoopCounts {
-  Counter lag_us;  // from a message to the worker until it was taken, the last one
+  Counter busy_us;  // since the start, without the waiting for events
+  Counter lag_us;   // from a message to the worker until it was taken, the last one
   Counter longest_lag_us;
   Counter long_turns;    // batches of events that took longer than limits::kLongTurn
   Counter long_turn_us;  // the last of these

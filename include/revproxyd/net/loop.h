@@ -41,7 +41,7 @@ class Loop {
   /// Runs `function` on the loop's thread, in the order of posting.
   void post(std::function<void()> function);
 
-  /// Long turns are counted there, as long as the loop lives.
+  /// Busy time and long turns are counted there, as long as the loop lives.
   void measure(metrics::LoopCounts& counts) noexcept { counts_ = &counts; }
 
   Poller& poller() noexcept { return *poller_; }
@@ -58,11 +58,13 @@ class Loop {
   void arm_timer();
   Duration until_timer(Duration most) const noexcept;
   void note_long(Duration over) noexcept;
+  void note_busy(TimePoint until) noexcept;
 
   std::unique_ptr<Poller> poller_;
   std::unique_ptr<Asio> asio_;
   std::unique_ptr<Doorbell> doorbell_;
   metrics::LoopCounts* counts_ = nullptr;
+  TimePoint awake_ = Clock::now();        // since when it has not waited
   TimePoint allowed_ = TimePoint::max();  // when the batch that runs begins to be a long one
   bool stopped_ = false;
 };

@@ -1,6 +1,7 @@
 #pragma once
 // From a connected byte stream to a TLS transport.
 
+#include <atomic>
 #include <memory>
 #include <string_view>
 
@@ -16,8 +17,11 @@ namespace revproxyd::tls {
 /// the scope, tls_failed with OpenSSL's words, certificate_rejected when the client's certificate
 /// is missing or not accepted, reset, system. After an alert of ours the connection lingers for up
 /// to limits::kLingerTime, so that it is not lost.
+/// `refused`, if not null, is looked at before that memory is taken: while it is true there is no
+/// handshake, and the error is memory_limit.
 Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
-                                                     const ServerContext& context, Duration limit);
+                                                     const ServerContext& context, Duration limit,
+                                                     const std::atomic<bool>* refused = nullptr);
 
 /// Makes a handshake as the client. `server_name` is a host name or an IP literal without brackets:
 /// it is what the certificate must name, and goes out as SNI if it is a host name (RFC 6066 section

@@ -18,7 +18,10 @@ class FileWatchTest : public ::testing::Test {
  protected:
   FileWatchTest() {
     write_file(file, "one");
-    watch.watch({file}, false, now);
+    take_up({file});
+  }
+  void take_up(const std::vector<std::string>& files) {
+    watch.watch(files, signature_of(files), false, now);
   }
   bool look() {
     now += kSecond;
@@ -49,9 +52,16 @@ TEST_F(FileWatchTest, AChangeIsDueOnceItHasSettled) {
   EXPECT_EQ(looks_until_due(2000), 0);
 }
 
+TEST_F(FileWatchTest, AChangeWhileFilesAreTakenUpIsOne) {
+  const std::string before = signature_of({file});
+  write_file(file, "three");
+  watch.watch({file}, before, false, now);
+  EXPECT_EQ(looks_until_due(3), 2);
+}
+
 TEST_F(FileWatchTest, AFileThatAppearsOrGoesIsAChange) {
   const std::string other = directory.file("other");
-  watch.watch({file, other}, false, now);
+  take_up({file, other});
   write_file(other, "");
   EXPECT_EQ(looks_until_due(3), 2);
   std::filesystem::remove(other);
@@ -63,7 +73,7 @@ TEST_F(FileWatchTest, WhatWasRefusedIsTriedAgainAfterGrowingPauses) {
   EXPECT_EQ(looks_until_due(100), 4);
   watch.refused(now);
   EXPECT_EQ(looks_until_due(100), 8);
-  watch.watch({file}, true, now);  // taken up, but not all of it
+  watch.watch({file}, signature_of({file}), true, now);  // taken up, but not all of it
   EXPECT_EQ(looks_until_due(100), 16);
   for (int i = 0; i < 20; ++i) watch.refused(now);
   EXPECT_EQ(looks_until_due(1000), 600);
@@ -71,7 +81,7 @@ TEST_F(FileWatchTest, WhatWasRefusedIsTriedAgainAfterGrowingPauses) {
 
 TEST_F(FileWatchTest, OnceAllIsTakenUpNothingIsTriedAgain) {
   watch.refused(now);
-  watch.watch({file}, false, now);
+  take_up({file});
   EXPECT_EQ(looks_until_due(2000), 0);
 }
 

@@ -102,6 +102,7 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
 TEST(Metrics, WritesTheLoopsOfTheWorkersInOrder) {
   LoopCounts first;
   LoopCounts second;
+  first.busy_us.set(5);
   first.lag_us.set(1);
   first.longest_lag_us.set(2);
   second.long_turns.set(3);
@@ -109,8 +110,9 @@ TEST(Metrics, WritesTheLoopsOfTheWorkersInOrder) {
   const std::array<const LoopCounts*, 2> loops{&first, &second};
   const std::string json = to_json(Totals(), ProcessCounts(), loops);
   EXPECT_TRUE(json.ends_with(
-      ",\"loops\":[{\"lag_us\":1,\"longest_lag_us\":2,\"long_turns\":0,\"longest_turn_us\":0},"
-      "{\"lag_us\":0,\"longest_lag_us\":0,\"long_turns\":3,\"longest_turn_us\":4}]}"))
+      ",\"loops\":[{\"busy_us\":5,\"lag_us\":1,\"longest_lag_us\":2,\"long_turns\":0,\"longest_"
+      "turn_us\":0},"
+      "{\"busy_us\":0,\"lag_us\":0,\"longest_lag_us\":0,\"long_turns\":3,\"longest_turn_us\":4}]}"))
       << json;
 }
 

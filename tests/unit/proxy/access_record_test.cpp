@@ -189,7 +189,7 @@ void expect_escaped(std::size_t size, std::size_t at, int c) {
 }
 
 TEST(AccessRecordCombined, EscapesAtEveryPlaceOfATextOfAnySize) {
-  for (std::size_t size = 1; size <= 20; ++size) {
+  for (std::size_t size = 1; size <= 40; ++size) {
     for (std::size_t at = 0; at < size; ++at) {
       for (int c = 0; c < 256; ++c) ASSERT_NO_FATAL_FAILURE(expect_escaped(size, at, c));
     }

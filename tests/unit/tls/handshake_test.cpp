@@ -312,6 +312,31 @@ TEST_F(Handshake, SilentClientRunsIntoTheLimit) {
   ::close(sockets.first);
 }
 
+Task<void> serve_unless(std::unique_ptr<net::Transport> plain, const ServerContext& context,
+                        const std::atomic<bool>& refused, Code& code) {
+  auto got = co_await accept(std::move(plain), context, 5s, &refused);
+  code = got ? Code::none : got.error().code();
+}
+
+// Memory may have run out since the connection was accepted.
+TEST_F(Handshake, IsRefusedWhenTheFirstRecordComesAndThereIsNoMemoryForIt) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  std::atomic<bool> refused{false};
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_unless(transport_of(sockets.second), *listener, refused, code));
+  const std::string record("\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9);
+  ::send(sockets.first, record.data(), record.size() - 1, MSG_NOSIGNAL);
+  loop_.run_for(20ms);
+  EXPECT_EQ(group.size(), 1U);
+  refused = true;
+  ::send(sockets.first, record.data() + record.size() - 1, 1, MSG_NOSIGNAL);
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::memory_limit);
+  ::close(sockets.first);
+}
+
 TEST_F(Handshake, ClientThatTricklesStillRunsIntoTheLimit) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const Sockets sockets = connected();
