@@ -53,10 +53,11 @@ void echo(OriginExchange& exchange) {
 /// A daemon that runs a copy of the binary, which a test may spoil.
 struct OwnBinary {
   explicit OwnBinary(const std::string& config) {
-    std::filesystem::copy_file(binary_path(), path);
+    const std::string before = binary_path();
+    std::filesystem::copy_file(before, path);
     ::setenv("REVPROXYD_BINARY", path.c_str(), 1);
     daemon.emplace(config);
-    ::unsetenv("REVPROXYD_BINARY");
+    ::setenv("REVPROXYD_BINARY", before.c_str(), 1);  // for the tests after this one
   }
   void replace(const std::string& script) const {
     write_file(path, "#!/bin/sh\n" + script + "\n");
