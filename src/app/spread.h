@@ -3,9 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <span>
-
-#include "revproxyd/base/metrics.h"
 
 namespace revproxyd::app {
 

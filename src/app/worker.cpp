@@ -22,12 +22,23 @@ constexpr std::size_t kRest = 4096;
 constexpr Duration kTimeForAnother{2};
 constexpr std::size_t kMostAccepts = 64;
 
-// Few in a turn, so that a flood of connections waits behind everybody else; some more when the
-// turn was long, so that on a busy worker the new ones do not wait for ever.
-std::size_t accepts_after(Duration turn) noexcept {
-  const auto more = static_cast<std::size_t>(turn / kTimeForAnother);
-  return std::min(limits::kTurnAccepts + more, kMostAccepts);
-}
+// New connections of a turn: few, so that a flood of them waits behind everybody else; some more
+// when the turn was long, so that on a busy worker the new ones do not wait for ever.
+class Ration {
+ public:
+  bool used_up() const noexcept { return left_ == 0; }
+  void use() noexcept { --left_; }
+  void renew() noexcept {
+    const auto more = static_cast<std::size_t>(since(begun_) / kTimeForAnother);
+    left_ = std::min(limits::kTurnAccepts + more, kMostAccepts);
+    begin_turn();
+  }
+  void begin_turn() noexcept { begun_ = loop_now(); }
+
+ private:
+  std::size_t left_ = 0;
+  TimePoint begun_ = loop_now();
+};
 
 // Others that a worker compares itself with at each connection; where there are more, their turn
 // comes with the next ones.
@@ -197,13 +208,11 @@ void Worker::accept_rest(Active& active) {
 }
 
 Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
-  TimePoint begun = loop_now();
-  for (std::size_t left = 0;; --left) {
+  for (Ration ration;; ration.use()) {
     // Those who are here already are served between the new ones; accept() tells of an end.
-    if (left == 0) {
+    if (ration.used_up()) {
       co_await NextTurn();
-      left = accepts_after(since(begun));
-      begun = loop_now();
+      ration.renew();
     }
     auto accepted = co_await listener.accept();
     if (!accepted) {
@@ -270,19 +279,17 @@ bool Worker::pass_on(Worker& other, net::Accepted& accepted, const Active& activ
 
 // As many a turn as a listener accepts.
 Task<void> Worker::serve_passed() {
-  TimePoint begun = loop_now();
-  for (std::size_t left = 0;; --left) {
-    if (left == 0) {
+  for (Ration ration;; ration.use()) {
+    if (ration.used_up()) {
       auto code = co_await NextTurn();
       if (code != Code::none) co_return;
-      left = accepts_after(since(begun));
-      begun = loop_now();
+      ration.renew();
     }
     while (passed_.empty()) {
       has_passed_.clear();
       auto code = co_await has_passed_.wait();
       if (code != Code::none) co_return;
-      begun = loop_now();
+      ration.begin_turn();
     }
     Passed next = std::move(passed_.front());
     passed_.pop_front();

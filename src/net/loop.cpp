@@ -156,14 +156,14 @@ bool Loop::turn() {
 bool Loop::batch(Duration wait) {
   auto& ready = ReadyQueue::current();
   const Duration limit = ready.empty() ? until_timer(wait) : Duration::zero();
-  if (limit != Duration::zero()) note_busy(Clock::now());
+  const bool waits = limit != Duration::zero();
+  if (waits) note_busy(Clock::now());
   const std::size_t events = poller_->poll(limit);
   const TimePoint now = Clock::now();
-  if (limit == Duration::zero()) note_busy(now);
+  if (!waits) note_busy(now);
   awake_ = now;
   // A busy batch is followed by one that does not wait, so that the time between was its own.
-  if (limit.count() == 0 && now > allowed_)
-    note_long(std::chrono::duration_cast<Duration>(now - allowed_));
+  if (!waits && now > allowed_) note_long(std::chrono::duration_cast<Duration>(now - allowed_));
   allowed_ = now + limits::kLongTurn;
   TimerWheel::current().advance(now);
   poller_->dispatch();

@@ -219,18 +219,16 @@ std::string line_text(const Address& address, bool v4) {
 
 /// What lies at the start of the stream; nothing is taken.
 struct Look {
-  ssize_t got = 0;
-  int reason = 0;
+  IoResult seen;
   ProxyParse parsed;
 };
 
-Look look_at(int fd) noexcept {
-  std::array<char, kProxyHeaderLimit> bytes;  // NOLINT: recv() fills it
+Look look_at(const Transport& transport) noexcept {
+  std::array<char, kProxyHeaderLimit> bytes;  // NOLINT: peek() fills it
   Look look;
-  look.got = ::recv(fd, bytes.data(), bytes.size(), MSG_PEEK);
-  look.reason = look.got < 0 ? errno : 0;
-  if (look.got > 0)
-    look.parsed = parse_proxy_header(Bytes(bytes.data(), static_cast<std::size_t>(look.got)));
+  look.seen = peek(transport, MutableBytes(bytes));
+  if (look.seen.status == IoStatus::done)
+    look.parsed = parse_proxy_header(Bytes(bytes.data(), look.seen.bytes));
   return look;
 }
 
@@ -256,10 +254,10 @@ Task<Result<ProxyHeader>> read_proxy_header(Transport& transport) {
     if (code != Code::none) co_return Error(code, "no PROXY header");
     // Known before the look: then the look shows all that will ever come.
     const bool ended = readiness.hangup;
-    const Look look = look_at(transport.fd());
-    if (look.got == 0)
+    const Look look = look_at(transport);
+    if (look.seen.status == IoStatus::end)
       co_return Error(Code::end_of_stream, "the peer left before its PROXY header");
-    if (look.got < 0 && look.reason != EAGAIN) co_return Error(Code::reset, "recv", look.reason);
+    if (look.seen.status == IoStatus::failed) co_return look.seen.error;
     if (look.parsed.status == ProxyStatus::malformed)
       co_return Error(Code::proxy_header_invalid, look.parsed.problem);
     if (look.parsed.status == ProxyStatus::complete) {
@@ -267,10 +265,10 @@ Task<Result<ProxyHeader>> read_proxy_header(Transport& transport) {
         co_return Error(Code::reset, "recv", errno);
       co_return look.parsed.header;
     }
-    if (ended && look.got > 0)
+    if (ended && look.seen.status == IoStatus::done)
       co_return Error(Code::proxy_header_invalid, "the peer left within its PROXY header");
     readiness.readable = false;
-    if (look.got < 0) readiness.hangup = false;
+    if (look.seen.status == IoStatus::want_read) readiness.hangup = false;
   }
 }
 

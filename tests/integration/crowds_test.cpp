@@ -110,9 +110,7 @@ TEST(Crowds, HalfAClientHelloHoldsLittleMemory) {
   const std::size_t before = daemon.rss_kib();
   const std::string hello = client_hello();
   std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, hello.substr(0, hello.size() - 1));
-  ASSERT_TRUE(wait_until([&] {
-    return daemon.ctl("stats").out.find("\"connections_active\":2000,") != std::string::npos;
-  }));
+  ASSERT_TRUE(comes_to(daemon, "connections_active", kCrowd));
   EXPECT_TRUE(crowd.back().stays_quiet(Milliseconds(200)));  // so that all have been looked at
   EXPECT_LE(daemon.rss_kib(), before + kCrowd * kMostEach);
   // And it is a beginning like any other.

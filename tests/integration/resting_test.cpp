@@ -16,11 +16,6 @@ namespace {
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 constexpr std::string_view kRoute = "routes: [ { respond: { body: 'hello' } } ]\nworkers: 1\n";
 
-bool comes_to(const Daemon& daemon, const std::string& counter, std::size_t count) {
-  const std::string wanted = "\"" + counter + "\":" + std::to_string(count) + ",";
-  return wait_until([&] { return daemon.ctl("stats").out.find(wanted) != std::string::npos; });
-}
-
 bool rest(const Daemon& daemon, std::size_t count) {
   return comes_to(daemon, "connections_resting", count);
 }

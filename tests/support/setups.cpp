@@ -28,6 +28,11 @@ void answer_ok(OriginExchange& exchange) {
   exchange.respond("ok");
 }
 
+bool comes_to(const Daemon& daemon, const std::string& counter, std::size_t count) {
+  const std::string wanted = "\"" + counter + "\":" + std::to_string(count) + ",";
+  return wait_until([&] { return daemon.ctl("stats").out.find(wanted) != std::string::npos; });
+}
+
 OriginScript answer_slow_when(Gate& release) {
   return [&release](OriginExchange& exchange) {
     if (exchange.request().target == "/slow") release.wait();

@@ -40,6 +40,9 @@ struct Proxy {
 /// Reads and ignores the body, answers 200 with `ok`.
 void answer_ok(OriginExchange& exchange);
 
+/// Waits until `ctl stats` has that number for the counter.
+bool comes_to(const Daemon& daemon, const std::string& counter, std::size_t count);
+
 /// Answers "ok", for /slow when `release` is open.
 OriginScript answer_slow_when(Gate& release);
 

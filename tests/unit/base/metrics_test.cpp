@@ -110,8 +110,8 @@ TEST(Metrics, WritesTheLoopsOfTheWorkersInOrder) {
   const std::array<const LoopCounts*, 2> loops{&first, &second};
   const std::string json = to_json(Totals(), ProcessCounts(), loops);
   EXPECT_TRUE(json.ends_with(
-      ",\"loops\":[{\"busy_us\":5,\"lag_us\":1,\"longest_lag_us\":2,\"long_turns\":0,\"longest_"
-      "turn_us\":0},"
+      ",\"loops\":[{\"busy_us\":5,\"lag_us\":1,\"longest_lag_us\":2,\"long_turns\":0,"
+      "\"longest_turn_us\":0},"
       "{\"busy_us\":0,\"lag_us\":0,\"longest_lag_us\":0,\"long_turns\":3,\"longest_turn_us\":4}]}"))
       << json;
 }

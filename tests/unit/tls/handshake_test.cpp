@@ -296,8 +296,8 @@ TEST_F(Handshake, VerificationWithoutANameIsRefused) {
 }
 
 Task<void> serve_for(std::unique_ptr<net::Transport> plain, const ServerContext& context,
-                     Duration limit, Code& code) {
-  auto got = co_await accept(std::move(plain), context, limit);
+                     Duration limit, Code& code, const std::atomic<bool>* refused = nullptr) {
+  auto got = co_await accept(std::move(plain), context, limit, refused);
   code = got ? Code::none : got.error().code();
 }
 
@@ -312,12 +312,6 @@ TEST_F(Handshake, SilentClientRunsIntoTheLimit) {
   ::close(sockets.first);
 }
 
-Task<void> serve_unless(std::unique_ptr<net::Transport> plain, const ServerContext& context,
-                        const std::atomic<bool>& refused, Code& code) {
-  auto got = co_await accept(std::move(plain), context, 5s, &refused);
-  code = got ? Code::none : got.error().code();
-}
-
 // Memory may have run out since the connection was accepted.
 TEST_F(Handshake, IsRefusedWhenTheFirstRecordComesAndThereIsNoMemoryForIt) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
@@ -325,7 +319,7 @@ TEST_F(Handshake, IsRefusedWhenTheFirstRecordComesAndThereIsNoMemoryForIt) {
   std::atomic<bool> refused{false};
   Code code = Code::none;
   TaskGroup group;
-  group.spawn(serve_unless(transport_of(sockets.second), *listener, refused, code));
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 5s, code, &refused));
   const std::string record("\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9);
   ::send(sockets.first, record.data(), record.size() - 1, MSG_NOSIGNAL);
   loop_.run_for(20ms);
