@@ -2,6 +2,7 @@
 
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/patience.h"
+#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/http/hop_by_hop.h"
 #include "revproxyd/http/splice.h"
 #include "revproxyd/http/status.h"
@@ -73,6 +74,7 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
     // The clock starts with the write: there is no wait between the two that would not count
     // against the origin.
     stream().await_response(request_.first_byte);
+    co_await InStep{};
     auto sent = co_await stream().send_body(http::Piece(Bytes(), true));
     if (!sent) co_return sent.error();
   }

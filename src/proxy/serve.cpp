@@ -9,6 +9,7 @@
 #include "proxy/record.h"
 #include "proxy/send_response.h"
 #include "proxy/upstream_request.h"
+#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/task_group.h"
 
 namespace revproxyd::proxy {
@@ -58,6 +59,8 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);
   if (!sent) stream->reset(sent.error().code());
+  // Whoever was served with it is answered before this one is recorded and undone.
+  co_await InStep{};
   co_await exchange.finish();
   recorded.finish(response, sent, *stream);
 }

@@ -14,7 +14,7 @@ inline constexpr std::size_t kTurnBytes = 256 * 1024;
 
 // Events taken from the kernel in one call, and coroutines run before the kernel is asked again.
 inline constexpr std::size_t kEventBatch = 256;
-inline constexpr std::size_t kReadyBatch = 64;
+inline constexpr std::size_t kReadyBatch = 256;
 
 // New connections of a listener in a turn: each costs as much as many requests.
 inline constexpr std::size_t kTurnAccepts = 4;

@@ -66,9 +66,9 @@ class ReadyQueue {
   /// Resumes until the queue is empty or `limit` coroutines have run, then ends the turn: at once
   /// when the queue is empty, after a few runs when it never is. True when something is left to do.
   bool run(std::size_t limit) noexcept;
-  bool empty() const noexcept {
-    return head_ == nullptr && prompt_.head == nullptr && late_.head == nullptr;
-  }
+  /// No coroutine waits to be resumed.
+  bool idle() const noexcept { return head_ == nullptr; }
+  bool empty() const noexcept { return idle() && prompt_.head == nullptr && late_.head == nullptr; }
 
   /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn
   /// is used up, queue yourself.
@@ -138,6 +138,25 @@ class Behind final : public Waiter {
  public:
   Behind() noexcept = default;
   bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) noexcept {
+    begin(handle, nullptr);
+    wake();
+  }
+  void await_resume() const noexcept {}
+};
+
+/// Lets the others come as far first: `co_await InStep{};` between steps that many coroutines do
+/// alike. Goes on behind those that are ready now, and at once where nobody is. Like steps of a
+/// batch are so done together, all receiving, then all parsing, then all sending, and the
+/// processor's caches hold the code of one at a time, the kernel's too (docs/decisions/0015).
+/// Cannot be cancelled: whatever is awaited next tells.
+class InStep final : public Waiter {
+ public:
+  InStep() noexcept = default;
+  bool await_ready() const noexcept {
+    auto& queue = ReadyQueue::current();
+    return queue.idle() && queue.spend();
+  }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     begin(handle, nullptr);
     wake();

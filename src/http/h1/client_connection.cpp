@@ -123,9 +123,8 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
     if (result.status == net::IoStatus::done) {
       response_started_ = true;
       in.commit(result.bytes);
-      // A head may be as large as the operator allows.
-      auto fair = co_await Fair{};
-      if (fair != Code::none) co_return Error(fair, Side::upstream, "wait for the response ended");
+      // All that has come is received before the first of it is read.
+      co_await InStep{};
       continue;
     }
     auto code = co_await connection_.transport_->readiness().wait(result.want());

@@ -77,6 +77,7 @@ Task<Next> ServerConnection::next_stream() {
   auto size = co_await receive_head();
   transport_->readiness().read_deadline(Duration::zero(), Code::none);
   if (!size) co_return no_head(size.error());
+  co_await InStep{};
   co_return admit_stream(*size);
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "revproxyd/base/event.h"
+#include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/task_group.h"
@@ -183,6 +184,50 @@ TEST(Fair, GivesWayWhenTheTurnIsUsedUp) {
   drain();
   EXPECT_NE(trace.find("ab"), std::string::npos);
   EXPECT_NE(trace.find("ba"), std::string::npos) << "neither ran to its end alone: " << trace;
+}
+
+Task<void> two_steps(std::string& trace) {
+  trace += '1';
+  co_await InStep{};
+  trace += '2';
+}
+
+Task<void> three_of_two_steps(TaskGroup& group, std::string& trace) {
+  co_await Behind{};
+  for (int i = 0; i < 3; ++i) group.spawn(two_steps(trace));
+}
+
+TEST(InStep, NobodyGoesAheadOfThoseWhoAreReady) {
+  TaskGroup group;
+  std::string trace;
+  group.spawn(three_of_two_steps(group, trace));
+  // Ready while the three are spawned, and so one for them to wait for.
+  group.spawn(three_of_two_steps(group, trace));
+  drain();
+  EXPECT_EQ(trace, "111111222222");
+}
+
+TEST(InStep, WhoeverIsAloneGoesOnAtOnce) {
+  TaskGroup group;
+  std::string trace;
+  ReadyQueue::current().refill();
+  group.spawn(two_steps(trace));
+  EXPECT_EQ(trace, "12");
+}
+
+Task<void> step_for_ever(const bool& enough, long& steps) {
+  for (; !enough; ++steps) co_await InStep{};
+}
+
+TEST(InStep, WhoeverIsAloneEndsItsTurnToo) {
+  TaskGroup group;
+  bool enough = false;
+  long steps = 0;
+  ReadyQueue::current().refill();
+  group.spawn(step_for_ever(enough, steps));
+  EXPECT_EQ(steps, static_cast<long>(limits::kTurnCompletions));
+  enough = true;
+  drain();
 }
 
 Task<void> add_settled(long steps, long& out) {

@@ -447,9 +447,10 @@ TEST_F(BackPressure, AnEndlessStreamThatIsAlwaysReadyGivesOthersTheirTurn) {
   origin.send("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 10000000000\r\n\r\n");
   origin.send_endlessly();
   // The neighbour needs a few turns of its own: it counts them.
+  static constexpr int kTurns = 5 * static_cast<int>(limits::kTurnCompletions);
   struct Neighbour {
     static Task<void> run(int& turns) {
-      for (int i = 0; i < 3 * static_cast<int>(limits::kTurnCompletions); ++i) {
+      for (int i = 0; i < kTurns; ++i) {
         auto code = co_await Fair{};
         if (code != Code::none) co_return;
         ++turns;
@@ -459,7 +460,7 @@ TEST_F(BackPressure, AnEndlessStreamThatIsAlwaysReadyGivesOthersTheirTurn) {
   int turns = 0;
   runner.launch(Neighbour::run(turns));
   std::size_t resumptions = 0;
-  while (turns < 3 * static_cast<int>(limits::kTurnCompletions) && resumptions < 1000) {
+  while (turns < kTurns && resumptions < 1000) {
     const std::uint64_t before = client.received_bytes();
     runner.step(1);
     ++resumptions;
