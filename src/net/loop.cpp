@@ -192,7 +192,9 @@ void Loop::note_long(Duration over) noexcept {
 
 void Loop::note_busy(TimePoint until) noexcept {
   if (counts_ == nullptr) return;
-  const auto time = std::chrono::duration_cast<std::chrono::microseconds>(until - awake_);
+  uncounted_ += until - awake_;
+  const auto time = std::chrono::floor<std::chrono::microseconds>(uncounted_);
+  uncounted_ -= time;
   counts_->busy_us.add(static_cast<std::uint64_t>(time.count()));
 }
 

@@ -65,6 +65,7 @@ class Loop {
   std::unique_ptr<Doorbell> doorbell_;
   metrics::LoopCounts* counts_ = nullptr;
   TimePoint awake_ = Clock::now();        // since when it has not waited
+  Clock::duration uncounted_{};           // of the time before that, less than a microsecond
   TimePoint allowed_ = TimePoint::max();  // when the batch that runs begins to be a long one
   bool stopped_ = false;
 };

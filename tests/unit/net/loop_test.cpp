@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "revproxyd/base/deadline.h"
+#include "revproxyd/base/metrics.h"
+#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/task_group.h"
 #include "tests/support/loop_runner.h"
 #include "tests/unit/net/sockets.h"
@@ -148,6 +150,28 @@ TEST(Loop, PostsAndTimersRunBesideACoroutineThatNeverWaits) {
   EXPECT_TRUE(runner.run_until([&] { return posted && timed.size() == 0; }));
   stop = true;
   EXPECT_TRUE(runner.run_until([&] { return group.size() == 0; }));
+}
+
+Task<void> take_turns(Loop& loop, TimePoint until) {
+  while (Clock::now() < until) {
+    auto code = co_await NextTurn{};
+    if (code != Code::none) break;
+  }
+  loop.stop();
+}
+
+TEST(Loop, BusyTimeIsCountedHoweverShortItsBatchesAre) {
+  const TimePoint begun = Clock::now();
+  Loop loop;
+  metrics::LoopCounts counts;
+  loop.measure(counts);
+  TaskGroup group;
+  group.spawn(take_turns(loop, begun + 50ms));
+  loop.run();
+  const auto passed =
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun).count();
+  EXPECT_GE(counts.busy_us.value(), static_cast<std::uint64_t>(passed * 95 / 100));
+  EXPECT_LE(counts.busy_us.value(), static_cast<std::uint64_t>(passed + 1));
 }
 
 }  // namespace
