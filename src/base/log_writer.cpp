@@ -29,7 +29,7 @@ constexpr int kBlockedTick_ms = 1000;
 // Beyond its limit flush_and_stop gives a system call in progress so long to return.
 constexpr Duration kStopGrace{100};
 // Lines longer than usual must not leave every worker with a large buffer.
-constexpr std::size_t kKeepCapacity = 64 * 1024;
+constexpr std::size_t kKeepCapacity = 2 * LogBatch::kHandOver;
 
 std::uint64_t count_lines(Bytes lines) noexcept {
   return static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));

@@ -80,7 +80,7 @@ class LogWriter {
 /// The owner calls flush() from its loop every 200 ms, so that quiet services see their lines soon.
 class LogBatch {
  public:
-  static constexpr std::size_t kHandOver = 32 * 1024;
+  static constexpr std::size_t kHandOver = 64 * 1024;
 
   explicit LogBatch(LogWriter& writer) noexcept : writer_(writer) {}
   ~LogBatch() { flush(); }
