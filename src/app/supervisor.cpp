@@ -362,6 +362,7 @@ void Supervisor::hand_over(pid_t successor) {
   const bool stopping = phase_ == Phase::stopping;
   const std::string text = "process " + std::to_string(successor) + " serves";
   notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text);
+  watchdog_->leave_manager();
   log::Line(log::Level::info) << "upgraded: " << text << ", finishing what is under way";
   phase_ = stopping ? Phase::stopping : Phase::handed_over;
   if (control_ != nullptr) control_->hand_over();
@@ -391,7 +392,8 @@ void Supervisor::begin_stop() {
   phase_ = Phase::stopping;
   jobs_.cancel(Code::shutdown);
   log::info("stopping: finishing what is under way");
-  notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
+  if (!handed_over)
+    notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
   drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
   if (handed_over) {
     for (auto& worker : workers_) worker->hurry();

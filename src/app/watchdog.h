@@ -22,6 +22,8 @@ class Watchdog {
 
   void start();
   void stop() noexcept { timer_.disarm(); }
+  /// The service manager hears of another process from now on; the log goes on hearing of this one.
+  void leave_manager() noexcept { manager_ = Duration::zero(); }
   /// No worker is stalled.
   bool all_turn() const noexcept { return stalled_ == 0; }
 

@@ -33,6 +33,8 @@ class Manager {
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
     socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     EXPECT_EQ(::bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const int on = 1;
+    ::setsockopt(socket_, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
     ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
     if (watchdog_usec != nullptr) ::setenv("WATCHDOG_USEC", watchdog_usec, 1);
   }
@@ -43,11 +45,33 @@ class Manager {
 
   /// The next message; empty when none comes in time.
   std::string next(Milliseconds patience = kPatience) const {
+    return next_with_sender(patience).text;
+  }
+  struct Message {
+    std::string text;
+    pid_t sender = -1;
+  };
+  Message next_with_sender(Milliseconds patience) const {
+    Message message;
     pollfd input{socket_, POLLIN, 0};
-    if (::poll(&input, 1, static_cast<int>(patience.count())) <= 0) return {};
+    if (::poll(&input, 1, static_cast<int>(patience.count())) <= 0) return message;
     std::array<char, 4096> room{};
-    const ssize_t got = ::recv(socket_, room.data(), room.size(), 0);
-    return got <= 0 ? std::string() : std::string(room.data(), static_cast<std::size_t>(got));
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> words{};
+    iovec piece{room.data(), room.size()};
+    msghdr header{};
+    header.msg_iov = &piece;
+    header.msg_iovlen = 1;
+    header.msg_control = words.data();
+    header.msg_controllen = words.size();
+    const ssize_t got = ::recvmsg(socket_, &header, 0);
+    if (got <= 0) return message;
+    message.text.assign(room.data(), static_cast<std::size_t>(got));
+    const cmsghdr* word = CMSG_FIRSTHDR(&header);
+    if (word == nullptr || word->cmsg_type != SCM_CREDENTIALS) return message;
+    ucred sender{};
+    std::memcpy(&sender, CMSG_DATA(word), sizeof sender);
+    message.sender = sender.pid;
+    return message;
   }
   /// The next one that holds `text`; empty when none comes.
   std::string wait(std::string_view text) const {
@@ -163,6 +187,30 @@ TEST(ServiceManager, HearsOfTheNewMainProcess) {
   EXPECT_TRUE(main.starts_with("MAINPID=" + pid + "\nREADY=1\n")) << main;
   EXPECT_EQ(daemon.wait_former(), 0);
   manager.wait("WATCHDOG=1");
+}
+
+// systemd refuses what others than the main process say, and warns of each time.
+TEST(ServiceManager, HearsNothingMoreOfAProcessThatHasHandedOver) {
+  const Manager manager("200000");
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  RawClient kept(daemon.port());
+  EXPECT_EQ(kept.get("/").status, 200);
+  const pid_t former = daemon.pid();
+  ASSERT_EQ(daemon.upgrade().status, 0);
+  manager.wait("MAINPID=");
+  for (int of_another = 0; of_another < 8;) {
+    const auto message = manager.next_with_sender(kPatience);
+    ASSERT_FALSE(message.text.empty());
+    EXPECT_NE(message.sender, former) << message.text;
+    if (message.sender != former) ++of_another;
+  }
+  ::kill(former, SIGTERM);
+  EXPECT_EQ(daemon.wait_former(), 0);
+  for (;;) {
+    const auto message = manager.next_with_sender(Milliseconds(1));
+    if (message.text.empty()) break;
+    EXPECT_NE(message.sender, former) << message.text;
+  }
 }
 
 TEST(SocketActivation, ARestartRefusesNoConnection) {
