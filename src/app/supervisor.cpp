@@ -209,10 +209,12 @@ void Supervisor::on_signal(int number) {
     reopen_logs(access_log_.get());
   } else if (number == SIGUSR2) {
     jobs_.spawn(upgrade_by_signal());
-  } else if (phase_ == Phase::stopping) {
-    cut();
-  } else {
+  } else if (phase_ != Phase::stopping) {
     begin_stop();
+  } else if (number != SIGTERM || !hurried_) {
+    // After an upgrade systemd asks twice: all processes at first, and who is left when the new one
+    // has ended.
+    cut();
   }
 }
 
@@ -396,6 +398,7 @@ void Supervisor::begin_stop() {
     notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
   drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
   if (handed_over) {
+    hurried_ = true;
     for (auto& worker : workers_) worker->hurry();
     return;
   }

@@ -183,6 +183,26 @@ TEST(BinaryUpgrade, AStopOfTheOldProcessIsAStop) {
   EXPECT_EQ(fetch(daemon.port(), "/ws").status, 502) << "the origin only switches";
 }
 
+// systemd tells all processes of a service, and those that are left when the main one has ended.
+TEST(BinaryUpgrade, AStopOfTheServiceLeavesTheOldProcessItsTime) {
+  const Origin origin(echo);
+  Daemon daemon(forward_to(origin.url(), "shutdown: { drain: 20s, streams: 60s }\n"));
+  RawClient tunnel(daemon.port());
+  tunnel.send(kHandshake);
+  EXPECT_EQ(tunnel.response().status, 101);
+  const pid_t former = daemon.pid();
+  ASSERT_EQ(daemon.upgrade().status, 0);
+  ::kill(former, SIGTERM);
+  daemon.wait_log("stopping: finishing what is under way");
+  ::kill(former, SIGTERM);
+  EXPECT_TRUE(tunnel.stays_quiet(Milliseconds(300)));
+  tunnel.send("still there");
+  EXPECT_EQ(tunnel.bytes(11), "still there");
+  ::kill(former, SIGINT);
+  EXPECT_TRUE(tunnel.closes());
+  EXPECT_EQ(daemon.wait_former(), 0);
+}
+
 TEST(BinaryUpgrade, ServesWithAnyNumberOfWorkers) {
   const Origin origin;
   const auto config = [&](int workers) {
