@@ -9,7 +9,7 @@ BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-
 PACKAGE_PACKAGES="dpkg-dev file"
 
 # On top of both, for tests/run.sh.
-TEST_PACKAGES="libgtest-dev curl openssl python3 python3-websockets python3-grpcio nghttp2-client
+TEST_PACKAGES="libgtest-dev adduser curl openssl systemd python3 python3-websockets python3-grpcio nghttp2-client
   $PACKAGE_PACKAGES"
 
 # On top of all, for .ci/run.
