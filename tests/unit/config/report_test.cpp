@@ -51,6 +51,22 @@ TEST(Report, ShowsOnlyAPartOfALongLineAndNoControlCharacters) {
   EXPECT_EQ(report.text().find('\x1B'), std::string::npos);
 }
 
+TEST(Report, GivesATerminalNoControlCharacterOfLatin1) {
+  Report report;
+  const std::uint32_t source = report.add_source("x", "a\xC2\x9B\xC2\xA0\tb\n");
+  report.error(Mark{source, 1, 1, 1}, "wrong");
+  EXPECT_NE(report.text().find("a?\xC2\xA0 b\n"), std::string::npos) << report.text();
+}
+
+TEST(Report, PrintsTwentyWarningsBesideTheErrorsAndCountsTheRest) {
+  Report report;
+  const std::uint32_t source = report.add_source("x", "a\n");
+  report.error(Mark{source, 1, 1, 1}, "wrong");
+  for (int i = 0; i < 21; ++i) report.warning(Mark{source, 1, 1, 1}, "odd");
+  EXPECT_TRUE(report.text().ends_with("and 1 more warning\n")) << report.text();
+  EXPECT_NE(report.text().find("wrong"), std::string::npos);
+}
+
 TEST(Report, SurvivesPlacesOutsideOfTheFile) {
   Report report;
   const std::uint32_t source = report.add_source("x", "a\n");

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "revproxyd/config/load_tree.h"
+
 namespace revproxyd::config {
 namespace {
 
@@ -183,6 +185,7 @@ TEST(Texts, PrintTheLargestUnitThatDivides) {
   EXPECT_EQ(duration_text(90000), "90s");
   EXPECT_EQ(duration_text(86400000), "1d");
   EXPECT_EQ(duration_text(1500), "1500ms");
+  EXPECT_EQ(duration_text(0), "0s");
   EXPECT_EQ(size_text(100ULL << 20), "100MiB");
   EXPECT_EQ(size_text(240), "240B");
 }
@@ -197,6 +200,22 @@ TEST(Yaml, QuotesWhatOthersWouldTakeForSomethingElse) {
   EXPECT_NE(yaml.find("\"true\": \"true\"\n"), std::string::npos) << yaml;
   EXPECT_NE(yaml.find("\"line\\nbreak\""), std::string::npos) << yaml;
   EXPECT_NE(yaml.find("\"$${x}\""), std::string::npos) << yaml;
+}
+
+// What is printed is read again: as text with a newline, and as an item of a list.
+TEST(Yaml, WhatItPrintsReadsAsItWas) {
+  for (int byte = 1; byte < 0x80; ++byte) {
+    const std::string text = std::string("x") + static_cast<char>(byte) + "${y}";
+    Value map = Value::map();
+    map.set("one", Value::of_text(text));
+    map.set("many", Value::list({Value::of_text(text), Value::of_text("$")}));
+    Report report;
+    const Tree tree = parse_tree(to_yaml(map), "printed", report);
+    ASSERT_TRUE(report.ok()) << byte << report.text();
+    EXPECT_EQ(tree.root.find("one")->text, text) << byte;
+    EXPECT_EQ(tree.root.find("many")->items.at(0).text, text) << byte;
+    EXPECT_EQ(tree.root.find("many")->items.at(1).text, "$");
+  }
 }
 
 }  // namespace

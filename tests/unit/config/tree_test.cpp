@@ -97,6 +97,23 @@ TEST(Tree, RefusesBytesThatAreNotText) {
   EXPECT_TRUE(holds(refusal("a: \xC0\xAF\n"), "not UTF-8"));      // overlong
   EXPECT_TRUE(holds(refusal("a: \xED\xA0\x80\n"), "not UTF-8"));  // a surrogate
   EXPECT_TRUE(holds(refusal("a: \x1B[31m\n"), "control character 0x1B"));
+  EXPECT_TRUE(holds(refusal("a: \x7F\n"), "control character 0x7F"));
+}
+
+TEST(Tree, TakesTextOfEveryLengthAndRefusesWhatIsNone) {
+  // The ends of the ranges of Unicode table 3-7.
+  for (const char* good : {"\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
+                           "\xEF\xBF\xBD", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBD"}) {
+    Report report;
+    const Tree tree = parse_tree("a: 'x" + std::string(good) + "'\n", "x", report);
+    ASSERT_TRUE(report.ok()) << report.text();
+    EXPECT_EQ(tree.root.find("a")->text, "x" + std::string(good));
+  }
+  for (const char* bad :
+       {"\x80", "\xC1\xBF", "\xC2", "\xE0\x9F\xBF", "\xE1\x80", "\xE1\x80x", "\xF0\x8F\xBF\xBF",
+        "\xF1\x80\x80", "\xF1\x80\x80x", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
+    EXPECT_TRUE(holds(refusal("a: 'x" + std::string(bad)), "1:6: error: the file is not UTF-8"));
+  }
 }
 
 TEST(Tree, RefusesAnAliasBombQuickly) {
@@ -131,6 +148,17 @@ TEST(Tree, RefusesDeepNestingInEveryForm) {
   std::string steps;
   for (std::size_t i = 0; i < 200; ++i) steps += std::string(i, ' ') + "a:\n";
   EXPECT_TRUE(holds(refusal(steps), "nested deeper than 64 levels"));
+}
+
+TEST(Tree, CountsTheNestingThatAnAliasBrings) {
+  const auto text = [](std::size_t around) {
+    return "a: &x " + repeat("[", 40) + repeat("]", 40) + "\nb: " + repeat("[", around) + "*x" +
+           repeat("]", around) + "\n";
+  };
+  EXPECT_TRUE(holds(refusal(text(24)), "proxy.yaml:2:28: error: nested deeper than 64 levels"));
+  Report report;
+  parse_tree(text(23), "x", report);
+  EXPECT_TRUE(report.ok()) << report.text();
 }
 
 TEST(Tree, TakesTheDeepestNestingThatIsAllowed) {
@@ -276,6 +304,93 @@ TEST(Include, RefusesWhatIsNoRegularFile) {
   EXPECT_TRUE(holds(report.text(), "not a regular file")) << report.text();
 }
 
+TEST(Include, RefusesWhatIsNoPath) {
+  EXPECT_TRUE(holds(refusal("include: { a: b }\n"), "proxy.yaml:1:10: error: expected a list of"));
+  for (const char* item : {"''", "[ a ]", "{ a: b }", ""})
+    EXPECT_TRUE(holds(refusal("include:\n  - " + std::string(item) + "\n"), "expected the path of"))
+        << item;
+  Report report;
+  parse_tree("include:\na: 1\n", "x", report);
+  EXPECT_TRUE(report.ok()) << report.text();
+}
+
+TEST(Include, RefusesAPathThatCannotBeExpandedOnlyOnce) {
+  Report report;
+  parse_tree("include: [ '${env:REVPROXYD_TEST_NONE}/site.yaml' ]\n", "x", report);
+  EXPECT_EQ(report.errors(), 1U) << report.text();
+  EXPECT_TRUE(holds(report.text(), "is not set")) << report.text();
+}
+
+TEST(Include, IsNoDeeperThanTheLimit) {
+  const Directory dir;
+  dir.write("c.yaml", "workers: 1\n");
+  dir.write("b.yaml", "include: [c.yaml]\n");
+  const std::string main = dir.write("main.yaml", "include: [b.yaml]\n");
+  ReadLimits limits;
+  limits.includes = 3;
+  Report good;
+  EXPECT_EQ(load_tree(main, good, limits).files.size(), 3U);
+  EXPECT_TRUE(good.ok()) << good.text();
+  limits.includes = 2;
+  Report bad;
+  load_tree(main, bad, limits);
+  EXPECT_TRUE(holds(bad.text(), "b.yaml:1:11: error: included deeper than 2 files")) << bad.text();
+}
+
+TEST(Include, TakesNoMoreFilesThanTheLimit) {
+  const Directory dir;
+  for (const char* name : {"a.yaml", "b.yaml", "c.yaml"}) dir.write(std::string("s/") + name, "");
+  ReadLimits limits;
+  limits.files = 3;
+  Report report;
+  const Tree tree = load_tree(dir.write("main.yaml", "include: [s/*.yaml]\n"), report, limits);
+  EXPECT_EQ(tree.files.size(), 3U);
+  EXPECT_TRUE(holds(report.text(), "main.yaml:1:11: error: more than 3 files")) << report.text();
+}
+
+TEST(Include, TakesNoMoreBytesOfAllFilesThanTheLimit) {
+  const Directory dir;
+  dir.write("site.yaml", "routes: [ " + std::string(40, 'a') + " ]\n");
+  ReadLimits limits;
+  limits.total_bytes = 60;
+  Report report;
+  load_tree(dir.write("main.yaml", "include: [site.yaml]\n"), report, limits);
+  EXPECT_TRUE(holds(report.text(), "site.yaml: error: all files together are larger than 60B"))
+      << report.text();
+}
+
+TEST(Include, AnEmptySectionLeavesTheOtherAsItIs) {
+  const Directory dir;
+  dir.write("site.yaml", "routes:\nupstreams: {shop: 1}\n");
+  Report report;
+  const Tree tree =
+      load_tree(dir.write("main.yaml", "include: [site.yaml]\nroutes: [m]\nupstreams:\n"), report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(tree.root.find("routes")->items.size(), 1U);
+  EXPECT_EQ(tree.root.find("upstreams")->entries.size(), 1U);
+}
+
+TEST(Include, RefusesAnotherVersionOrAnotherKindOfSection) {
+  const Directory dir;
+  dir.write("site.yaml", "version: 2\nroutes: {a: b}\n");
+  Report report;
+  load_tree(dir.write("main.yaml", "version: 1\ninclude: [site.yaml]\nroutes: [m]\n"), report);
+  EXPECT_TRUE(holds(report.text(), "site.yaml:1:1: error: 'version' is already set at"))
+      << report.text();
+  EXPECT_TRUE(holds(report.text(), "site.yaml:2:1: error: 'routes' is already set at"))
+      << report.text();
+}
+
+TEST(Tree, TakesAByteOrderMarkForNothing) {
+  Report report;
+  const Tree tree = parse_tree(
+      "\xEF\xBB\xBF"
+      "a: 1\n",
+      "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_NE(tree.root.find("a"), nullptr);
+}
+
 TEST(Secret, ExpandsWithinAValueAndRemembersIt) {
   ::setenv("REVPROXYD_TEST_SECRET", "s3cret", 1);
   Report report;
@@ -319,6 +434,43 @@ TEST(Secret, TellsEachPartThatIsWrongAtItsPlace) {
   EXPECT_TRUE(holds(refusal("a: 'x ${env:REVPROXYD_TEST_NONE}'\n"), "proxy.yaml:1:7: error: "));
   // Where the text is not written as it reads, the place is that of the value.
   EXPECT_TRUE(holds(refusal("a: \"\\x41 ${enf:X}\"\n"), "proxy.yaml:1:4: error: "));
+}
+
+TEST(Secret, RefusesAValueThatGrowsTooLarge) {
+  ::setenv("REVPROXYD_TEST_SECRET", std::string(60, 's').c_str(), 1);
+  ReadLimits limits;
+  limits.file_bytes = 100;
+  const std::string twice = "a: ${env:REVPROXYD_TEST_SECRET}${env:REVPROXYD_TEST_SECRET}\n";
+  EXPECT_TRUE(holds(refusal(twice, limits), "proxy.yaml:1:4: error: a value that is too large"));
+  Report report;
+  parse_tree("a: ${env:REVPROXYD_TEST_SECRET}\n", "x", report, limits);
+  EXPECT_TRUE(report.ok()) << report.text();
+}
+
+TEST(Secret, RefusesACredentialThatSystemdDidNotPass) {
+  const Directory dir;
+  const std::string path = dir.write("password", "x");
+  ::setenv("CREDENTIALS_DIRECTORY", fs::path(path).parent_path().c_str(), 1);
+  EXPECT_TRUE(holds(refusal("a: ${credential:other}\n"), "cannot read credential 'other'"));
+  EXPECT_TRUE(holds(refusal("a: ${credential:..}\n"), "the name of a credential has no '/'"));
+  ::setenv("CREDENTIALS_DIRECTORY", "relative", 1);
+  EXPECT_TRUE(holds(refusal("a: ${credential:password}\n"), "CREDENTIALS_DIRECTORY is not set"));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  EXPECT_TRUE(holds(refusal("a: ${credential:password}\n"), "CREDENTIALS_DIRECTORY is not set"));
+}
+
+TEST(Secret, RefusesAFileThatIsLargerThanASecret) {
+  const Directory dir;
+  const std::string path = dir.write("password", std::string(11, 'x'));
+  fs::permissions(path, fs::perms::owner_read);
+  ReadLimits limits;
+  limits.secret_bytes = 10;
+  const std::string text = "a: ${file:" + path + "}\n";
+  EXPECT_TRUE(holds(refusal(text, limits), "larger than 10B"));
+  limits.secret_bytes = 11;
+  Report report;
+  parse_tree(text, "x", report, limits);
+  EXPECT_TRUE(report.ok()) << report.text();
 }
 
 TEST(Secret, RefusesWhatIsMissingOrMalformed) {
