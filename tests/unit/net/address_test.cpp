@@ -104,5 +104,26 @@ TEST(ServerUrl, TakesTheDocumentedForms) {
     EXPECT_FALSE(parse_server_url(bad).value) << bad;
 }
 
+TEST(ServerUrl, NamesAreHeldToTheLengthsOfTheDns) {
+  const std::string label(63, 'a');
+  const std::string longest = label + "." + label + "." + label + "." + std::string(61, 'a');
+  EXPECT_TRUE(is_host_name(longest));
+  EXPECT_FALSE(is_host_name(longest + "a"));
+  EXPECT_FALSE(is_host_name(label + "a"));
+  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a b", "a*"})
+    EXPECT_FALSE(is_host_name(bad));
+}
+
+TEST(UnixPath, IsAbsoluteWithoutBlanksAndFitsTheKernel) {
+  const std::string longest = "/" + std::string(106, 'a');
+  EXPECT_EQ(parse_bind_address("unix:" + longest).value->path, longest);
+  EXPECT_EQ(parse_server_url("unix:" + longest).value->path, longest);
+  for (const std::string& bad : {longest + "a", std::string("//a"), std::string("/a b"),
+                                 std::string("/a,b"), std::string("/a\x7F"), std::string("a")}) {
+    EXPECT_FALSE(parse_bind_address("unix:" + bad).value) << bad;
+    EXPECT_FALSE(parse_server_url("unix:" + bad).value) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace revproxyd::net

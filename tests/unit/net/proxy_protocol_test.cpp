@@ -109,6 +109,7 @@ TEST(ProxyProtocol, RefusesMalformedLines) {
       "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n",
       "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\rX",
       "PROXY TCP4 1.2.3.4\t1.2.3.4 1 2\r\n",
+      "PROXY UNKNOWN \x7F\r\n",
       "PROXY UNKNOWN \0\r\n"s,
       "PROXY UNKNOWN " + std::string(kProxyLineLimit - 15, 'x') + "\r\n",
       "PROXY UNKNOWN " + std::string(kProxyLineLimit, 'x'),
@@ -170,6 +171,7 @@ TEST(ProxyProtocol, WritesLines) {
   EXPECT_EQ(line(v4, v6), "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::1 51234 443\r\n");
   EXPECT_EQ(line(Address(), Address()), "PROXY UNKNOWN\r\n");
   EXPECT_EQ(line(*Address::unix_path("/a"), v4), "PROXY UNKNOWN\r\n");
+  EXPECT_EQ(line(v4, *Address::unix_path("/a")), "PROXY UNKNOWN\r\n");
 }
 
 TEST(ProxyProtocol, WritesNoLineLongerThanTheLimit) {
@@ -191,6 +193,7 @@ TEST(ProxyProtocol, WritesBinaryHeaders) {
   EXPECT_EQ(binary(v4, *Address::ip("198.51.100.7", 443)), v2('\x21', '\x11', kV4Block));
   EXPECT_EQ(binary(Address(), Address()), v2('\x20', '\x00', ""));
   EXPECT_EQ(binary(*Address::unix_path("/a"), v4), v2('\x21', '\x00', ""));
+  EXPECT_EQ(binary(v4, *Address::unix_path("/a")), v2('\x21', '\x00', ""));
   const ProxyParse mixed = parse_proxy_header(binary(v4, *Address::ip("2001:db8::1", 443)));
   ASSERT_EQ(mixed.status, ProxyStatus::complete);
   EXPECT_EQ(mixed.header.source.family(), AF_INET6);
@@ -251,6 +254,16 @@ TEST(ReadProxyHeader, NamesWhatWentWrong) {
     pair.far.reset();
     EXPECT_EQ(runner.run(read_header(*transport)), c.outcome) << c.sent;
   }
+}
+
+TEST(ReadProxyHeader, AResetIsToldAsSuch) {
+  revproxyd::test::LoopRunner runner;
+  auto pair = test::tcp_pair();
+  const auto transport = test::transport_over(pair.near);
+  const linger at_once{1, 0};
+  ASSERT_EQ(::setsockopt(pair.far.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  pair.far.reset();
+  EXPECT_EQ(runner.run(read_header(*transport)), "reset");
 }
 
 TEST(ReadProxyHeader, ASilentPeerRunsIntoTheReadDeadline) {

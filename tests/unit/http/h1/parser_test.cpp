@@ -85,6 +85,20 @@ TEST(H1Parser, RefusesABlockThatDoesNotEndWithTheEmptyLine) {
   EXPECT_FALSE(parse_request(whole + "x", arena, {}).has_value());
 }
 
+TEST(H1Parser, RefusesBadStartLinesWithoutAScanner) {
+  for (const char* line : {"\n", "GET /\r\n", "GET / HTTP/1.1\n", "GET /\r HTTP/1.1\r\n"}) {
+    Arena arena;
+    EXPECT_FALSE(parse_request(std::string(line) + "Host: a\r\n\r\n", arena, {}).has_value())
+        << line;
+  }
+}
+
+TEST(H1Parser, RefusesANameThatEndsInWhiteSpaceWithoutAScanner) {
+  Arena arena;
+  Fields fields(arena);
+  EXPECT_FALSE(parse_fields("A: b\r\nC \t", Kind::request, fields, {}).has_value());
+}
+
 TEST(H1Parser, HoldsItsBlockToTheLimitsWithoutAScanner) {
   Arena arena;
   const std::string_view head = "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n";

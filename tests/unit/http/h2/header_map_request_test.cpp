@@ -270,6 +270,15 @@ TEST(H2RequestMap, MakesAKeyForAWebSocket) {
   EXPECT_NE(second->fields.get("Sec-WebSocket-Key"), own_key.front().second);
 }
 
+TEST(H2RequestMap, AKeyIsMadeForWebSocketsAlone) {
+  Taken taken(SectionKind::request, with(kWebSocket, ":protocol", "echo"));
+  const auto head = taken.request(false);
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->upgrade, "echo");
+  EXPECT_EQ(head->fields.get(FieldName::upgrade), "echo");
+  EXPECT_EQ(head->fields.find("Sec-WebSocket-Key"), nullptr);
+}
+
 TEST(H2RequestMap, RefusesProtocolOfAnyOtherMethod) {
   for (const char* method : {"GET", "POST", "connect"})
     EXPECT_EQ(request_fault(with(kWebSocket, ":method", method)), Code::malformed_request)
