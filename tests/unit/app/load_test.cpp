@@ -303,12 +303,14 @@ TEST(Load, RefusesNamesThatReferToNothing) {
 TEST(Load, MergesGlobalHeadersUnderThoseOfTheRoute) {
   const Settings s = good(
       std::string(kListener) +
-      "headers: { response: { set: { X-A: global, X-B: global }, remove: [Server] } }\n" +
+      "headers: { response: { set: { X-A: global, X-B: global }, add: { X-C: [ 1, 2 ] }, "
+      "remove: [ Server ] } }\n" +
       route("to: http://a, headers: { response: { set: { x-a: own }, add: { Server: mine } } }"));
   const filters::FieldEdits& edits = s.routes[0].headers.response;
   EXPECT_EQ(edits.set,
             (std::vector<std::pair<std::string, std::string>>{{"X-B", "global"}, {"x-a", "own"}}));
-  EXPECT_EQ(edits.add, (std::vector<std::pair<std::string, std::string>>{{"Server", "mine"}}));
+  EXPECT_EQ(edits.add, (std::vector<std::pair<std::string, std::string>>{
+                           {"X-C", "1"}, {"X-C", "2"}, {"Server", "mine"}}));
   EXPECT_TRUE(edits.remove.empty());
 }
 

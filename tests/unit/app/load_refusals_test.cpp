@@ -1,0 +1,192 @@
+// Values that are refused, with what is said of them and where.
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/app/loading.h"
+
+namespace revproxyd::app {
+namespace {
+
+using namespace test;
+
+struct Refused {
+  std::string text;  // behind the listener
+  const char* said;
+};
+
+void expect_refused(const std::vector<Refused>& cases) {
+  for (const Refused& one : cases) {
+    const std::string report = refusal(one.text);
+    EXPECT_TRUE(holds(report, one.said)) << one.text << report;
+    EXPECT_TRUE(holds(report, "proxy.yaml:2:")) << report;
+  }
+}
+
+std::string upstream(const std::string& keys, const std::string& url = "http://a") {
+  return "upstreams: { u: { servers: [ { url: '" + url + "' } ], " + keys + " } }\n";
+}
+
+TEST(LoadRefusals, AListOrMapWhereAWordBelongsIsNamed) {
+  EXPECT_TRUE(holds(refusal("workers: [ 2 ]\n"), "2:10: error: expected a number, found a list"));
+  EXPECT_TRUE(holds(refusal("shutdown: { drain: { a: b } }\n"),
+                    "2:20: error: expected a duration, found a map"));
+  EXPECT_TRUE(holds(refusal("workers:\n"), "2:1: error: expected a number, found nothing"));
+}
+
+TEST(LoadRefusals, OfALongValueTheBeginningIsShown) {
+  const std::string report = refusal("workers: " + std::string(200, 'x') + "\n");
+  EXPECT_TRUE(holds(report, "'" + std::string(80, 'x') + "...' is not a whole number")) << report;
+}
+
+TEST(LoadRefusals, AnEmptyListOfServersIsNoUpstream) {
+  EXPECT_TRUE(holds(refusal("upstreams: { a: { servers: [] } }\n" + route("to: a")),
+                    "2:28: error: an empty list of servers"));
+}
+
+TEST(LoadRefusals, AddressRangesAreHeldToTheirForm) {
+  EXPECT_TRUE(holds(refusal("trusted_proxies: [ 10.0.0.1/8 ]\n"), "2:20: error: '10.0.0.1/8' is"));
+  EXPECT_TRUE(holds(refusal("trusted_proxies: [ 10.0.0.1/8 ]\n"), "bits behind it are set"));
+  EXPECT_TRUE(holds(refusal("trusted_proxies: [ 10.0.0.0/33 ]\n"), "the length is too long"));
+  for (const char* range : {"everyone", "10.0.0/8", "/8"})
+    EXPECT_TRUE(holds(refusal("trusted_proxies: [ " + std::string(range) + " ]\n"),
+                      "write 10.0.0.0/8 or 2001:db8::/32"))
+        << range;
+  EXPECT_TRUE(holds(refusal("trusted_proxies: [ [ 10.0.0.0/8 ] ]\n"),
+                    "expected an address range, found a list"));
+}
+
+TEST(LoadRefusals, TheSameFieldIsNotSetTwice) {
+  EXPECT_TRUE(holds(refusal("headers: { response: { set: { X-A: 1, x-a: 2 } } }\n"),
+                    "'x-a' is set twice; case does not matter"));
+}
+
+TEST(LoadRefusals, PrefixesOfPathsAreHeldToTheirForm) {
+  struct Case {
+    const char* prefix;
+    const char* hint;
+  };
+  for (const Case& c :
+       {Case{"api", "it begins with '/'"}, Case{"/api/", "write it without the last '/'"},
+        Case{"/a b", "no blank and none of ? # *"}, Case{"/a?b", "no blank and none of ? # *"},
+        Case{"/a#b", "no blank and none of ? # *"}, Case{"/a*", "no blank and none of ? # *"},
+        Case{"/a//b", "it is normalised"}, Case{"/a/./b", "it is normalised"},
+        Case{"/a/../b", "it is normalised"}, Case{"/a/..", "it is normalised"},
+
+        Case{"/\xC3\xA4", "encode letters beyond ASCII"}}) {
+    for (const char* key : {"strip_prefix", "add_prefix"}) {
+      const std::string report =
+          refusal(route("to: http://a, " + std::string(key) + ": '" + c.prefix + "'"));
+      EXPECT_TRUE(holds(report, "proxy.yaml:2:")) << report;
+      EXPECT_TRUE(holds(report, "is not the prefix of a path")) << report;
+      EXPECT_TRUE(holds(report, c.hint)) << report;
+    }
+  }
+  good(std::string(kListener) + route("to: http://a, strip_prefix: /a.b/.c, add_prefix: /%C3%A4"));
+}
+
+TEST(LoadRefusals, PatternsOfPathsThatWouldNeverMatchAreNamed) {
+  const auto path = [](const std::string& pattern) {
+    return route("match: { path: '" + pattern + "' }, to: http://a");
+  };
+  expect_refused({
+      {path("/a%2f"), "hexadecimal digits are in upper case"},
+      {path("/a%f0"), "hexadecimal digits are in upper case"},
+      {path("/%41"), "write the character itself instead of its escape"},
+      {path("/a%4"), "'%' begins two hexadecimal digits"},
+      {path("/a%zz"), "'%' begins two hexadecimal digits"},
+      {path("/a b"), "encode blanks and letters beyond ASCII"},
+      {path("/a//b"), "paths are matched with '//' merged"},
+      {path("/a/../b"), "paths are matched without dot segments"},
+      {path("~"), "the expression is missing"},
+  });
+  good(std::string(kListener) + path("/a%2F/%C3%A4"));
+}
+
+TEST(LoadRefusals, RoutesThatContradictThemselvesAreNamed) {
+  expect_refused({
+      {route("to: [ http://a, 'HTTP://A/' ]"), "a URL is listed twice"},
+      {route("to: []"), "an empty list of URLs"},
+      {route("to: [ http://a, https://b ]"), "http and https in one list of URLs"},
+      {route("redirect: { to: '/x', status: 304 }"), "expected 301, 302, 303, 307 or 308"},
+      {route("respond: { status: 204, body: x }"), "a 204 has no body"},
+      {route("respond: { status: 101 }"), "expected 200 to 599"},
+      {route("respond: { status: 200 }, host_header: keep"),
+       "'host_header' is for a route with 'to' or 'split'"},
+  });
+}
+
+TEST(LoadRefusals, UpstreamsThatContradictThemselvesAreNamed) {
+  expect_refused({
+      {upstream("balance: { method: hash, key: ip }"), "'ip' is not a hash key"},
+      {upstream("balance: { method: hash, key: 'header:' }"), "'header:' is not a hash key"},
+      {upstream("balance: { method: hash, key: 'header:a b' }"), "is not a hash key"},
+      {upstream("balance: { method: random, key: uri }"), "'key' is for the method hash only"},
+      {upstream("retry: { conditions: [ 200 ] }"), "'200' is not a retry condition"},
+      {upstream("retry: { conditions: [ 600 ] }"), "'600' is not a retry condition"},
+      {upstream("retry: { conditions: [ often ] }"), "'often' is not a retry condition"},
+      {upstream("retry: { conditions: [ [ reset ] ] }"), "a list is not a retry condition"},
+      {upstream("limits: { response_header_bytes: 1023B }"), "expected 1KiB to 16MiB"},
+      {upstream("limits: { response_header_bytes: 17MiB }"), "expected 1KiB to 16MiB"},
+      {upstream("health_check: { path: '/a b' }"), "encode blanks and letters beyond ASCII"},
+      {upstream("health_check: { path: 'a' }"), "it begins with '/'"},
+      {upstream("host_header: a/b"), "'a/b' is not keep, upstream or a host"},
+      {"upstreams: { u: { servers: [ { url: 'http://a' }, { url: 'http://A/' } ] } }\n",
+       "a server is listed twice in upstream 'u'"},
+  });
+}
+
+TEST(LoadRefusals, TlsThatContradictsItselfIsNamed) {
+  const auto hosts = [](const std::string& host) {
+    return "certificates: [ { hosts: [ '" + host + "' ], cert: a.pem, key: a.key } ]\n";
+  };
+  expect_refused({
+      {upstream("tls: { cert: a.pem }", "https://a"), "'cert' and 'key' belong together"},
+      {upstream("tls: { key: a.pem }", "https://a"), "'cert' and 'key' belong together"},
+      {upstream("tls: { server_name: 'a b' }", "https://a"), "'server_name' is not a host name"},
+      {hosts("*"), "leave it out for any host"},
+      {hosts("a.*.b"), "only as the first label: *.example.com"},
+      {hosts("a:443"), "a host is written without a port"},
+      {hosts("a b"), "'a b' is not a host name"},
+  });
+  const auto listener = [](const std::string& tls) {
+    const LoadResult result =
+        load_text("listeners: [ { address: ':443', tls: " + tls + " } ]\n", "proxy.yaml");
+    EXPECT_FALSE(result.ok()) << tls;
+    return result.report.text();
+  };
+  EXPECT_TRUE(holds(listener("external"), "expected 'internal' or a map"));
+  EXPECT_TRUE(holds(listener("{ client_auth: { mode: optional } }"), "'ca' is missing in"));
+}
+
+TEST(LoadRefusals, WhatHasNoEffectIsAWarning) {
+  const auto warning = [](const std::string& text) {
+    const LoadResult result =
+        load_text(std::string(kListener) + text + route("to: u"), "proxy.yaml");
+    EXPECT_TRUE(result.ok()) << result.report.text();
+    return result.report.text();
+  };
+  EXPECT_TRUE(holds(warning(upstream("tls: { server_name: b }")), "'tls' has no effect in"));
+  EXPECT_TRUE(holds(warning(upstream("tls: { insecure_skip_verify: true }", "https://a")),
+                    "are not verified"));
+  EXPECT_TRUE(holds(warning(upstream("host_header: kep")), "'kep' is taken as the name of a host"));
+}
+
+TEST(LoadRefusals, TestsOfRoutesNameARequestAndWhatIsExpected) {
+  const auto test = [](const std::string& request, const std::string& expect) {
+    return "tests: [ { request: '" + request + "', expect: { " + expect + " } } ]\n";
+  };
+  expect_refused({
+      {test("/path", "status: 200"), "is not a request"},
+      {test("GET /path", "status: 200"), "write \"GET https://example.com/path\""},
+      {test("GET ftp://a/", "status: 200"), "is not a request"},
+      {test("GET http://a/ b", "status: 200"), "is not a request"},
+      {test("G(T http://a/", "status: 200"), "is not a request"},
+      {test("GET http://a/", ""), "add route or status"},
+  });
+}
+
+}  // namespace
+}  // namespace revproxyd::app
