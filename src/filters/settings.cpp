@@ -154,8 +154,10 @@ config::Type<std::string> path_prefix() {
     else if (path.find_first_of("?#* ") != std::string::npos)
       hint = "no blank and none of ? # * may be in it";
     else if (path.find("//") != std::string::npos || path.find("/./") != std::string::npos ||
-             path.find("/..") != std::string::npos)
+             path.find("/..") != std::string::npos || path.ends_with("/."))
       hint = "it is normalised: no '//' and no dot segments";
+    else if (!rewrite_problem({.strip_prefix = path}).empty())
+      hint = "no path holds a backslash, an escaped control character or a bad escape";
     for (char c : path) {
       if (static_cast<unsigned char>(c) >= 0x7F) hint = "encode letters beyond ASCII";
     }

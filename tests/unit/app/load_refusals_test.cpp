@@ -74,8 +74,9 @@ TEST(LoadRefusals, PrefixesOfPathsAreHeldToTheirForm) {
         Case{"/a#b", "no blank and none of ? # *"}, Case{"/a*", "no blank and none of ? # *"},
         Case{"/a//b", "it is normalised"}, Case{"/a/./b", "it is normalised"},
         Case{"/a/../b", "it is normalised"}, Case{"/a/..", "it is normalised"},
-
-        Case{"/\xC3\xA4", "encode letters beyond ASCII"}}) {
+        Case{"/a/.", "it is normalised"}, Case{"/%zz", "a bad escape"},
+        Case{"/a%4", "a bad escape"}, Case{"/a%00", "an escaped control character"},
+        Case{"/a\\b", "a backslash"}, Case{"/\xC3\xA4", "encode letters beyond ASCII"}}) {
     for (const char* key : {"strip_prefix", "add_prefix"}) {
       const std::string report =
           refusal(route("to: http://a, " + std::string(key) + ": '" + c.prefix + "'"));
