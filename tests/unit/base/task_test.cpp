@@ -216,7 +216,10 @@ TEST(InStep, WhoeverIsAloneGoesOnAtOnce) {
 }
 
 Task<void> step_for_ever(const bool& enough, long& steps) {
-  for (; !enough; ++steps) co_await InStep{};
+  while (!enough) {
+    co_await InStep{};
+    ++steps;
+  }
 }
 
 TEST(InStep, WhoeverIsAloneEndsItsTurnToo) {
