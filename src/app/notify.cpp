@@ -1,6 +1,7 @@
 #include "app/notify.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -12,6 +13,12 @@
 #include <string>
 
 namespace revproxyd::app {
+
+namespace {
+// A manager that does not read, with the few messages waiting that the kernel keeps, must not hold
+// up signals and reloads.
+constexpr timeval kPatience{0, 500'000};
+}  // namespace
 
 void notify_service_manager(std::string_view state) noexcept {
   const char* path = std::getenv("NOTIFY_SOCKET");
@@ -25,6 +32,7 @@ void notify_service_manager(std::string_view state) noexcept {
   if (path[0] == '@') address.sun_path[0] = '\0';
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
            reinterpret_cast<const sockaddr*>(&address), size);

@@ -43,6 +43,16 @@ class Manager {
     for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);
   }
 
+  /// Messages that nobody reads, as many as the kernel keeps.
+  void fill() const {
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    const int sender = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    while (::sendto(sender, "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), size) == 1) {
+    }
+    ::close(sender);
+  }
   /// The next message; empty when none comes in time.
   std::string next(Milliseconds patience = kPatience) const {
     return next_with_sender(patience).text;
@@ -211,6 +221,14 @@ TEST(ServiceManager, HearsNothingMoreOfAProcessThatHasHandedOver) {
     if (message.text.empty()) break;
     EXPECT_NE(message.sender, former) << message.text;
   }
+}
+
+TEST(ServiceManager, OneThatDoesNotReadHoldsUpNothing) {
+  const Manager manager("200000");
+  manager.fill();
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+  EXPECT_EQ(daemon.stop(), 0);
 }
 
 TEST(SocketActivation, ARestartRefusesNoConnection) {
