@@ -15,12 +15,13 @@
 namespace revproxyd::app {
 
 namespace {
-// A manager that does not read, with the few messages waiting that the kernel keeps, must not hold
-// up signals and reloads.
-constexpr timeval kPatience{0, 500'000};
+// Signals and reloads wait meanwhile.
+timeval patience(Urgency urgency) noexcept {
+  return urgency == Urgency::vital ? timeval{10, 0} : timeval{0, 500'000};
+}
 }  // namespace
 
-void notify_service_manager(std::string_view state) noexcept {
+void notify_service_manager(std::string_view state, Urgency urgency) noexcept {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
   sockaddr_un address{};
@@ -32,10 +33,12 @@ void notify_service_manager(std::string_view state) noexcept {
   if (path[0] == '@') address.sun_path[0] = '\0';
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+  const timeval longest = patience(urgency);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
+  const int flags = MSG_NOSIGNAL | (urgency == Urgency::passing ? MSG_DONTWAIT : 0);
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
-           reinterpret_cast<const sockaddr*>(&address), size);
+  ::sendto(fd, state.data(), state.size(), flags, reinterpret_cast<const sockaddr*>(&address),
+           size);
   ::close(fd);
 }
 

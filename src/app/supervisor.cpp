@@ -363,7 +363,8 @@ Task<void> Supervisor::upgrade_by_signal() {
 void Supervisor::hand_over(pid_t successor) {
   const bool stopping = phase_ == Phase::stopping;
   const std::string text = "process " + std::to_string(successor) + " serves";
-  notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text);
+  notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text,
+                         Urgency::vital);
   watchdog_->leave_manager();
   log::Line(log::Level::info) << "upgraded: " << text << ", finishing what is under way";
   phase_ = stopping ? Phase::stopping : Phase::handed_over;

@@ -37,7 +37,8 @@ void Watchdog::look() {
   timer_.arm(period_);
   const TimePoint now = Clock::now();
   for (std::size_t i = 0; i < workers_.size(); ++i) look_at(*workers_[i], watched_[i], now);
-  if (all_turn() && manager_ != Duration::zero()) notify_service_manager("WATCHDOG=1");
+  if (all_turn() && manager_ != Duration::zero())
+    notify_service_manager("WATCHDOG=1", Urgency::passing);
 }
 
 void Watchdog::look_at(Worker& worker, Watched& watched, TimePoint now) {

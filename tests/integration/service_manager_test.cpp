@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 
 #include <gtest/gtest.h>
 
@@ -206,8 +207,10 @@ TEST(ServiceManager, HearsNothingMoreOfAProcessThatHasHandedOver) {
   RawClient kept(daemon.port());
   EXPECT_EQ(kept.get("/").status, 200);
   const pid_t former = daemon.pid();
-  ASSERT_EQ(daemon.upgrade().status, 0);
+  // The manager reads meanwhile: the kernel keeps few messages.
+  auto upgraded = std::async(std::launch::async, [&] { return daemon.upgrade().status; });
   manager.wait("MAINPID=");
+  ASSERT_EQ(upgraded.get(), 0);
   for (int of_another = 0; of_another < 8;) {
     const auto message = manager.next_with_sender(kPatience);
     ASSERT_FALSE(message.text.empty());
@@ -221,6 +224,18 @@ TEST(ServiceManager, HearsNothingMoreOfAProcessThatHasHandedOver) {
     if (message.text.empty()) break;
     EXPECT_NE(message.sender, former) << message.text;
   }
+}
+
+TEST(ServiceManager, OneThatIsBusyForAWhileHearsOfTheNewMainProcessAllTheSame) {
+  const Manager manager;
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  manager.fill();
+  const std::size_t from = daemon.log_lines();
+  auto upgraded = std::async(std::launch::async, [&] { return daemon.upgrade().status; });
+  daemon.wait_log("listening on", from);  // the new process is there
+  EXPECT_EQ(upgraded.wait_for(Milliseconds(1500)), std::future_status::timeout);
+  manager.wait("MAINPID=");
+  EXPECT_EQ(upgraded.get(), 0);
 }
 
 TEST(ServiceManager, OneThatDoesNotReadHoldsUpNothing) {
