@@ -99,6 +99,21 @@ TEST(BinaryUpgrade, FailsNoRequestUnderLoad) {
               load.done(), streams.done(), load.failed() + streams.failed() + streams.refused());
 }
 
+TEST(BinaryUpgrade, APathThatIsRelativeLeadsToTheSameFileAgain) {
+  const std::filesystem::path here = std::filesystem::current_path();
+  const std::string before = binary_path();
+  const TempDir directory;
+  std::filesystem::copy_file(before, directory.file("revproxyd"));
+  std::filesystem::current_path(directory.path());
+  ::setenv("REVPROXYD_BINARY", "./revproxyd", 1);
+  Daemon daemon(responding("old"));
+  ::setenv("REVPROXYD_BINARY", before.c_str(), 1);
+  std::filesystem::current_path(here);
+  daemon.write_config(responding("new"));
+  EXPECT_EQ(daemon.upgrade().status, 0);
+  EXPECT_EQ(fetch(daemon.port()).body, "new");
+}
+
 TEST(BinaryUpgrade, IsAskedForBySignalToo) {
   Daemon daemon(responding("same"));
   const std::uint16_t port = daemon.port();

@@ -93,6 +93,33 @@ TEST(CommandLine, RunsTheTestsOfTheFile) {
   EXPECT_TRUE(has(failed, "|          ^")) << failed.out;
 }
 
+TEST(CommandLine, TestsOfTheFileNameTheRouteAndTheScheme) {
+  const std::string config =
+      "listeners: [ { name: web, address: '127.0.0.1:0', redirect: https }, { name: tls, address: "
+      "'127.0.0.1:0', tls: internal } ]\n"
+      "routes: [ { name: all, respond: { body: x } }, { name: own, path: /own, to: http://a } ]\n"
+      "tests: [ ";
+  const auto test = [](const std::string& request, const std::string& expect) {
+    return "{ request: 'GET " + request + "', expect: { " + expect + " } }, ";
+  };
+  const std::string good = test("http://a/own", "status: 308") +
+                           test("https://a/own", "route: own") + test("https://a", "route: all");
+  EXPECT_EQ(run_with(config + good + "]\n", {"-t"}).status, 0);
+  const auto verdict = [&](const std::string& request, const std::string& expect) {
+    const CommandResult failed = run_with(config + test(request, expect) + "]\n", {"-t"});
+    EXPECT_EQ(failed.status, 1);
+    return failed.out;
+  };
+  EXPECT_NE(verdict("https://a/own", "route: all").find("expected route all, got own"),
+            std::string::npos);
+  EXPECT_NE(verdict("http://a/own", "route: own").find("expected route own, got none"),
+            std::string::npos);
+  EXPECT_NE(verdict("https://a/own", "status: 200").find("expected status 200, got the upstream's"),
+            std::string::npos);
+  EXPECT_NE(verdict("https://a/%00", "status: 200").find("expected status 200, got 400"),
+            std::string::npos);
+}
+
 TEST(CommandLine, ChecksThatKeysFitTheirCertificates) {
   Certificates authority;
   const Certificate a = authority.issue_for({"a.example"});

@@ -128,6 +128,38 @@ TEST(Http1Bodies, CutsTheClientWhenTheServerBreaksOffInsideItsBody) {
   }
 }
 
+// So long a body passes by without being read.
+TEST(Http1Bodies, CutsTheClientWhenTheServerBreaksOffInsideALongBody) {
+  for (const bool reset : {false, true}) {
+    const Proxy proxy([&](OriginExchange& exchange) {
+      exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" +
+                    std::string(300000, 'x'));
+      if (reset) exchange.stream().reset();
+      exchange.close();
+    });
+    RawClient client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_THROW(client.response(), Disconnected);
+    const std::string why = reset ? "reset" : "end_of_stream";
+    EXPECT_EQ(proxy.daemon.wait_access_why(why).status(), 200);
+  }
+}
+
+TEST(Http1Bodies, CutsTheClientWhenTheServerFallsSilentInsideALongBody) {
+  Gate release;
+  const Origin origin([&](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + std::string(300000, 'x'));
+    release.wait();
+    exchange.close();
+  });
+  const Daemon daemon(balance_over({origin.url()}, "timeouts: { idle: 200ms }"));
+  RawClient client(daemon.port());
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THROW(client.response(), Disconnected);
+  EXPECT_EQ(daemon.wait_access_why("idle_timeout").status(), 200);
+  release.open();
+}
+
 TEST(Http1Bodies, RelaysTheServersContinue) {
   const Proxy proxy([](OriginExchange& exchange) {
     exchange.send("HTTP/1.1 100 Continue\r\nX-By: origin\r\n\r\n");

@@ -214,6 +214,33 @@ TEST(Reload, KeepsTheHealthOfServersThatStay) {
   EXPECT_EQ(asked, before);
 }
 
+// Nobody would ever find out that it is well again.
+TEST(Reload, AServerThatIsNotCheckedAnyMoreIsNotDownAnyMore) {
+  const Origin sick([](OriginExchange& exchange) {
+    if (exchange.request().target == "/healthz") return exchange.respond("", 500);
+    exchange.respond("served");
+  });
+  Daemon daemon(balance_over(
+      {sick.url()}, "health_check: { path: /healthz, interval: 100ms, timeout: 200ms, fall: 1 }"));
+  ASSERT_TRUE(wait_until([&] { return fetch(daemon.port()).status == 503; }));
+  ASSERT_TRUE(daemon.reload(balance_over({sick.url()})));
+  EXPECT_EQ(fetch(daemon.port()).body, "served");
+}
+
+TEST(Reload, RefusesACertificateThatCannotBeRead) {
+  const TempDir directory;
+  const std::string missing = directory.file("missing.pem");
+  Daemon daemon(responding("old"));
+  daemon.write_config(
+      "listeners: [ { name: web, address: '127.0.0.1:0', tls: {} } ]\n"
+      "certificates: [ { hosts: a.example, cert: " +
+      missing + ", key: " + missing + " } ]\nroutes: [ { respond: {} } ]\n");
+  const CommandResult refused = daemon.ctl("reload");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.out.find(missing), std::string::npos) << refused.out;
+  EXPECT_EQ(fetch(daemon.port()).body, "old");
+}
+
 TEST(Reload, CtlWaitsForTheVerdict) {
   Daemon daemon(responding("old"));
   daemon.write_config(responding("new"));
@@ -240,6 +267,18 @@ TEST(Reload, WhatCtlSaidIsInForceForTheNextConnection) {
 TEST(Reload, CtlFailsWithoutADaemon) {
   const TempDir directory;
   EXPECT_NE(run_revproxyd({"ctl", "reload", "--socket", directory.file("none.sock")}).status, 0);
+}
+
+TEST(Reload, CtlTakesTheSocketFromTheFileThatTheDaemonReads) {
+  const Daemon daemon(responding("x"));
+  EXPECT_EQ(run_revproxyd({"ctl", "reload", "-c", daemon.config_file()}).status, 0);
+  daemon.wait_log("reload 2: ok");
+  const TempDir directory;
+  const std::string bad = directory.file("bad.yaml");
+  write_file(bad, "nonsense: 1\n");
+  const CommandResult refused = run_revproxyd({"ctl", "reload", "-c", bad});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.out.find("unknown key 'nonsense'"), std::string::npos) << refused.out;
 }
 
 TEST(Reload, CtlRefusesUnknownVerbs) {

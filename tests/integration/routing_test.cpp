@@ -286,6 +286,16 @@ TEST(Routing, RedirectsAListenerToHttps) {
             "https://test:" + std::to_string(daemon.port("tls")) + "/a/b?c=d");
 }
 
+TEST(Routing, WithoutAHostThereIsNothingToRedirectTo) {
+  const Daemon daemon(
+      "listeners: [ { name: web, address: '127.0.0.1:0', redirect: https }, { name: tls, address: "
+      "'127.0.0.1:0', tls: internal } ]\n"
+      "routes: [ { respond: { body: ok } } ]\n");
+  RawClient client(daemon.port("web"));
+  client.send("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(client.response().status, 400);
+}
+
 TEST(Routing, RespondsWithStatusFieldsAndBody) {
   const Daemon daemon(std::string(kPlainListener) +
                       "routes: [ { respond: { status: 451, headers: { X-A: b, Content-Type: "

@@ -295,6 +295,16 @@ TEST(SocketActivation, WarnsOfWhatFitsNothing) {
   ::close(pair[1]);
 }
 
+TEST(SocketActivation, WarnsOfASocketThatIsBoundElsewhere) {
+  const Socket socket(true);  // shares its port with the daemon
+  const Socket other;
+  const Daemon daemon(at_port(socket.port()), {{other.fd()}, "web"});
+  const std::string there = "127.0.0.1:";
+  daemon.wait_log("warning: listener web: the inherited socket of this name is bound to " + there +
+                  std::to_string(other.port()) + " and not to " + there +
+                  std::to_string(socket.port()));
+}
+
 TEST(SocketActivation, SocketsPassToAnUpgradedBinary) {
   const Socket socket;
   Daemon daemon(at_port(socket.port()), {{socket.fd()}, {}});

@@ -245,6 +245,24 @@ TEST(Streaming, AClientThatLeavesInsideItsUploadCancelsIt) {
   EXPECT_EQ(proxy.daemon.wait_access_of("/left").why(), "client_gone");
 }
 
+TEST(Streaming, AClientThatLeavesInsideALongUploadCancelsIt) {
+  for (const bool reset : {false, true}) {
+    Gate cancelled;
+    const Proxy proxy([&](OriginExchange& exchange) {
+      if (exchange.peer_closes()) cancelled.open();
+      exchange.close();
+    });
+    RawClient client = proxy.connect();
+    client.send("POST /left HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" +
+                std::string(300000, 'x'));
+    ASSERT_TRUE(proxy.origin.wait_requests(1));
+    if (reset) client.stream().reset();
+    client.stream().close();
+    EXPECT_TRUE(cancelled.wait(Milliseconds(3000)));
+    EXPECT_EQ(proxy.daemon.wait_access_of("/left").why(), "client_gone");
+  }
+}
+
 TEST(Streaming, AClientThatResetsInsideItsUploadIsGoneAndNoServerIsToBlame) {
   const Proxy proxy([&](OriginExchange& exchange) {
     exchange.peer_closes();

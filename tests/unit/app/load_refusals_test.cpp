@@ -173,6 +173,11 @@ TEST(LoadRefusals, WhatHasNoEffectIsAWarning) {
   EXPECT_TRUE(holds(warning(upstream("tls: { insecure_skip_verify: true }", "https://a")),
                     "are not verified"));
   EXPECT_TRUE(holds(warning(upstream("host_header: kep")), "'kep' is taken as the name of a host"));
+  const LoadResult auth = load_text(
+      "listeners: [ { address: ':443', tls: { client_auth: { ca: a.pem } } } ]\n"
+      "certificates: [ { cert: a.pem, key: a.key } ]\n",
+      "proxy.yaml");
+  EXPECT_TRUE(holds(auth.report.text(), "'ca' has no effect while 'mode' is none"));
 }
 
 TEST(LoadRefusals, TestsOfRoutesNameARequestAndWhatIsExpected) {

@@ -146,8 +146,10 @@ TEST(BooleanType, IsTrueOrFalseOnly) {
     EXPECT_FALSE(read(boolean(), bad, &said)) << bad;
     EXPECT_NE(said.find("write true"), std::string::npos) << said;
   }
-  EXPECT_FALSE(read(boolean(), "off", &said));
-  EXPECT_NE(said.find("write false"), std::string::npos) << said;
+  for (const char* bad : {"no", "off", "False", "0"}) {
+    EXPECT_FALSE(read(boolean(), bad, &said)) << bad;
+    EXPECT_NE(said.find("write false"), std::string::npos) << said;
+  }
 }
 
 TEST(EnumerationType, TellsUnknownWordsFromThoseOfLater) {
@@ -161,6 +163,21 @@ TEST(EnumerationType, TellsUnknownWordsFromThoseOfLater) {
   EXPECT_NE(said.find("not supported by this version"), std::string::npos) << said;
 }
 
+TEST(TextTypes, RefuseWhatNobodyCouldRead) {
+  EXPECT_EQ(read(text("a path"), "/a b"), "/a b");
+  for (const char* bad : {"", "a\tb", "a\nb", "a\x7F", "\x1B[0m"})
+    EXPECT_FALSE(read(text("a path"), bad)) << bad;
+  EXPECT_EQ(read(long_text("a text"), "a\r\n\tb"), "a\r\n\tb");
+  for (const char* bad : {"a\x7F", "a\x1B[0m", "a\x0B"})
+    EXPECT_FALSE(read(long_text("a text"), bad)) << bad;
+  EXPECT_EQ(read(name_text("a name"), "a-b_c.1"), "a-b_c.1");
+  for (const char* bad : {"", "a b", "a/b", "a:b", "\xC3\xA4"})
+    EXPECT_FALSE(read(name_text("a name"), bad)) << bad;
+  EXPECT_EQ(read(token("a method"), "M-SEARCH"), "M-SEARCH");
+  for (const char* bad : {"", "a b", "a/b", "a\n"})
+    EXPECT_FALSE(read(token("a method"), bad)) << bad;
+}
+
 TEST(FieldTypes, RefuseWhatWouldBreakAMessage) {
   EXPECT_TRUE(read(field_name(), "X-Frame-Options"));
   for (const char* bad :
@@ -168,7 +185,7 @@ TEST(FieldTypes, RefuseWhatWouldBreakAMessage) {
     EXPECT_FALSE(read(field_name(), bad)) << bad;
   EXPECT_TRUE(read(field_value(), "a b"));
   EXPECT_TRUE(read(field_value(), ""));
-  for (const char* bad : {"a\r\nb: c", "a\nb", " a", "a "})
+  for (const char* bad : {"a\r\nb: c", "a\nb", " a", "a ", "a\x7F"})
     EXPECT_FALSE(read(field_value(), bad)) << bad;
   EXPECT_FALSE(read(field_value(), std::string("a\0b", 3)));
 }

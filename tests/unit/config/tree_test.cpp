@@ -1,49 +1,14 @@
-#include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "revproxyd/config/load_tree.h"
+#include "tests/unit/config/trees.h"
 
 namespace revproxyd::config {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// A directory that goes when the test ends.
-class Directory {
- public:
-  Directory() {
-    std::string name = (fs::temp_directory_path() / "revproxyd-config-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Directory() { fs::remove_all(path_); }
-  std::string write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name) << text;
-    return (path_ / name).string();
-  }
-
- private:
-  fs::path path_;
-};
-
-/// The messages for a text that is refused; generous in time for sanitizers and loaded machines.
-std::string refusal(const std::string& text, const ReadLimits& limits = {}) {
-  Report report;
-  const auto begin = std::chrono::steady_clock::now();
-  const Tree tree = parse_tree(text, "proxy.yaml", report, limits);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
-  EXPECT_FALSE(report.ok());
-  return report.text();
-}
-
-bool holds(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
+using namespace test;
 
 std::string repeat(std::string_view text, std::size_t count) {
   std::string out;
@@ -83,6 +48,13 @@ TEST(Tree, RefusesMergeKeysTagsAndSeveralDocuments) {
   EXPECT_TRUE(holds(refusal("a: 1\n---\nb: 2\n"), "second document"));
 }
 
+TEST(Tree, TakesAQuotedMergeKeyForAWord) {
+  Report report;
+  const Tree tree = parse_tree("'<<': 1\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_NE(tree.root.find("<<"), nullptr);
+}
+
 TEST(Tree, RefusesWhatIsNoMapAtTheTop) {
   EXPECT_TRUE(holds(refusal("- a\n"), "expected keys"));
   EXPECT_TRUE(holds(refusal("hello\n"), "expected keys"));
@@ -109,9 +81,9 @@ TEST(Tree, TakesTextOfEveryLengthAndRefusesWhatIsNone) {
     ASSERT_TRUE(report.ok()) << report.text();
     EXPECT_EQ(tree.root.find("a")->text, "x" + std::string(good));
   }
-  for (const char* bad :
-       {"\x80", "\xC1\xBF", "\xC2", "\xE0\x9F\xBF", "\xE1\x80", "\xE1\x80x", "\xF0\x8F\xBF\xBF",
-        "\xF1\x80\x80", "\xF1\x80\x80x", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
+  for (const char* bad : {"\x80", "\xC1\xBF", "\xC2", "\xE1x", "\xF1x", "\xF1\x80x", "\xE0\x9F\xBF",
+                          "\xE1\x80", "\xE1\x80x", "\xF0\x8F\xBF\xBF", "\xF1\x80\x80",
+                          "\xF1\x80\x80x", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
     EXPECT_TRUE(holds(refusal("a: 'x" + std::string(bad)), "1:6: error: the file is not UTF-8"));
   }
 }
@@ -202,6 +174,8 @@ TEST(Tree, APlaceOfNothingIsThatOfWhatLacksIt) {
   EXPECT_EQ(place("b: 1\na:\n"), "x:2:1");
   EXPECT_EQ(place("a: { b: , c: 1 }\n"), "x:1:6");
   EXPECT_EQ(place("a: { b: null }\n"), "x:1:9");
+  EXPECT_EQ(place("a:\n  - NULL\n"), "x:2:5");
+  EXPECT_EQ(place("a: [ Null ]\n"), "x:1:6");
 }
 
 TEST(Tree, ABracketThatIsNotClosedIsNamed) {
@@ -237,6 +211,8 @@ TEST(Tree, WhatTheLibraryRefusesIsSaidInPlainWords) {
                     "proxy.yaml:3:2: error: not valid YAML: expected a key"));
   EXPECT_TRUE(holds(refusal("a:\n\t- b\n"), "proxy.yaml:2:2: error: not valid YAML: a tab"));
   EXPECT_TRUE(holds(refusal("a: b: c\n"), "proxy.yaml:1:5: error: not valid YAML: a ':' inside"));
+  EXPECT_TRUE(holds(refusal("]\n"), "proxy.yaml:1:1: error: not valid YAML: ']' closes nothing"));
+  EXPECT_TRUE(holds(refusal("  @a\n"), "proxy.yaml:1:3: error: not valid YAML: no value begins"));
 }
 
 TEST(Tree, TakesAnEmptyTextAsNoKeys) {
@@ -302,6 +278,13 @@ TEST(Include, RefusesWhatIsNoRegularFile) {
   Report report;
   load_tree("/dev/zero", report);
   EXPECT_TRUE(holds(report.text(), "not a regular file")) << report.text();
+}
+
+TEST(Include, RefusesAFileThatCannotBeRead) {
+  Report report;
+  load_tree("/proc/self/mem", report);
+  EXPECT_TRUE(holds(report.text(), "cannot read /proc/self/mem: Input/output error"))
+      << report.text();
 }
 
 TEST(Include, RefusesWhatIsNoPath) {
@@ -389,98 +372,6 @@ TEST(Tree, TakesAByteOrderMarkForNothing) {
       "x", report);
   ASSERT_TRUE(report.ok()) << report.text();
   EXPECT_NE(tree.root.find("a"), nullptr);
-}
-
-TEST(Secret, ExpandsWithinAValueAndRemembersIt) {
-  ::setenv("REVPROXYD_TEST_SECRET", "s3cret", 1);
-  Report report;
-  const Tree tree =
-      parse_tree("a: x-${env:REVPROXYD_TEST_SECRET}-${env:REVPROXYD_TEST_NONE:-d}\nb: $${env:X}\n",
-                 "x", report);
-  ASSERT_TRUE(report.ok()) << report.text();
-  EXPECT_EQ(tree.root.find("a")->text, "x-s3cret-d");
-  EXPECT_TRUE(tree.root.find("a")->secret);
-  EXPECT_EQ(tree.root.find("b")->text, "${env:X}");
-  EXPECT_FALSE(tree.root.find("b")->secret);
-  EXPECT_EQ(tree.secrets.count("x-s3cret-d"), 1U);
-}
-
-TEST(Secret, ReadsFilesAndCredentialsWithoutTheirLastNewline) {
-  const Directory dir;
-  const std::string path = dir.write("password", "hunter2\n");
-  fs::permissions(path, fs::perms::owner_read);
-  ::setenv("CREDENTIALS_DIRECTORY", fs::path(path).parent_path().c_str(), 1);
-  Report report;
-  const Tree tree = parse_tree("a: ${file:" + path + "}\nb: ${credential:password}\n", "x", report);
-  ASSERT_TRUE(report.ok()) << report.text();
-  EXPECT_EQ(report.warnings(), 0U);
-  EXPECT_EQ(tree.root.find("a")->text, "hunter2");
-  EXPECT_EQ(tree.root.find("b")->text, "hunter2");
-}
-
-TEST(Secret, WarnsOfAFileThatEveryoneCanRead) {
-  const Directory dir;
-  const std::string path = dir.write("password", "x");
-  fs::permissions(path, fs::perms::owner_read | fs::perms::others_read);
-  Report report;
-  parse_tree("a: ${file:" + path + "}\n", "x", report);
-  EXPECT_EQ(report.warnings(), 1U);
-}
-
-TEST(Secret, TellsEachPartThatIsWrongAtItsPlace) {
-  const std::string said = refusal("a: x-${env:REVPROXYD_TEST_NONE}-${enf:X}\n");
-  EXPECT_TRUE(holds(said, "proxy.yaml:1:6: error: environment variable")) << said;
-  EXPECT_TRUE(holds(said, "proxy.yaml:1:33: error: expected ${env:NAME}")) << said;
-  EXPECT_TRUE(holds(refusal("a: 'x ${env:REVPROXYD_TEST_NONE}'\n"), "proxy.yaml:1:7: error: "));
-  // Where the text is not written as it reads, the place is that of the value.
-  EXPECT_TRUE(holds(refusal("a: \"\\x41 ${enf:X}\"\n"), "proxy.yaml:1:4: error: "));
-}
-
-TEST(Secret, RefusesAValueThatGrowsTooLarge) {
-  ::setenv("REVPROXYD_TEST_SECRET", std::string(60, 's').c_str(), 1);
-  ReadLimits limits;
-  limits.file_bytes = 100;
-  const std::string twice = "a: ${env:REVPROXYD_TEST_SECRET}${env:REVPROXYD_TEST_SECRET}\n";
-  EXPECT_TRUE(holds(refusal(twice, limits), "proxy.yaml:1:4: error: a value that is too large"));
-  Report report;
-  parse_tree("a: ${env:REVPROXYD_TEST_SECRET}\n", "x", report, limits);
-  EXPECT_TRUE(report.ok()) << report.text();
-}
-
-TEST(Secret, RefusesACredentialThatSystemdDidNotPass) {
-  const Directory dir;
-  const std::string path = dir.write("password", "x");
-  ::setenv("CREDENTIALS_DIRECTORY", fs::path(path).parent_path().c_str(), 1);
-  EXPECT_TRUE(holds(refusal("a: ${credential:other}\n"), "cannot read credential 'other'"));
-  EXPECT_TRUE(holds(refusal("a: ${credential:..}\n"), "the name of a credential has no '/'"));
-  ::setenv("CREDENTIALS_DIRECTORY", "relative", 1);
-  EXPECT_TRUE(holds(refusal("a: ${credential:password}\n"), "CREDENTIALS_DIRECTORY is not set"));
-  ::unsetenv("CREDENTIALS_DIRECTORY");
-  EXPECT_TRUE(holds(refusal("a: ${credential:password}\n"), "CREDENTIALS_DIRECTORY is not set"));
-}
-
-TEST(Secret, RefusesAFileThatIsLargerThanASecret) {
-  const Directory dir;
-  const std::string path = dir.write("password", std::string(11, 'x'));
-  fs::permissions(path, fs::perms::owner_read);
-  ReadLimits limits;
-  limits.secret_bytes = 10;
-  const std::string text = "a: ${file:" + path + "}\n";
-  EXPECT_TRUE(holds(refusal(text, limits), "larger than 10B"));
-  limits.secret_bytes = 11;
-  Report report;
-  parse_tree(text, "x", report, limits);
-  EXPECT_TRUE(report.ok()) << report.text();
-}
-
-TEST(Secret, RefusesWhatIsMissingOrMalformed) {
-  EXPECT_TRUE(holds(refusal("a: ${env:REVPROXYD_TEST_NONE}\n"), "is not set"));
-  EXPECT_TRUE(holds(refusal("a: ${file:/nonexistent/x}\n"), "cannot read"));
-  EXPECT_TRUE(holds(refusal("a: ${file:relative}\n"), "must be absolute"));
-  EXPECT_TRUE(holds(refusal("a: ${credential:../x}\n"), "no '/'"));
-  EXPECT_TRUE(holds(refusal("a: ${enf:X}\n"), "did you mean 'env'?"));
-  EXPECT_TRUE(holds(refusal("a: ${env:X\n"), "without '}'"));
-  EXPECT_TRUE(holds(refusal("${env:HOME}: x\n"), "never in keys"));
 }
 
 }  // namespace

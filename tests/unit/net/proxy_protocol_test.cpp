@@ -87,6 +87,7 @@ TEST(ProxyProtocol, RefusesMalformedLines) {
       "proxy TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
       "PROXY  TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
       "PROXY TCP4  1.2.3.4 1.2.3.4 1 2\r\n",
+      "PROXY TCP4  1.2.3.4 1 2\r\n",
       "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
       "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
       "PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n",
@@ -198,6 +199,11 @@ TEST(ProxyProtocol, WritesBinaryHeaders) {
   ASSERT_EQ(mixed.status, ProxyStatus::complete);
   EXPECT_EQ(mixed.header.source.family(), AF_INET6);
   EXPECT_EQ(mixed.header.source.host(), "192.0.2.1");
+  const Address v6 = *Address::ip("2001:db8::1", 443);
+  const ProxyParse other = parse_proxy_header(binary(v6, v4));
+  ASSERT_EQ(other.status, ProxyStatus::complete);
+  EXPECT_EQ(other.header.source.text(), "[2001:db8::1]:443");
+  EXPECT_EQ(other.header.destination.host(), "192.0.2.1");
 }
 
 Task<std::string> read_header(Transport& transport) {

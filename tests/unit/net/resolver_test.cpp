@@ -237,6 +237,16 @@ TEST(Resolver, ASilentServerIsAFailureAndIsAskedAgain) {
   EXPECT_EQ(told.at(1), "192.0.2.1:80");
 }
 
+TEST(Resolver, ServersThatCannotBeAskedAreAFailure) {
+  DnsServer server;
+  Resolver::Options options = options_for(server);
+  options.servers = "nowhere:53";
+  Resolver resolver(options);
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  EXPECT_EQ(told.at(0), "resolve_failed");
+}
+
 TEST(Resolver, NeitherSubscribingNorEndingWaitsForASilentServer) {
   DnsServer server;
   server.set("a.test", {"", {}, 60, true});

@@ -134,6 +134,24 @@ TEST_F(Certificates, BrokenCertificateFurtherDownIsFound) {
 TEST_F(Certificates, WeakKeyIsRefused) {
   EXPECT_EQ(error_of(ca_.issue("w", {.names = {"w.test"}, .kind = Kind::rsa1024})),
             "key w.key: an RSA key of 1024 bits is too short, 2048 are needed");
+  EXPECT_EQ(error_of(ca_.issue("w", {.names = {"w.test"}, .kind = Kind::ec192})),
+            "key w.key: an EC key of 192 bits is too short");
+}
+
+TEST_F(Certificates, KeyOfAKindThatClientsDoNotKnowIsRefused) {
+  EXPECT_EQ(warning_of(ca_.issue("a", {.names = {"a.test"}, .kind = Kind::ed25519})), "");
+  EXPECT_EQ(error_of(ca_.issue("b", {.names = {"b.test"}, .kind = Kind::ed448})),
+            "key b.key: the key is neither RSA nor EC nor Ed25519");
+}
+
+TEST_F(Certificates, ChainOfMoreThanTenIsRefused) {
+  const auto entry = ca_.issue("a", {.names = {"a.test"}});
+  std::string dummy;
+  std::string chain = read_file(entry.cert, dummy);
+  for (int i = 0; i < 11; ++i) chain += ca_.pem();
+  auto long_one = entry;
+  long_one.cert = dir_.write("long.pem", chain);
+  EXPECT_EQ(error_of(long_one), "certificate long.pem: a chain of more than 10 certificates");
 }
 
 TEST_F(Certificates, HostThatIsNotNamedIsServedWithAWarning) {

@@ -350,6 +350,51 @@ TEST_F(Handshake, ClientThatTricklesStillRunsIntoTheLimit) {
   ::close(sockets.first);
 }
 
+// RFC 8446 section 5.1: 16 KiB. There is nothing to wait for.
+TEST_F(Handshake, FirstRecordThatIsLongerThanAnyIsRefusedAtOnce) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 60s, code));
+  const std::string head("\x16\x03\x01\xFF\xFF\x01\x00\xFF\xFB", 9);
+  ASSERT_EQ(::send(sockets.first, head.data(), head.size(), MSG_NOSIGNAL), 9);
+  ASSERT_EQ(::shutdown(sockets.first, SHUT_WR), 0);  // else its alert is waited for
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::tls_failed);
+  ::close(sockets.first);
+}
+
+TEST_F(Handshake, ClientThatSaysHelloAndNoMoreRunsIntoTheLimit) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const SslContextPtr context(SSL_CTX_new(TLS_client_method()));
+  const SslPtr ssl(SSL_new(context.get()));
+  BIO* const out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+  SSL_connect(ssl.get());
+  char* hello = nullptr;
+  const long size = BIO_ctrl(out, BIO_CTRL_INFO, 0, &hello);
+  ASSERT_GT(size, 0);
+  const Sockets sockets = connected();
+  ASSERT_EQ(::send(sockets.first, hello, static_cast<std::size_t>(size), MSG_NOSIGNAL), size);
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 100ms, code));
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::handshake_timeout);
+  char byte = 0;
+  EXPECT_EQ(::recv(sockets.first, &byte, 1, 0), 1) << "the server has answered";
+  ::close(sockets.first);
+}
+
+TEST_F(Handshake, WorksWithAnEd25519Key) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}, .kind = Kind::ed25519})});
+  for (const bool tls12 : {false, true}) {
+    const Ends ends = handshake(*listener, *trusting(ca_, tls12), "a.test");
+    EXPECT_TRUE(ends.client) << ends.client_error.text() << " " << tls12;
+  }
+}
+
 TEST_F(Handshake, CancellationEndsIt) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const Sockets sockets = connected();

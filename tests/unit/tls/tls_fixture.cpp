@@ -20,7 +20,14 @@ namespace {
 
 // Making RSA keys takes long, so all certificates share one of each size.
 KeyPtr key_of(Kind kind) {
-  if (kind == Kind::ec) return KeyPtr(EVP_EC_gen("P-256"));
+  switch (kind) {
+    case Kind::ec: return KeyPtr(EVP_EC_gen("P-256"));
+    case Kind::ec192: return KeyPtr(EVP_EC_gen("P-192"));
+    case Kind::ed25519: return KeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+    case Kind::ed448: return KeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED448"));
+    case Kind::rsa:
+    case Kind::rsa1024: break;
+  }
   static std::map<Kind, KeyPtr> keys;
   KeyPtr& key = keys[kind];
   if (!key) key.reset(EVP_RSA_gen(kind == Kind::rsa ? 2048 : 1024));

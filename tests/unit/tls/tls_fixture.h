@@ -36,7 +36,7 @@ class TempDir {
   std::string root_;
 };
 
-enum class Kind { ec, rsa, rsa1024 };
+enum class Kind { ec, ec192, rsa, rsa1024, ed25519, ed448 };
 
 struct Wanted {
   std::vector<std::string> names;  // DNS names, or addresses written "IP:..."

@@ -165,7 +165,13 @@ TEST_F(AskGrpc, SendsAUnaryCall) {
 }
 
 TEST_F(AskGrpc, NeedsServing) {
-  EXPECT_EQ(verdict(answer(frame("\x08\x02"), "grpc-status: 0\r\n")), "the service is NOT_SERVING");
+  const auto verdict_of = [&](const std::string& message) {
+    return verdict(answer(frame(message), "grpc-status: 0\r\n"));
+  };
+  EXPECT_EQ(verdict_of("\x08\x02"), "the service is NOT_SERVING");
+  EXPECT_EQ(verdict_of("\x08\x03"), "the service is SERVICE_UNKNOWN");
+  EXPECT_EQ(verdict_of(""), "the service is UNKNOWN");
+  EXPECT_EQ(verdict_of("\x08\x09"), "the service is of a kind that is not known");
 }
 
 TEST_F(AskGrpc, NeedsAMessage) {

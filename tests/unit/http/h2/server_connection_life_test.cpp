@@ -291,6 +291,15 @@ TEST_F(H2ServerJudges, RefusesDataOnAStreamThatHasEnded) {
   EXPECT_EQ(failure(), Code::protocol_error);
 }
 
+// RFC 9113 section 6.9; nghttp2 looks at streams that are open only.
+TEST_F(H2ServerJudges, RefusesAnEmptyUpdateOfAStreamThatHasEnded) {
+  open();
+  answer(next_stream_of(get(1)));
+  send(frames::window_update(1, 1));
+  EXPECT_FALSE(state_.goaway()) << "may have been on its way";
+  EXPECT_EQ(code_for(frames::window_update(1, 0)), frames::kProtocolError);
+}
+
 TEST_F(H2ServerJudges, RefusesASecondUseOfAStream) {
   open();
   answer(next_stream_of(get(1)));
