@@ -1,7 +1,6 @@
 #include "revproxyd/base/arena.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
 
 #include "revproxyd/base/slab.h"
@@ -20,14 +19,7 @@ Arena::~Arena() {
   }
 }
 
-void* Arena::allocate(std::size_t size, std::size_t alignment) {
-  const auto at = reinterpret_cast<std::uintptr_t>(cursor_);
-  const std::size_t padding = (alignment - at % alignment) % alignment;
-  if (cursor_ != nullptr && size + padding <= static_cast<std::size_t>(limit_ - cursor_)) {
-    char* result = cursor_ + padding;
-    cursor_ = result + size;
-    return result;
-  }
+void* Arena::from_new_block(std::size_t size) {
   // The header keeps the payload aligned to 16.
   const std::size_t block_size = std::max(kBlockSize, size + sizeof(Block));
   auto* block = static_cast<Block*>(slab::allocate(block_size));

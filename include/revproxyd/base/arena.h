@@ -2,6 +2,7 @@
 // Bump memory that lives as long as one exchange: heads and everything written into them.
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace revproxyd {
@@ -16,7 +17,13 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   /// `size` bytes aligned to `alignment` (a power of two, at most 16).
-  void* allocate(std::size_t size, std::size_t alignment = 8);
+  void* allocate(std::size_t size, std::size_t alignment = 8) {
+    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(cursor_) & (alignment - 1);
+    if (size + padding > static_cast<std::size_t>(limit_ - cursor_)) return from_new_block(size);
+    char* const result = cursor_ + padding;
+    cursor_ = result + size;
+    return result;
+  }
 
   /// A copy of `text` that lives as long as the arena.
   std::string_view copy(std::string_view text);
@@ -31,6 +38,9 @@ class Arena {
     Block* next;
     std::size_t size;
   };
+
+  void* from_new_block(std::size_t size);
+
   Block* blocks_ = nullptr;
   char* cursor_ = nullptr;
   char* limit_ = nullptr;
