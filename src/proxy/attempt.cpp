@@ -75,6 +75,7 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
     // against the origin.
     stream().await_response(request_.first_byte);
     co_await InStep{};
+    if (scope_.cancelled()) co_return Error(scope_.reason(), "ended before the request was sent");
     auto sent = co_await stream().send_body(http::Piece(Bytes(), true));
     if (!sent) co_return sent.error();
   }

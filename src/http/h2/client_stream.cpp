@@ -54,18 +54,9 @@ void ClientStream::stage_head(const RequestHead& head, std::string_view target,
   writer_.begin(id_, head.length, !body);
 }
 
-Task<Result<void>> ClientStream::send_body(Piece piece) {
-  note_started();
-  return writer_.send(piece);
-}
-
-// What has left stays so when the stream fails; what the server has refused stays unsent.
-void ClientStream::note_started() noexcept {
-  if (!error_) request_started_ = true;
-}
+Task<Result<void>> ClientStream::send_body(Piece piece) { return writer_.send(piece); }
 
 Task<Result<void>> ClientStream::flush() {
-  note_started();
   connection_.link_.produce();
   return Task<Result<void>>::settled(Result<void>());
 }

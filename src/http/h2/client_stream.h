@@ -44,11 +44,11 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   void on_malformed(const char* why) override;
   void on_closed(ErrorCode code) override;
   Outgoing take_body(MutableBytes room) noexcept override { return writer_.take(room); }
+  void on_request_leaves() noexcept override { request_started_ = true; }
 
   void take_head(bool last);
   void fail(const Error& error) noexcept;
   void late() noexcept;
-  void note_started() noexcept;
 
   /// Tells the connection last of all: its owner may destroy it then, and the other members still
   /// need it.

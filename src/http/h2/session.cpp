@@ -182,6 +182,14 @@ struct Session::Callbacks {
     return 0;
   }
 
+  // frame_sent() would hear of it with the next frame only.
+  static int before_send(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS || self(user).role_ != Role::client) return 0;
+    if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
+      to->on_request_leaves();
+    return 0;
+  }
+
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Session& me = self(user);
     switch (frame->hd.type) {
@@ -234,6 +242,7 @@ struct Session::Callbacks {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(made, stream_closed);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, invalid_frame);
+    nghttp2_session_callbacks_set_before_frame_send_callback(made, before_send);
     nghttp2_session_callbacks_set_on_frame_send_callback(made, frame_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(made, frame_not_sent);
     return made;

@@ -49,6 +49,8 @@ class SessionStream {
   virtual void on_closed(ErrorCode code) = 0;
   /// Fills `room` with body bytes; neither bytes nor an end: asked again after resume().
   virtual Outgoing take_body(MutableBytes room) noexcept = 0;
+  /// The head of a request is being produced: it may reach the server from now on.
+  virtual void on_request_leaves() noexcept {}
 
  protected:
   ~SessionStream() = default;

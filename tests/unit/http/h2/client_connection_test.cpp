@@ -120,6 +120,18 @@ TEST_F(H2ClientConnection, StreamsBehindTheLastOneWereNotBegun) {
   EXPECT_TRUE(served->request_started());
 }
 
+// What others have to send takes it along.
+TEST_F(H2ClientConnection, ARequestThatLeftBesideAnotherWasBegun) {
+  const auto staged = begin(Method::post, "POST", {});
+  EXPECT_FALSE(staged->request_started());
+  const auto other = ask();
+  EXPECT_EQ(request(1).method(), "POST");
+  peer_.end();
+  settle();
+  EXPECT_FALSE(runner_.run(staged->send_body(Piece({}, true))));
+  EXPECT_TRUE(staged->request_started());
+}
+
 TEST_F(H2ClientConnection, OpensNoStreamAfterTheServerHasSaidGoodbye) {
   greet();
   send(frames::goaway(0x7fffffff, frames::kNoError));
