@@ -107,7 +107,8 @@ class Forwarding {
   std::array<const upstream::Endpoint*, upstream::RetrySettings::kMostAttempts> tried_;
   std::uint32_t tries_ = 0;
   const upstream::Endpoint* endpoint_ = nullptr;  // of the last try; null when it got none
-  Duration deadline_{0};  // for all tries, from the arrival of the request; 0: none
+  Duration deadline_{0};    // for all tries, from the arrival of the request; 0: none
+  bool lost_kept_ = false;  // a try failed on a connection that had served before
   Failure failure_;
 };
 
@@ -133,7 +134,9 @@ upstream::Demand Forwarding::demand() const {
   demand.key = pick_key(exchange_, settings_.balance);
   demand.origin = {&client_of(exchange_), &exchange_.client().local,
                    !exchange_.head().upgrade.empty()};
-  demand.fresh = !http::is_idempotent(exchange_.head().method);
+  if (!http::is_idempotent(exchange_.head().method)) demand.reuse = upstream::Reuse::recent;
+  // What has closed one kept connection may have closed the others.
+  if (lost_kept_) demand.reuse = upstream::Reuse::none;
   demand.tried = std::span(tried_).first(tries_);
   return demand;
 }
@@ -212,6 +215,7 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   failure_.error = late() ? kLate : error;
   failure_.sent = attempt.stream().request_started();
   failure_.response_began = attempt.stream().response_started();
+  if (attempt.stream().reused() && !failure_.response_began) lost_kept_ = true;
 }
 
 // For a status that is listed for retry. Asked once: a granted retry has been paid for. The

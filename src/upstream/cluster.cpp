@@ -110,7 +110,7 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
   }
   if (picked.status != PickStatus::picked) return std::nullopt;
   Pool& pool = *pools_[picked.index];
-  auto stream = pool.reuse(demand.fresh, demand.origin);
+  auto stream = pool.reuse(demand.reuse, demand.origin);
   if (stream == nullptr) return std::nullopt;
   return Acquired(&pool.endpoint(), Lease(*shared_, pool.endpoint(), std::move(stream)));
 }

@@ -87,14 +87,13 @@ struct Pool::Dial {
   std::vector<Joiner*> joiners;
 };
 
-std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh, const Origin& origin) noexcept {
+std::unique_ptr<http::ClientStream> Pool::reuse(Reuse which, const Origin& origin) noexcept {
   const bool alone = apart(origin);
   if (Kept* kept = alone ? nullptr : sharable(); kept != nullptr) return open_on(*kept);
   while (idle_head_ != nullptr) {
     Kept& kept = *idle_head_;
     if (alone && kept.connection->multiplexes()) return nullptr;
-    const bool stale = loop_now() - kept.idle_since >= limits::kFreshIdle;
-    if (fresh && stale && !kept.connection->multiplexes()) return nullptr;
+    if (!kept.connection->multiplexes() && !fits(kept, which)) return nullptr;
     if (!kept.connection->alive() || kept.connection->capacity() == 0 || old(kept)) {
       close(kept);
       continue;
@@ -103,6 +102,12 @@ std::unique_ptr<http::ClientStream> Pool::reuse(bool fresh, const Origin& origin
     return open_on(kept);
   }
   return nullptr;
+}
+
+// The one that was used last is looked at first: those behind it have been idle for longer.
+bool Pool::fits(const Kept& kept, Reuse which) noexcept {
+  return which == Reuse::any ||
+         (which == Reuse::recent && loop_now() - kept.idle_since < limits::kFreshIdle);
 }
 
 // The first with room: the load stays on few connections, and the others become idle.
@@ -222,7 +227,7 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
     co_return Error(code, Side::upstream, "waiting for a connection ended");
   }
   if (joiner.error.code() != Code::none) co_return joiner.error;
-  co_return reuse(false, Origin());
+  co_return reuse(Reuse::any, Origin());
 }
 
 void Pool::returned(Kept& kept) noexcept {

@@ -273,6 +273,28 @@ TEST(Failover, KeptConnectionsThatWentStaleCostNoRequest) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(client.get("/").status, 200);
 }
 
+TEST(Failover, SeveralKeptConnectionsThatWentStaleCostNoRequest) {
+  std::mutex mutex;
+  std::set<std::size_t> used;
+  Gate both;
+  Origin stale([&](OriginExchange& exchange) {
+    {
+      const std::lock_guard lock(mutex);
+      if (!used.insert(exchange.connection()).second) return exchange.close();
+    }
+    both.wait();
+    exchange.respond("ok");
+  });
+  const Daemon daemon(balance_over({stale.url()}, "", "workers: 1\n"));
+  RawClient one(daemon.port());
+  RawClient other(daemon.port());
+  for (RawClient* client : {&one, &other}) client->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(stale.wait_requests(2));
+  both.open();
+  for (RawClient* client : {&one, &other}) EXPECT_EQ(client->response().status, 200);
+  EXPECT_EQ(one.get("/").status, 200);
+}
+
 TEST(Failover, PostsUseNoConnectionThatHasBeenIdleForLong) {
   std::atomic<bool> closing = false;
   Origin origin([&](OriginExchange& exchange) {

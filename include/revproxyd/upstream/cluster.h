@@ -23,7 +23,7 @@ namespace revproxyd::upstream {
 struct Demand {
   PickKey key;
   Origin origin;
-  bool fresh = false;                      // see Pool::reuse
+  Reuse reuse = Reuse::any;
   std::span<const Endpoint* const> tried;  // by earlier attempts
 };
 

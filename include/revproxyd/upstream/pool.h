@@ -2,6 +2,7 @@
 // The connections of one worker to one server: those in use, and those kept for the next request.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -32,6 +33,14 @@ class PoolListener {
   ~PoolListener() = default;
 };
 
+/// Which idle connections a request may use that carry one request at a time. Where streams are
+/// multiplexed, the server says which ones it has not looked at.
+enum class Reuse : std::uint8_t {
+  any,
+  recent,  ///< idle for less than limits::kFreshIdle: the server is not likely to be closing it
+  none,
+};
+
 /// One worker's; everything that it refers to outlives it. Streams must be gone before the pool is.
 class Pool {
  public:
@@ -45,11 +54,9 @@ class Pool {
   const Endpoint& endpoint() const noexcept { return *endpoint_; }
 
   /// A stream on a connection that others use too and that has room for one more, else on the idle
-  /// one that was used last, or null. `fresh`: not on one that carries one request at a time and
-  /// has been idle for limits::kFreshIdle, for requests that must not meet a server which is just
-  /// closing; where streams are multiplexed, the server says which ones it has not looked at. An
-  /// upgrade is kept off connections that multiplex if the server may be asked for another.
-  std::unique_ptr<http::ClientStream> reuse(bool fresh, const Origin& origin) noexcept;
+  /// one that was used last, or null. An upgrade is kept off connections that multiplex if the
+  /// server may be asked for another.
+  std::unique_ptr<http::ClientStream> reuse(Reuse which, const Origin& origin) noexcept;
   /// reuse() would find a connection, or there is one to be shed in favour of a new one.
   bool has_room(const Origin& origin) const noexcept {
     return idle_head_ != nullptr || (!apart(origin) && sharable() != nullptr);
@@ -86,6 +93,7 @@ class Pool {
   void told_room(Kept& kept) noexcept;
   std::unique_ptr<http::ClientStream> open_on(Kept& kept);
   bool may_multiplex() const noexcept;
+  static bool fits(const Kept& kept, Reuse which) noexcept;
   bool old(Kept& kept) const noexcept;
   bool moved(Kept& kept) const noexcept;
   void returned(Kept& kept) noexcept;

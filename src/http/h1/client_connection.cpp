@@ -58,7 +58,8 @@ void ClientConnection::stream_ended(bool reusable) noexcept {
   in_.release();
   out_.release();
   transport_->readiness().read_deadline(Duration::zero(), Code::none);
-  if (usable_) transport_->readiness().watch(this);
+  // The watcher is told of what is new; the end may have come already.
+  if (usable_ && alive()) transport_->readiness().watch(this);
   owner_.on_stream_closed(*this);
 }
 
@@ -84,13 +85,24 @@ void ClientStream::stage_head(const RequestHead& head, std::string_view target,
 }
 
 Task<Result<void>> ClientStream::send_body(Piece piece) {
-  request_started_ = true;
+  if (!may_start()) return Task<Result<void>>::settled(left_early());
   return message_.send(piece);
 }
 
 Task<Result<void>> ClientStream::flush() {
-  request_started_ = true;
+  if (!may_start()) return Task<Result<void>>::settled(left_early());
   return message_.flush();
+}
+
+// Others had their turn since the connection was picked. What has not left is safe to send again.
+bool ClientStream::may_start() noexcept {
+  if (request_started_) return true;
+  request_started_ = !reused() || connection_.alive();
+  return request_started_;
+}
+
+Error ClientStream::left_early() noexcept {
+  return Error(Code::reset, Side::upstream, "kept connection closed before the request was sent");
 }
 
 Task<Result<void>> ClientStream::finish(const Fields& trailers) {

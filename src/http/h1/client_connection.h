@@ -66,6 +66,8 @@ class ClientStream final : public http::ClientStream {
   void reset(Code reason) noexcept override;
 
  private:
+  bool may_start() noexcept;
+  static Error left_early() noexcept;
   void let_go_of_buffers() noexcept;
   Error head_error(const Error& error) const noexcept;
   Error closed_early() const noexcept;

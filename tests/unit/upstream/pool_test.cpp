@@ -94,7 +94,7 @@ class UpstreamPool : public ::testing::Test, private PoolListener {
   /// How many idle connections can be had at once.
   std::size_t kept() {
     Streams streams;
-    while (auto stream = pool_->reuse(false, Origin())) streams.push_back(std::move(stream));
+    while (auto stream = pool_->reuse(Reuse::any, Origin())) streams.push_back(std::move(stream));
     return streams.size();
   }
 
@@ -149,7 +149,7 @@ TEST_F(UpstreamPool, KeepsWhatIsUsedWithinTheMoment) {
   open(1);
   use(connect(2));
   Streams busy;
-  busy.push_back(pool_->reuse(false, Origin()));
+  busy.push_back(pool_->reuse(Reuse::any, Origin()));
   ASSERT_NE(busy.front(), nullptr);
   pass(limits::kSurplusIdle);
   EXPECT_EQ(endpoint_->open_connections(), 2U) << "one is idle and one in use";
@@ -174,7 +174,7 @@ TEST_F(UpstreamPool, KeepsNothingWithoutIdleConnections) {
 TEST_F(UpstreamPool, GivesTheConnectionThatWasUsedLast) {
   open(4);
   use(connect(2));
-  use_again(pool_->reuse(false, Origin()));
+  use_again(pool_->reuse(Reuse::any, Origin()));
   EXPECT_EQ(origin_.received(0).find("GET"), origin_.received(0).rfind("GET"));
   EXPECT_NE(origin_.received(1).find("GET"), origin_.received(1).rfind("GET"));
 }
@@ -182,9 +182,10 @@ TEST_F(UpstreamPool, GivesTheConnectionThatWasUsedLast) {
 TEST_F(UpstreamPool, GivesFreshOnesOnlyWhileTheyAreFresh) {
   open(4);
   use(connect(1));
-  use_again(pool_->reuse(true, Origin()));
+  EXPECT_EQ(pool_->reuse(Reuse::none, Origin()), nullptr);
+  use_again(pool_->reuse(Reuse::recent, Origin()));
   pass(limits::kFreshIdle);
-  EXPECT_EQ(pool_->reuse(true, Origin()), nullptr);
+  EXPECT_EQ(pool_->reuse(Reuse::recent, Origin()), nullptr);
   EXPECT_EQ(kept(), 1U);
 }
 

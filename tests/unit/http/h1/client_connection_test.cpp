@@ -304,6 +304,31 @@ TEST_F(H1ClientConnection, KnowsWhetherTheRequestMayHaveLeft) {
   EXPECT_TRUE(stream->request_started());
 }
 
+TEST_F(H1ClientConnection, ARequestDoesNotLeaveOnAKeptConnectionThatHasClosed) {
+  ASSERT_EQ(exchange("HTTP/1.1 204 No Content\r\n\r\n"), 204);
+  peer_.take_received();
+  auto stream = connection_->open_stream();
+  stream->stage_head(request_, "/x", "example");
+  peer_.end();
+  const auto sent = runner_.run(stream->send_body(Piece({}, true)));
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code(), Code::reset);
+  EXPECT_EQ(sent.error().side(), Side::upstream);
+  EXPECT_FALSE(stream->request_started());
+  EXPECT_EQ(peer_.received(), "");
+}
+
+TEST_F(H1ClientConnection, AnEndRightBehindTheAnswerIsSeenWhenTheStreamGoes) {
+  auto stream = ask();
+  peer_.send("HTTP/1.1 204 No Content\r\n\r\n");
+  ASSERT_TRUE(head_of(*stream));
+  peer_.end();
+  runner_.settle();
+  stream.reset();
+  EXPECT_EQ(connection_->capacity(), 0U);
+  EXPECT_EQ(closed_streams_, 1);
+}
+
 TEST_F(H1ClientConnection, DoesNotReadTheServerWhileNobodyTakesTheBody) {
   const auto stream = ask();
   peer_.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + std::string(1'000'000, 'x'));
