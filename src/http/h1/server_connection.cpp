@@ -223,7 +223,8 @@ void ServerConnection::watch_client() noexcept {
 // While the backend works: pipelined requests are kept up to a limit, and the end of the stream
 // ends the exchange.
 void ServerConnection::on_input() noexcept {
-  if (stream_ == nullptr) return;
+  // With its answer on the way a client may leave in order: the next read will meet what has come.
+  if (stream_ == nullptr || stream_->answered()) return;
   if (stream_->awaits_body()) return leave_if_cut_short();
   auto& readiness = transport_->readiness();
   while (in_.size() + ahead_.size() < settings_.header_bytes) {

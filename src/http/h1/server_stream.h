@@ -38,6 +38,8 @@ class ServerStream final : public http::ServerStream {
   bool head_sent() const noexcept override { return message_.begun(); }
   StreamBytes bytes() const noexcept override;
 
+  /// All of an answer has been written, and no tunnel follows.
+  bool answered() const noexcept { return message_.complete() && !upgrade_; }
   /// Some of the request's body has not been read.
   bool awaits_body() const noexcept { return reader_ != nullptr && !upgrade_ && !reader_->done(); }
 

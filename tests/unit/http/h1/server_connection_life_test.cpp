@@ -190,6 +190,19 @@ TEST_F(H1ServerConnectionLife, TheEndOfTheClientCancelsTheExchange) {
   EXPECT_EQ(stream->scope().reason(), Code::client_gone);
 }
 
+TEST_F(H1ServerConnectionLife, AClientThatHasItsAnswerLeavesInOrderThoughTheStreamIsThere) {
+  open();
+  auto stream = next_stream_of(kGet);
+  stream->stage_head(head_of(200, *stream, 1));
+  ASSERT_TRUE(runner_.run(stream->send_body(Piece("1", true))));
+  peer_.end();
+  EXPECT_FALSE(stream->scope().cancelled());
+  stream.reset();
+  ask();
+  runner_.settle();
+  EXPECT_TRUE(drained());
+}
+
 TEST_F(H1ServerConnectionLife, AResetByTheClientCancelsTheExchange) {
   open();
   const auto stream = next_stream_of(kGet);
