@@ -56,6 +56,13 @@ bool is_bound_to(const net::Address& where, const net::BindAddress& wanted) {
   return address && *address == where;
 }
 
+// Its labels are identities, with a ':' in them; names in LISTEN_FDNAMES have none.
+bool is_of_predecessor(const std::string& label) { return label.find(':') != std::string::npos; }
+
+bool takes_any(const net::Address& where) {
+  return where.is_ip() && (where.host() == "::" || where.host() == "0.0.0.0");
+}
+
 }  // namespace
 
 void InheritedSockets::add(net::Descriptor socket, std::string label) {
@@ -72,6 +79,8 @@ void InheritedSockets::add(net::Descriptor socket, std::string label) {
 
 bool InheritedSockets::is_meant(const Socket& socket, const proxy::ListenerSettings& listener) {
   if (socket.label == listener_identity(listener)) return true;
+  // Which families such a socket takes is part of its identity: "[::]:80" is not ":80".
+  if (is_of_predecessor(socket.label) && takes_any(socket.where)) return false;
   if (is_bound_to(socket.where, listener.address)) return true;
   return socket.label == listener.name && socket.where.is_ip() == listener.address.path.empty();
 }
@@ -102,6 +111,12 @@ net::Descriptor InheritedSockets::take_path(const std::string& path) {
   net::Descriptor taken = std::move(found->descriptor);
   sockets_.erase(found);
   return taken;
+}
+
+bool InheritedSockets::holds_port(std::uint16_t port) const {
+  return std::ranges::any_of(sockets_, [port](const Socket& socket) {
+    return socket.where.is_ip() && socket.where.port() == port;
+  });
 }
 
 void InheritedSockets::drop_rest() {

@@ -2,6 +2,7 @@
 // Listening sockets that were open before this process began: from a service manager (socket
 // activation, sd_listen_fds(3)) or from the process whose place this one takes.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,9 @@ class InheritedSockets {
   std::vector<net::Descriptor> take(const proxy::ListenerSettings& listener);
   /// That of the admin socket at `path`.
   net::Descriptor take_path(const std::string& path);
+
+  /// One of those that nobody has taken yet is bound to it.
+  bool holds_port(std::uint16_t port) const;
 
   /// Closes what nobody has taken, with a warning for each.
   void drop_rest();

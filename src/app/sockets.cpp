@@ -128,7 +128,8 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
   auto inherited = inherited_.take(listener);
   if (inherited.empty()) {
     const auto same = [&](const auto& one) { return one.second.port == listener.address.port; };
-    const bool alone = std::ranges::none_of(open_, same) && std::ranges::none_of(fresh, same);
+    const bool alone = std::ranges::none_of(open_, same) && std::ranges::none_of(fresh, same) &&
+                       !inherited_.holds_port(listener.address.port);
     return bind_address(listener.address, workers_, alone);
   }
   return share_out(std::move(inherited), workers_);

@@ -81,6 +81,30 @@ TEST(Inherited, AreFoundByAddressNameOrIdentity) {
   EXPECT_EQ(inherited.take(listener).size(), 1U);
 }
 
+// ":80" takes both families, "0.0.0.0:80" one.
+TEST(Inherited, AWildcardOfAPredecessorIsForTheSameWildcardOnly) {
+  net::BindAddress everywhere = loopback();
+  everywhere.host = "0.0.0.0";
+  proxy::ListenerSettings listener;
+  listener.name = "web";
+  for (const bool of_service_manager : {false, true}) {
+    InheritedSockets inherited;
+    auto socket = net::bind_listener(everywhere, false, 16);
+    const std::uint16_t port = net::local_address(socket->get()).port();
+    const std::string number = ":" + std::to_string(port);
+    inherited.add(std::move(*socket), of_service_manager ? "http" : "0.0.0.0" + number);
+    EXPECT_TRUE(inherited.holds_port(port));
+    listener.address.text = number;
+    listener.address.host.clear();
+    listener.address.port = port;
+    EXPECT_EQ(inherited.take(listener).size(), of_service_manager ? 1U : 0U);
+    listener.address.text = "0.0.0.0" + number;
+    listener.address.host = "0.0.0.0";
+    EXPECT_EQ(inherited.take(listener).size(), of_service_manager ? 0U : 1U);
+    EXPECT_FALSE(inherited.holds_port(port));
+  }
+}
+
 TEST(Inherited, OthersAreLeft) {
   InheritedSockets inherited;
   inherited.add(std::move(*net::bind_listener(loopback(), false, 16)), "other");
