@@ -72,14 +72,11 @@ ControlServer::ControlServer(std::string path, std::unique_ptr<net::Listener> li
 
 ControlServer::~ControlServer() {
   listener_.reset();
-  // The successor may have another path; then nobody listens at this one any more.
-  if (!handed_over_ || is_refused(path_)) ::unlink(path_.c_str());
+  // Another process may listen at it by now: a successor, unless it has another path.
+  if (is_refused(path_)) ::unlink(path_.c_str());
 }
 
-void ControlServer::hand_over() noexcept {
-  handed_over_ = true;
-  accepting_.cancel(Code::shutdown);
-}
+void ControlServer::hand_over() noexcept { accepting_.cancel(Code::shutdown); }
 
 void ControlServer::stop() noexcept {
   accepting_.cancel(Code::shutdown);

@@ -42,7 +42,6 @@ class ControlServer {
   Execute execute_;
   TaskGroup accepting_;
   TaskGroup tasks_;
-  bool handed_over_ = false;
 };
 
 /// `revproxyd ctl VERB`: asks the daemon at `path` and prints its answer. An exit code.

@@ -26,6 +26,9 @@ namespace revproxyd::app {
 namespace {
 
 constexpr int kStepBackMs = 10000;
+// A predecessor that has changed its mind has ended this process by then; one that is silent for
+// longer is gone.
+constexpr int kGoneMs = 2000;
 
 bool is_channel(int fd) noexcept {
   int type = 0;
@@ -104,16 +107,25 @@ bool Successor::may_accept() {
 }
 
 void Successor::serves() {
+  await_decision();
   // From here on the starter's end is no reason to die.
   ::prctl(PR_SET_PDEATHSIG, 0);
   const char byte = 1;
   if (::write(starter_.get(), &byte, 1) != 1) log::warn("upgrade: the starter has gone early");
   starter_.reset();
-  const std::string ready = std::string(message::kReady) + std::to_string(::getpid());
-  if (!send_packet(channel_.get(), ready)) log::warn("upgrade: the predecessor has gone early");
   pollfd answer{channel_.get(), POLLIN, 0};
   ::poll(&answer, 1, kStepBackMs);
   channel_.reset();
+}
+
+void Successor::await_decision() {
+  const std::string ready = std::string(message::kReady) + std::to_string(::getpid());
+  if (send_packet(channel_.get(), ready)) {
+    const auto packet = receive_packet(channel_.get());
+    if (packet && packet->text == message::kDecided) return;
+  }
+  ::poll(nullptr, 0, kGoneMs);
+  log::warn("upgrade: the predecessor has gone early");
 }
 
 void Successor::fail(std::string_view reason) {

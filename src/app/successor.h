@@ -15,13 +15,14 @@ namespace revproxyd::app {
 
 /// What the two say to each other: S the successor, P the predecessor.
 namespace message {
-inline constexpr std::string_view kNext = "next 1";        // S: the next part of what you have
+inline constexpr std::string_view kNext = "next 2";        // S: the next part of what you have
 inline constexpr std::string_view kSockets = "sockets\n";  // P: a label a line, descriptors
 inline constexpr std::string_view kTickets = "tickets\n";  // P: keys as bytes
 inline constexpr std::string_view kEnd = "end";            // P: that was all
 inline constexpr std::string_view kPrepared = "prepared";  // S: nothing can fail any more
 inline constexpr std::string_view kGo = "go";              // P: accept
 inline constexpr std::string_view kReady = "ready ";       // S: all workers accept; its number
+inline constexpr std::string_view kDecided = "decided";    // P: stay, whatever becomes of me
 inline constexpr std::string_view kYours = "yours";        // P: speak for the service
 inline constexpr std::string_view kFailed = "failed\n";    // S: why; its end follows
 }  // namespace message
@@ -41,7 +42,8 @@ class Successor {
 
   /// What may fail has been done; waits for the word to accept. False: it will not come.
   bool may_accept();
-  /// All workers accept. Waits a moment for the predecessor to step back.
+  /// All workers accept. Until the predecessor has decided this process dies with its starter;
+  /// after that it waits a moment for the predecessor to step back.
   void serves();
   /// Why this process will end.
   void fail(std::string_view reason);
@@ -49,6 +51,8 @@ class Successor {
  private:
   Successor(net::Descriptor channel, net::Descriptor starter) noexcept
       : channel_(std::move(channel)), starter_(std::move(starter)) {}
+
+  void await_decision();
 
   net::Descriptor channel_;
   net::Descriptor starter_;  // the starter waits for a byte here

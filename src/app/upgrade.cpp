@@ -15,15 +15,14 @@
 #include "app/logs.h"
 #include "app/packets.h"
 #include "app/successor.h"
-#include "revproxyd/base/deadline.h"
 
 namespace revproxyd::app {
 
 namespace {
 
-// Once the successor serves, how long its starter has to end; it has nothing left to do.
+// Once it is decided, how long the successor has to let its starter end; both have nothing left to
+// wait for.
 constexpr Duration kStarterEnd{5000};
-constexpr Duration kLook{2};
 // How long one that has failed has to end by itself.
 constexpr Duration kEnd{500};
 
@@ -72,7 +71,7 @@ Upgrade::~Upgrade() {
 
 Task<Upgrade::Outcome> Upgrade::run(Estate estate, Duration patience) {
   reason_.clear();
-  timed_out_ = false;
+  timed_out_ = gave_up_ = false;
   successor_ = -1;
   pack(std::move(estate));
   if (auto started = start(); !started) co_return failure(text_of(started.error()));
@@ -80,9 +79,6 @@ Task<Upgrade::Outcome> Upgrade::run(Estate estate, Duration patience) {
   auto outcome = co_await converse();
   for (Outgoing& packet : packets_) ::explicit_bzero(packet.text.data(), packet.text.size());
   packets_.clear();
-  if (outcome.successor < 0) co_return outcome;
-  auto gone = co_await starter_is_gone();
-  if (!gone) co_return failure(end_starter());
   co_return outcome;
 }
 
@@ -126,6 +122,7 @@ Task<Upgrade::Outcome> Upgrade::converse() {
     if (text.empty()) co_return failure(end_starter());
     if (!answer(text)) co_return failure(end_starter());
     if (successor_ > 0) {
+      if (!decide()) co_return failure(end_starter());
       Outcome outcome;
       outcome.successor = successor_;
       co_return outcome;
@@ -140,6 +137,7 @@ Task<std::string> Upgrade::next_message() {
     auto code = co_await readiness.wait(net::Want::read);
     if (code != Code::none) {
       timed_out_ = code == Code::deadline_exceeded;
+      gave_up_ = true;
       co_return std::string();
     }
     auto packet = receive_packet(channel_->fd());
@@ -171,28 +169,31 @@ bool Upgrade::answer(const std::string& message) {
   return false;
 }
 
-Task<bool> Upgrade::starter_is_gone() {
+// From the word on the successor outlives us; its starter's end says that it has heard it. Nothing
+// else may come in between, a stop neither: so the thread waits, a few milliseconds as a rule.
+bool Upgrade::decide() {
+  if (!send_packet(channel_->fd(), message::kDecided)) return false;
   const TimePoint end = Clock::now() + kStarterEnd;
-  for (;;) {
-    int status = 0;
-    const pid_t ended = ::waitpid(starter_, &status, WNOHANG);
-    if (ended == starter_ || (ended < 0 && errno == ECHILD)) {
-      starter_ = -1;
-      co_return ended < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
-    if (Clock::now() >= end) co_return false;
-    auto slept = co_await Sleep(kLook);
-    if (slept != Code::none) co_return false;
+  int status = 0;
+  pid_t ended = ::waitpid(starter_, &status, WNOHANG);
+  while (ended == 0 && Clock::now() < end) {
+    ::usleep(1000);
+    ended = ::waitpid(starter_, &status, WNOHANG);
   }
+  if (ended == 0) return false;
+  starter_ = -1;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+  reason_ = "it " + status_text(status);
+  return false;
 }
 
 // Ends what was started, if it has not ended by itself; what is to be said of it.
 std::string Upgrade::end_starter() {
   channel_.reset();
-  if (starter_ <= 0) return "the new binary did not stay";
+  if (starter_ <= 0) return "the new binary did not stay: " + reason_;
   int status = 0;
   // Without the channel it will be gone in a moment.
-  const TimePoint end = Clock::now() + (timed_out_ ? Duration(0) : kEnd);
+  const TimePoint end = Clock::now() + (gave_up_ ? Duration(0) : kEnd);
   pid_t ended = ::waitpid(starter_, &status, WNOHANG);
   while (ended == 0 && Clock::now() < end) {
     ::usleep(1000);

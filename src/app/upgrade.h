@@ -54,7 +54,7 @@ class Upgrade {
   Task<Outcome> converse();
   Task<std::string> next_message();
   bool answer(const std::string& message);
-  Task<bool> starter_is_gone();
+  bool decide();
   std::string end_starter();
   Outcome failure(std::string problem);
 
@@ -63,7 +63,8 @@ class Upgrade {
   std::unique_ptr<net::Transport> channel_;
   std::string reason_;  // that the successor gave
   bool timed_out_ = false;
-  pid_t starter_ = -1;  // our child, and the successor's parent until it serves
+  bool gave_up_ = false;  // we did, not the successor
+  pid_t starter_ = -1;    // our child, and the successor's parent until it serves
   pid_t successor_ = -1;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -346,6 +347,31 @@ TEST(BinaryUpgrade, AStopEndsIt) {
   const Stopwatch watch;
   EXPECT_EQ(own.daemon->stop(), 0);
   EXPECT_LT(watch.elapsed(), Milliseconds(5000));
+}
+
+// The moment between the new process serving and the old one knowing it takes some milliseconds.
+TEST(BinaryUpgrade, AStopAtAnyMomentLeavesOneOutcome) {
+  for (int moment = 0; moment < 8; ++moment) {
+    Daemon daemon(responding("x"));
+    const std::uint16_t port = daemon.port();
+    const std::size_t from = daemon.log_lines();
+    daemon.signal(SIGUSR2);
+    daemon.wait_log("listening on", from);
+    std::this_thread::sleep_for(Milliseconds(2 * moment));
+    daemon.signal(SIGTERM);
+    const auto has = [&](const char* text) { return daemon.log().find(text) != std::string::npos; };
+    ASSERT_TRUE(wait_until([&] { return has("upgraded: process") || has("upgrade refused"); }));
+    if (has("upgraded: process")) {
+      daemon.follow();
+      EXPECT_EQ(daemon.wait_former(), 0);
+      EXPECT_EQ(fetch(port).body, "x");
+      EXPECT_EQ(daemon.ctl("status").status, 0);
+      EXPECT_EQ(daemon.stop(), 0);
+    } else {
+      EXPECT_EQ(daemon.wait_exit(), 0);
+    }
+    EXPECT_ANY_THROW(RawClient{port}) << "somebody serves on";
+  }
 }
 
 }  // namespace revproxyd::testing
