@@ -68,7 +68,10 @@ int run(const CommandLine& command, const Program& program) {
   if (launch.successor == nullptr) {
     launch.inherited = sockets_of_service_manager();
   } else {
-    if (!launch.successor->receive()) return kExitStartFailed;
+    if (!launch.successor->receive()) {
+      launch.successor->fail("it did not get all that the old process has");
+      return kExitStartFailed;
+    }
     launch.inherited = launch.successor->take_sockets();
   }
   const LoadResult loaded = load(command);
