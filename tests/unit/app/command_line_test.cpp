@@ -33,6 +33,7 @@ TEST(CommandLine, KnowsTheOtherActions) {
   EXPECT_EQ(parse({"--schema"}).action, Action::schema);
   EXPECT_EQ(parse({"-h"}).action, Action::help);
   EXPECT_EQ(parse({"--help"}).action, Action::help);
+  EXPECT_EQ(parse({"-t", "-t", "-c", "x"}).action, Action::test);
 }
 
 TEST(CommandLine, TakesServersWithoutAFile) {
@@ -79,7 +80,13 @@ TEST(CommandLine, RefusesWhatDoesNotFitTogether) {
            {"-c", "a", "--listen", ":1", "--to", "http://a"},
            {"-t", "-T", "-c", "x"},
            {"-c", "x", "--socket", "/y"},
+           {"ctl", ""},
+           {"ctl", "status", "--listen", ":1"},
+           {"ctl", "status", "--to", "http://a"},
+           {"-T", "--strict", "-c", "x"},
            {"--strict=1", "-c", "x"},
+           {"--schema=1"},
+           {"--help=1"},
            {"proxy.yaml"},
            {"-x"},
            {"-c", "x", "ctl"}})
@@ -92,6 +99,8 @@ TEST(CommandLine, HintsAtTheNearestOption) {
   EXPECT_EQ(line.problem, "unknown option '--lisen'");
   EXPECT_EQ(line.hint, "did you mean '--listen'?");
   EXPECT_EQ(parse({"--version"}).hint, "did you mean '-V'?");
+  EXPECT_EQ(parse({"-v"}).hint, "did you mean '-V'?");
+  EXPECT_EQ(parse({"--lisen=:1"}).problem, "unknown option '--lisen'");
   EXPECT_EQ(parse({"proxy.yaml"}).hint, "a configuration is given with -c FILE");
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 
 #include <gtest/gtest.h>
 
@@ -138,6 +139,43 @@ TEST(Packets, CarryTextAndDescriptors) {
   far.reset();
   auto none = receive_packet(near.get());
   EXPECT_FALSE(none);
+}
+
+TEST(Packets, ThatAreTooLargeAreRefused) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const net::Descriptor near(pair[0]);
+  const net::Descriptor far(pair[1]);
+  const std::string large(kPacketBytes + 1, 'x');
+  ASSERT_EQ(::send(near.get(), large.data(), large.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(large.size()));
+  const auto cut = receive_packet(far.get());
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().sys(), EMSGSIZE);
+  ASSERT_TRUE(send_packet(near.get(), large));
+  EXPECT_EQ(receive_packet(far.get())->text.size(), kPacketBytes);
+}
+
+TEST(Packets, WordsOfTheKernelAreNoDescriptors) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const net::Descriptor near(pair[0]);
+  const net::Descriptor far(pair[1]);
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(far.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+  ASSERT_TRUE(send_packet(near.get(), "first"));
+  const auto packet = receive_packet(far.get());
+  ASSERT_TRUE(packet);
+  EXPECT_EQ(packet->text, "first");
+  EXPECT_TRUE(packet->sockets.empty());
+}
+
+TEST(Packets, AreNotSentToWhoHasGone) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const net::Descriptor near(pair[0]);
+  net::Descriptor(pair[1]).reset();
+  EXPECT_EQ(send_packet(near.get(), "first").error().sys(), EPIPE);
 }
 
 TEST(Tickets, SurviveTheirMessage) {

@@ -57,6 +57,18 @@ TEST(Secret, TakesOneLineEndOffAFileAndNoMore) {
   }
 }
 
+TEST(Secret, TakesACredentialWithoutALineEndAsItIs) {
+  const Directory dir;
+  const std::string path = dir.write("full", "hunter2");
+  dir.write("empty", "");
+  ::setenv("CREDENTIALS_DIRECTORY", fs::path(path).parent_path().c_str(), 1);
+  Report report;
+  const Tree tree = parse_tree("a: ${credential:full}\nb: ${credential:empty}\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(tree.root.find("a")->text, "hunter2");
+  EXPECT_EQ(tree.root.find("b")->text, "");
+}
+
 TEST(Secret, WarnsOfAFileThatEveryoneCanRead) {
   const Directory dir;
   const std::string path = dir.write("password", "x");
@@ -91,7 +103,10 @@ TEST(Secret, RefusesACredentialThatSystemdDidNotPass) {
   const std::string path = dir.write("password", "x");
   ::setenv("CREDENTIALS_DIRECTORY", fs::path(path).parent_path().c_str(), 1);
   EXPECT_TRUE(holds(refusal("a: ${credential:other}\n"), "cannot read credential 'other'"));
-  EXPECT_TRUE(holds(refusal("a: ${credential:..}\n"), "the name of a credential has no '/'"));
+  for (const char* name : {".", "..", "a/b"})
+    EXPECT_TRUE(holds(refusal("a: ${credential:" + std::string(name) + "}\n"),
+                      "the name of a credential has no '/'"))
+        << name;
   ::setenv("CREDENTIALS_DIRECTORY", "relative", 1);
   EXPECT_TRUE(holds(refusal("a: ${credential:password}\n"), "CREDENTIALS_DIRECTORY is not set"));
   ::unsetenv("CREDENTIALS_DIRECTORY");

@@ -74,6 +74,42 @@ TEST(Report, SurvivesPlacesOutsideOfTheFile) {
   report.error(Mark{99, 1, 1, 1}, "wrong");
   EXPECT_EQ(report.errors(), 2U);
   EXPECT_FALSE(report.text().empty());
+  EXPECT_EQ(report.place(Mark{99, 1, 1, 1}), "");
+  EXPECT_EQ(report.line(Mark{99, 1, 1, 1}), "");
+  EXPECT_EQ(report.line(Mark{source, 0, 0, 0}), "");
+  EXPECT_EQ(report.line(Mark{source, 2, 1, 1}), "");
+  EXPECT_EQ(report.place(Mark{source, 1, 0, 0}), "x:1:1");
+}
+
+TEST(Report, BeginsWithWhatHasNoPlace) {
+  Report report;
+  const std::uint32_t source = report.add_source("x", "a\n");
+  report.error(Mark{source, 1, 1, 1}, "second");
+  report.error("first");
+  EXPECT_TRUE(report.text().starts_with("error: first\nx:1:1: error: second\n")) << report.text();
+}
+
+TEST(Report, ShowsALineWithoutItsCarriageReturn) {
+  Report report;
+  const std::uint32_t source = report.add_source("x", "a: b\r\nc\r\n");
+  report.error(Mark{source, 1, 1, 1}, "wrong");
+  EXPECT_NE(report.text().find("    1 | a: b\n"), std::string::npos) << report.text();
+}
+
+TEST(Report, CutsALongLineBetweenCharacters) {
+  const std::string euro = "\xE2\x82\xAC";
+  std::string line = "a";
+  for (int i = 0; i < 200; ++i) line += euro;
+  for (const std::uint32_t column : {1U, 291U, 292U, 293U}) {
+    Report report;
+    report.error(Mark{report.add_source("x", line), 1, column, 1}, "wrong");
+    const std::string said = report.text();
+    const std::size_t begin = said.find("| ") + 2;
+    std::string_view shown = std::string_view(said).substr(begin, said.find('\n', begin) - begin);
+    if (column == 1) shown.remove_prefix(1);
+    EXPECT_EQ(shown.size() % euro.size(), 0U) << column;
+    EXPECT_TRUE(shown.starts_with(euro) && shown.ends_with(euro)) << column;
+  }
 }
 
 TEST(Suggest, FindsTheNearestWord) {
@@ -87,6 +123,13 @@ TEST(Suggest, CountsASwapAsOneEdit) {
   EXPECT_EQ(edit_distance("hots", "host", 3), 1U);
   EXPECT_EQ(edit_distance("", "abc", 5), 3U);
   EXPECT_EQ(edit_distance(std::string(100, 'a'), "b", 2), 3U);
+}
+
+TEST(Suggest, ComparesNoLongWords) {
+  const std::string longest(64, 'a');
+  EXPECT_EQ(edit_distance(longest, longest, 3), 0U);
+  EXPECT_EQ(edit_distance(longest + "a", longest, 3), 4U);
+  EXPECT_EQ(edit_distance(longest, longest + "a", 3), 4U);
 }
 
 }  // namespace

@@ -27,6 +27,19 @@ std::optional<T> read(const Type<T>& type, const std::string& text, std::string*
   return good ? std::optional<T>(out) : std::nullopt;
 }
 
+/// What is said of a list where one value stands.
+template <typename T>
+std::string refusal_of_a_list(const Type<T>& type) {
+  Report report;
+  Node node;
+  node.kind = Kind::list;
+  Reader reader(report);
+  T out{};
+  EXPECT_FALSE(type.read(reader, node, out));
+  EXPECT_EQ(report.errors(), 1U);
+  return report.text();
+}
+
 TEST(DurationType, NeedsAUnit) {
   EXPECT_EQ(read(duration(), "500ms"), Duration(500));
   EXPECT_EQ(read(duration(), "5s"), Duration(5000));
@@ -52,6 +65,10 @@ TEST(SizeType, CountsIn1024s) {
   std::string said;
   EXPECT_FALSE(read(size(), "8KB", &said));
   EXPECT_NE(said.find("write 8KiB"), std::string::npos) << said;
+  for (const char* word : {"8kilobytes", "8x"}) {
+    EXPECT_FALSE(read(size(), word, &said));
+    EXPECT_NE(said.find("units are B, KiB, MiB, GiB or TiB"), std::string::npos) << said;
+  }
   for (const char* bad : {"8", "8kib", "8 KiB", "99999999TiB", "18446744073709551615TiB", "0"})
     EXPECT_FALSE(read(size(), bad)) << bad;
 }
@@ -102,8 +119,10 @@ TEST(CountRateType, SaysWhatToWrite) {
   EXPECT_NE(said.find("write 100/10s"), std::string::npos) << said;
   EXPECT_FALSE(read(rate(), "often", &said));
   EXPECT_NE(said.find("is not a rate such as 100/10s"), std::string::npos) << said;
-  EXPECT_FALSE(read(rate(), "100/fortnight", &said));
-  EXPECT_NE(said.find("a period is s, m, h or a duration"), std::string::npos) << said;
+  for (const char* bad : {"100/fortnight", "100/"}) {
+    EXPECT_FALSE(read(rate(), bad, &said));
+    EXPECT_NE(said.find("a period is s, m, h or a duration"), std::string::npos) << said;
+  }
   EXPECT_FALSE(read(rate(), "100/77777", &said, true));
   EXPECT_EQ(said.find("77777s"), std::string::npos) << said;
 }
@@ -184,6 +203,7 @@ TEST(FieldTypes, RefuseWhatWouldBreakAMessage) {
        {"", "X Y", "X:", "X\r\n", "Content-Length", "transfer-encoding", "Connection"})
     EXPECT_FALSE(read(field_name(), bad)) << bad;
   EXPECT_TRUE(read(field_value(), "a b"));
+  EXPECT_TRUE(read(field_value(), "a\tb"));
   EXPECT_TRUE(read(field_value(), ""));
   for (const char* bad : {"a\r\nb: c", "a\nb", " a", "a ", "a\x7F"})
     EXPECT_FALSE(read(field_value(), bad)) << bad;
@@ -194,8 +214,25 @@ TEST(EveryType, NeverShowsASecret) {
   std::string said;
   EXPECT_FALSE(read(boolean(), "hunter2", &said, true));
   EXPECT_NE(said.find("error: <redacted> is not true or false"), std::string::npos) << said;
-  EXPECT_FALSE(read(duration(), "77777", &said, true));
-  EXPECT_EQ(said.find("write"), std::string::npos) << said;
+  const auto hides = [&said](const auto& type, const char* text) {
+    EXPECT_FALSE(read(type, text, &said, true));
+    EXPECT_EQ(said.find("write"), std::string::npos) << said;
+    EXPECT_EQ(said.find("did you mean"), std::string::npos) << said;
+  };
+  hides(duration(), "77777");
+  hides(size(), "77777KB");
+  hides(rate(), "77777");
+  hides(percentage(100), "77777");
+  hides(enumeration<int>({{"red", 1}}), "rad");
+}
+
+TEST(EveryType, RefusesAListWhereOneValueStands) {
+  for (const std::string& said :
+       {refusal_of_a_list(duration()), refusal_of_a_list(size()), refusal_of_a_list(rate()),
+        refusal_of_a_list(percentage(100)), refusal_of_a_list(integer<int>(0, 1)),
+        refusal_of_a_list(boolean()), refusal_of_a_list(enumeration<int>({{"red", 1}})),
+        refusal_of_a_list(text("a text"))})
+    EXPECT_NE(said.find(", found a list in the top level"), std::string::npos) << said;
 }
 
 TEST(Texts, PrintTheLargestUnitThatDivides) {

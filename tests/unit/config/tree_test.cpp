@@ -216,9 +216,22 @@ TEST(Tree, WhatTheLibraryRefusesIsSaidInPlainWords) {
 }
 
 TEST(Tree, TakesAnEmptyTextAsNoKeys) {
+  for (const char* nothing : {"", "# nothing\n", "---\n", "~\n", "null\n"}) {
+    Report report;
+    EXPECT_TRUE(parse_tree(nothing, "x", report).root.entries.empty());
+    EXPECT_TRUE(report.ok()) << nothing << report.text();
+  }
+}
+
+TEST(Tree, TakesTextWithLineEndsOfTwoBytes) {
   Report report;
-  EXPECT_TRUE(parse_tree("# nothing\n", "x", report).root.entries.empty());
-  EXPECT_TRUE(report.ok());
+  const Tree tree = parse_tree("a: b\r\nc:\r\n  -\r\n  - 'd'\r\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(tree.root.find("a")->text, "b");
+  const Node& list = *tree.root.find("c");
+  ASSERT_EQ(list.items.size(), 2U);
+  EXPECT_EQ(report.place(list.items[0].mark), "x:3:3");
+  EXPECT_EQ(list.items[1].text, "d");
 }
 
 TEST(Include, MergesSectionsInSortedOrder) {
@@ -285,6 +298,15 @@ TEST(Include, RefusesAFileThatCannotBeRead) {
   load_tree("/proc/self/mem", report);
   EXPECT_TRUE(holds(report.text(), "cannot read /proc/self/mem: Input/output error"))
       << report.text();
+}
+
+TEST(Include, RefusesALinkThatLeadsToItself) {
+  const Directory dir;
+  const std::string main = dir.write("main.yaml", "include: [loop.yaml]\n");
+  fs::create_symlink("loop.yaml", fs::path(main).parent_path() / "loop.yaml");
+  Report report;
+  load_tree(main, report);
+  EXPECT_TRUE(holds(report.text(), "main.yaml:1:11: error: cannot read ")) << report.text();
 }
 
 TEST(Include, RefusesWhatIsNoPath) {
@@ -355,12 +377,16 @@ TEST(Include, AnEmptySectionLeavesTheOtherAsItIs) {
 
 TEST(Include, RefusesAnotherVersionOrAnotherKindOfSection) {
   const Directory dir;
-  dir.write("site.yaml", "version: 2\nroutes: {a: b}\n");
+  dir.write("site.yaml", "version: 2\nroutes: {a: b}\nupstreams: [a]\n");
   Report report;
-  load_tree(dir.write("main.yaml", "version: 1\ninclude: [site.yaml]\nroutes: [m]\n"), report);
+  load_tree(
+      dir.write("main.yaml", "version: 1\ninclude: [site.yaml]\nroutes: [m]\nupstreams: {a: b}\n"),
+      report);
   EXPECT_TRUE(holds(report.text(), "site.yaml:1:1: error: 'version' is already set at"))
       << report.text();
   EXPECT_TRUE(holds(report.text(), "site.yaml:2:1: error: 'routes' is already set at"))
+      << report.text();
+  EXPECT_TRUE(holds(report.text(), "site.yaml:3:1: error: 'upstreams' is already set at"))
       << report.text();
 }
 

@@ -110,7 +110,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{regex("^/p/(.*)$", "/x?id=\\1"), "/p/a%26b%3Fc", nullptr,
                            "/x?id=a%26b%3Fc"},
                       Case{regex("^/p/(.*)$", "/\\1"), "/p/a%3Fb%23c", nullptr, "/a%3Fb%23c"},
-                      Case{regex("^/p/(.*)$", "/\\1"), "/p/x%2Fy", nullptr, "/x%2Fy"}));
+                      Case{regex("^/p/(.*)$", "/\\1"), "/p/x%2Fy", nullptr, "/x%2Fy"},
+                      Case{regex("^/p/(.*)$", "/a%2f\\1"), "/p/b", nullptr, "/a%2Fb"},
+                      Case{regex("^/p/(.*)$", "/\\1%5C"), "/p/b", nullptr, "/b%5C"}));
 
 TEST(PathRewriteRefused, PathThatClimbsOverTheRoot) {
   Arena arena;
@@ -174,15 +176,14 @@ TEST_P(BadRewrite, HasAProblemAndThrows) {
   EXPECT_THROW(PathRewrite{GetParam()}, std::invalid_argument);
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, BadRewrite,
-                         ::testing::Values(strip("a"), strip("/a?b"), strip("/a/*"), strip("/.."),
-                                           add("b"), add("/b#c"), add("/%zz"), regex("(", "/a"),
-                                           regex("(?=a)", "/a"), regex("a", ""), regex("a", "b"),
-                                           regex("a", "http://x/"), regex("a", "/\\1"),
-                                           regex("(a)", "/\\2"), regex("(a)", "/\\0"),
-                                           regex("(a)", "/\\x"), regex("(a)", "/\\"),
-                                           regex("(a)", "\\\\"), regex("a", "/#x"),
-                                           regex("a", "/%4"), regex("", "/a")));
+INSTANTIATE_TEST_SUITE_P(
+    Forms, BadRewrite,
+    ::testing::Values(strip("a"), strip("/a?b"), strip("/a/*"), strip("/.."), add("b"), add("/b#c"),
+                      add("/%zz"), regex("(", "/a"), regex("(?=a)", "/a"), regex("a", ""),
+                      regex("a", "b"), regex("a", "http://x/"), regex("a", "/\\1"),
+                      regex("(a)", "/\\2"), regex("(a)", "/\\0"), regex("(a)", "/\\x"),
+                      regex("(a)", "/\\"), regex("(a)", "\\\\"), regex("a", "/#x"),
+                      regex("a", "/%4"), regex("a", "/%4z"), regex("a", "/%z4"), regex("", "/a")));
 
 TEST(GoodRewrite, HasNoProblem) {
   EXPECT_EQ(rewrite_problem({}), "");

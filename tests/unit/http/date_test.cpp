@@ -22,6 +22,7 @@ TEST(Date, IsWrittenInThePreferredForm) {
   EXPECT_EQ(formatted(0), "Thu, 01 Jan 1970 00:00:00 GMT");
   EXPECT_EQ(formatted(951'782'400), "Tue, 29 Feb 2000 00:00:00 GMT");
   EXPECT_EQ(formatted(4'102'444'799), "Thu, 31 Dec 2099 23:59:59 GMT");
+  EXPECT_EQ(formatted(-1), "Wed, 31 Dec 1969 23:59:59 GMT");
 }
 
 TEST(Date, IsReadInAllThreeForms) {
@@ -52,6 +53,21 @@ TEST(Date, RefusesWhatIsNone) {
                            "Sun Nov 6 08:49:37 1994", "Xxx, 06 Nov 1994 08:49:37 GMT"}) {
     EXPECT_FALSE(parse_date(text).has_value()) << text;
   }
+}
+
+TEST(Date, RefusesWhatIsCutAnywhere) {
+  for (const std::string_view whole :
+       {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994"}) {
+    for (std::size_t size = 0; size < whole.size(); ++size)
+      EXPECT_FALSE(parse_date(whole.substr(0, size)).has_value()) << whole.substr(0, size);
+  }
+}
+
+// A leap year of 366 days, 719528 days before 1970 begins.
+TEST(Date, ReadsTheYearZero) {
+  EXPECT_EQ(parse_date("Sat, 01 Jan 0000 00:00:00 GMT"), -719'528LL * 86'400);
+  EXPECT_EQ(parse_date("Sun, 31 Dec 0000 00:00:00 GMT"), (365 - 719'528LL) * 86'400);
 }
 
 TEST(Date, RoundTripsAcrossLeapYears) {

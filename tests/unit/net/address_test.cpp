@@ -14,7 +14,13 @@ TEST(Address, ReadsAndPrintsBothFamilies) {
   EXPECT_EQ(Address::ip("::1", 443)->text(), "[::1]:443");
   EXPECT_EQ(Address::ip("[2001:db8::1]", 1)->host(), "2001:db8::1");
   EXPECT_EQ(Address::ip("::ffff:10.0.0.1", 9)->text(), "10.0.0.1:9");
+}
+
+TEST(Address, OfNoFamilyIsEmpty) {
   EXPECT_EQ(Address().text(), "");
+  EXPECT_EQ(Address().host(), "");
+  EXPECT_EQ(Address().port(), 0);
+  EXPECT_EQ(Address().bytes(), (std::array<std::uint8_t, 16>{}));
 }
 
 TEST(Address, RefusesNamesAndMalformedText) {
@@ -29,18 +35,67 @@ TEST(Address, HoldsUnixPathsUpToTheKernelsLimit) {
   EXPECT_TRUE(Address::unix_path("/" + std::string(106, 'a')));
   EXPECT_FALSE(Address::unix_path("/" + std::string(107, 'a')));
   EXPECT_FALSE(Address::unix_path(""));
+  EXPECT_FALSE(Address::unix_path(std::string("/a\0b", 4)));
+}
+
+TEST(Address, OfAUnixSocketHasNoBytes) {
+  EXPECT_EQ(Address::unix_path("/a")->bytes(), (std::array<std::uint8_t, 16>{}));
 }
 
 TEST(Address, ComparesPortAndAddress) {
   EXPECT_EQ(*Address::ip("10.0.0.1", 1), *Address::ip("10.0.0.1", 1));
   EXPECT_FALSE(*Address::ip("10.0.0.1", 1) == *Address::ip("10.0.0.1", 2));
-  EXPECT_FALSE(*Address::unix_path("/a") == *Address::unix_path("/b"));
+  EXPECT_EQ(*Address::ip("2001:db8::1", 1), *Address::ip("2001:db8::1", 1));
+  EXPECT_FALSE(*Address::ip("2001:db8::1", 1) == *Address::ip("2001:db8::1", 2));
+  EXPECT_FALSE(*Address::ip("2001:db8::1", 1) == *Address::ip("2001:db8::2", 1));
 }
 
-TEST(Address, TakesAKernelAddressAndRefusesAShortOne) {
-  const Address known = *Address::ip("10.1.2.3", 8080);
-  EXPECT_EQ(Address(known.data(), known.size()), known);
-  EXPECT_EQ(Address(known.data(), 2).family(), AF_UNSPEC);
+TEST(Address, ComparesTheScopeOfALinkLocalAddress) {
+  const auto scoped = [](std::uint32_t scope) {
+    sockaddr_in6 socket{};
+    socket.sin6_family = AF_INET6;
+    socket.sin6_addr = in6addr_loopback;
+    socket.sin6_scope_id = scope;
+    return Address(reinterpret_cast<const sockaddr*>(&socket), sizeof socket);
+  };
+  EXPECT_EQ(scoped(1), scoped(1));
+  EXPECT_FALSE(scoped(1) == scoped(2));
+}
+
+TEST(Address, ComparesPathsOfUnixSockets) {
+  sockaddr unnamed{};
+  unnamed.sa_family = AF_UNIX;
+  const Address nameless(&unnamed, sizeof(sa_family_t));
+  EXPECT_EQ(*Address::unix_path("/a"), *Address::unix_path("/a"));
+  EXPECT_FALSE(*Address::unix_path("/a") == *Address::unix_path("/b"));
+  EXPECT_FALSE(*Address::unix_path("/a") == *Address::unix_path("/aa"));
+  EXPECT_FALSE(*Address::unix_path("/a") == nameless);
+  EXPECT_FALSE(nameless == *Address::unix_path("/a"));
+  EXPECT_EQ(nameless, nameless);
+}
+
+TEST(Address, TakesAKernelAddress) {
+  for (const char* host : {"10.1.2.3", "2001:db8::1"}) {
+    const Address known = *Address::ip(host, 8080);
+    EXPECT_EQ(Address(known.data(), known.size()), known);
+  }
+}
+
+TEST(Address, RefusesAKernelAddressOfTheWrongSize) {
+  EXPECT_EQ(Address(nullptr, 16).family(), AF_UNSPEC);
+  sockaddr_storage storage{};
+  const auto family_of = [&storage](int family, std::size_t size) {
+    storage.ss_family = static_cast<sa_family_t>(family);
+    return Address(reinterpret_cast<const sockaddr*>(&storage), static_cast<socklen_t>(size))
+        .family();
+  };
+  EXPECT_EQ(family_of(AF_INET, 1), AF_UNSPEC);
+  EXPECT_EQ(family_of(AF_INET, sizeof(sockaddr_in) - 1), AF_UNSPEC);
+  EXPECT_EQ(family_of(AF_INET6, sizeof(sockaddr_in6) - 1), AF_UNSPEC);
+  EXPECT_EQ(family_of(AF_UNIX, sizeof(sockaddr_un) + 1), AF_UNSPEC);
+  for (const int family : {AF_INET, AF_INET6})
+    EXPECT_EQ(family_of(family, sizeof storage + 1), AF_UNSPEC);
+  EXPECT_EQ(family_of(AF_NETLINK, sizeof storage), AF_UNSPEC);
 }
 
 TEST(Cidr, ReadsRangesAndSingleAddresses) {
@@ -52,7 +107,7 @@ TEST(Cidr, ReadsRangesAndSingleAddresses) {
 
 TEST(Cidr, RefusesHostBitsAndBadLengths) {
   for (const char* bad : {"", "10.0.0.1/8", "10.0.0.0/33", "::1/64", "::/129", "10.0.0.0/",
-                          "10.0.0.0/08", "10.0.0.0/-1", "[::1]", "host/8"})
+                          "10.0.0.0/8x", "10.0.0.0/08", "10.0.0.0/-1", "[::1]", "host/8"})
     EXPECT_FALSE(Cidr::parse(bad)) << bad;
 }
 
@@ -74,14 +129,23 @@ TEST(Cidr, KeepsTheFamiliesApartAtLengthZero) {
   EXPECT_FALSE(Cidr::parse("::/0")->contains(*Address::ip("8.8.8.8", 1)));
 }
 
+TEST(Cidr, OfMappedAddressesHoldsThoseOfVersion4) {
+  const Cidr range = *Cidr::parse("::ffff:10.0.0.0/104");
+  EXPECT_TRUE(range.contains(*Address::ip("10.1.2.3", 1)));
+  EXPECT_TRUE(range.contains(*Address::ip("::ffff:10.1.2.3", 1)));
+  EXPECT_FALSE(range.contains(*Address::ip("11.1.2.3", 1)));
+  EXPECT_FALSE(Cidr::parse("2001:db8::/104")->contains(*Address::ip("10.1.2.3", 1)));
+}
+
 TEST(BindAddress, TakesTheDocumentedForms) {
   EXPECT_EQ(parse_bind_address(":80").value->host, "");
   EXPECT_EQ(parse_bind_address("127.0.0.1:80").value->port, 80);
   EXPECT_EQ(parse_bind_address("[::1]:80").value->host, "::1");
   EXPECT_EQ(parse_bind_address("unix:/run/x.sock").value->path, "/run/x.sock");
   EXPECT_EQ(parse_bind_address("80").hint, "write \":80\"");
-  for (const char* bad : {"", ":", ":65536", "127.0.0.1", "localhost:80", "::1:80", "*:80",
-                          "unix:x", "unix:", "[::1]"})
+  for (const char* bad :
+       {"", ":", ":65536", ":080", ":+80", ":80x", "127.0.0.1", "localhost:80", "::1:80", "*:80",
+        "unix:x", "unix:", "[::1]", "[]:80", "[::1:80", "[127.0.0.1]:80"})
     EXPECT_FALSE(parse_bind_address(bad).value) << bad;
 }
 
@@ -99,8 +163,10 @@ TEST(ServerUrl, TakesTheDocumentedForms) {
   EXPECT_EQ(cleartext.text, "h2c://a.example");
   EXPECT_EQ(cleartext.port, 80);
   EXPECT_EQ(parse_server_url("h2c://[::1]:90").value->port, 90);
+  EXPECT_EQ(parse_server_url("http://shop_1.internal").value->host, "shop_1.internal");
   for (const char* bad : {"", "a", "a:80", "ftp://a", "http://", "http://a:0", "http://a:x",
-                          "http://u@a", "http://a?b", "http://a b", "http://[a]", "http://a..b"})
+                          "http://u@a", "http://a?b", "http://a b", "http://[a]", "http://a..b",
+                          "http://a:080", "http://a/b/", "http://a//", "http://[::1", "http://[]"})
     EXPECT_FALSE(parse_server_url(bad).value) << bad;
 }
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "revproxyd/base/deadline.h"
+#include "revproxyd/base/limits.h"
 #include "revproxyd/base/metrics.h"
 #include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/task_group.h"
@@ -172,6 +173,19 @@ TEST(Loop, BusyTimeIsCountedHoweverShortItsBatchesAre) {
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun).count();
   EXPECT_GE(counts.busy_us.value(), static_cast<std::uint64_t>(passed * 95 / 100));
   EXPECT_LE(counts.busy_us.value(), static_cast<std::uint64_t>(passed + 1));
+}
+
+TEST(Loop, ATurnThatHoldsOthersUpIsCounted) {
+  Loop loop;
+  metrics::LoopCounts counts;
+  loop.measure(counts);
+  TaskGroup group;
+  group.spawn(sleep_then_stop(loop, 500ms));
+  loop.post([] { std::this_thread::sleep_for(limits::kLongTurn + 20ms); });
+  loop.run();
+  EXPECT_GE(counts.long_turns.value(), 1U);
+  EXPECT_GE(counts.long_turn_us.value(), 270'000U);
+  EXPECT_GE(counts.longest_turn_us.value(), counts.long_turn_us.value());
 }
 
 }  // namespace

@@ -191,6 +191,18 @@ TEST(Resolver, ANameThatDoesNotExistIsToldOnceAndTriedAgain) {
   EXPECT_EQ(told.at(1), "192.0.2.1:80");
 }
 
+TEST(Resolver, AFailureIsToldToWhoeverComesLater) {
+  DnsServer server;
+  Resolver resolver(options_for(server));
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  ASSERT_EQ(told.at(0), "resolve_failed");
+  server.set("a.test", {"", {}, 60, true});  // nobody answers any more
+  Told late;
+  const auto another = resolver.subscribe("a.test", 81, late.callback());
+  EXPECT_EQ(late.at(0), "resolve_failed");
+}
+
 TEST(Resolver, FailuresKeepTheLastGoodAnswer) {
   for (const int code : {2, 3}) {  // SERVFAIL and NXDOMAIN
     DnsServer server;

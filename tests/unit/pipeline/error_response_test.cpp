@@ -124,6 +124,26 @@ TEST(ErrorResponse, WeighsWhatIsAccepted) {
             "text/plain");
 }
 
+// What is no weight counts as 1; text comes first here, and JSON wins only by more.
+TEST(ErrorResponse, ReadsWeightsToThreeDigits) {
+  const auto json_beats = [](const std::string& text, const std::string& json) {
+    Subrequest request("GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html;" + text +
+                       ", application/json;" + json + "\r\n\r\n");
+    const http::Response response = error_response(request.exchange(), Error(Code::no_route));
+    return response.head.fields.get(http::FieldName::content_type) == "application/json";
+  };
+  EXPECT_TRUE(json_beats("q=0.999", "q=1"));
+  EXPECT_TRUE(json_beats("q=0.999", "q=1.000"));
+  EXPECT_TRUE(json_beats("Q=0.5", "level=1"));
+  EXPECT_TRUE(json_beats("q=0", "q=0.1"));
+  EXPECT_TRUE(json_beats("q=0.1x9", "q=0.11"));
+  EXPECT_TRUE(json_beats("q=0.5", "q"));
+  EXPECT_TRUE(json_beats("q=0.5", "qs=0.1"));
+  EXPECT_FALSE(json_beats("q=0.5", "q=0.5"));
+  EXPECT_FALSE(json_beats("q=0.1231", "q=0.1239"));
+  EXPECT_FALSE(json_beats("q=", "q=0.9"));
+}
+
 TEST(ErrorResponse, CarriesProxyStatusTheIdAndNoAddress) {
   Subrequest request(kGet);
   http::Response response =

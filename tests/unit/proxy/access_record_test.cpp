@@ -253,8 +253,9 @@ TEST(AccessMask, HidesTheValuesOfListedParameters) {
 }
 
 TEST(AccessMask, LeavesOtherParametersAlone) {
-  for (const char* query : {"tokens=1", "mytoken=1", "token", "a=token", "=token", "&&", "toke%6=1",
-                            "%", "to+ken=1", "tok%00en=1"}) {
+  for (const char* query :
+       {"tokens=1", "mytoken=1", "token", "a=token", "=token", "&&", "toke%6=1", "%7gtoken=1",
+        "%g7token=1", "toke%6g=1", "%", "to+ken=1", "tok%00en=1"}) {
     EXPECT_EQ(json_query(query), query);
   }
 }
@@ -286,6 +287,7 @@ TEST(AccessMask, HidesUserAndPasswordInTheReferer) {
   EXPECT_EQ(combined_referer("https://user:s3cret@h/p@x"), "https://***@h/p@x");
   EXPECT_EQ(combined_referer("https://user:s3c@ret@h"), "https://***@h");
   EXPECT_EQ(combined_referer("https://h/p@x"), "https://h/p@x");
+  EXPECT_EQ(combined_referer("user@h//p"), "user@h//p");
 }
 
 TEST(AccessMask, HidesWholeHeadersWhenListed) {

@@ -129,6 +129,12 @@ TEST_F(FromAnybody, AnAddressOfVersion6IsQuotedInForwarded) {
   EXPECT_EQ(sent.field(FieldName::x_forwarded_for), "2001:db8::1");
 }
 
+TEST(ForwardingFields, ForwardedHasNoHostWhereTheRequestHasNone) {
+  OneExchange old("GET / HTTP/1.0\r\n\r\n");
+  set_forwarding_fields(*old, true);
+  EXPECT_EQ(old.field(FieldName::forwarded), "for=192.0.2.1;proto=http");
+}
+
 TEST_F(FromAnybody, ViaIsAppendedToWhatIsThere) {
   EXPECT_EQ(send("Via: 1.1 one\r\nVia: 1.0 two\r\n").field(FieldName::via),
             "1.1 one, 1.0 two, 1.1 revproxyd");
@@ -167,6 +173,22 @@ TEST_F(FromATrustedProxy, AHopThatIsNoAddressEndsTheSearch) {
   EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7, unknown, 10.0.0.2\r\n"), "10.0.0.2");
 }
 
+TEST_F(FromATrustedProxy, AHopOfTheWrongFormEndsTheSearch) {
+  for (const char* hop : {"[", "[2001:db8::7", "[]", "x", "", ":", "192.0.2.7:1:2"})
+    EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7, " + std::string(hop) + "\r\n"), "10.0.0.1")
+        << hop;
+}
+
+TEST_F(FromATrustedProxy, OfAChainSixtyFourHopsAreLookedAt) {
+  const auto chain = [](int trusted) {
+    std::string field = "X-Forwarded-For: 192.0.2.7";
+    for (int i = 0; i < trusted; ++i) field += ", 10.0.0." + std::to_string(i + 2);
+    return field + "\r\n";
+  };
+  EXPECT_EQ(client(chain(63)), "192.0.2.7");
+  EXPECT_EQ(client(chain(64)), "10.0.0.2");
+}
+
 TEST_F(FromATrustedProxy, HopsMayHavePortsAndBrackets) {
   EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7:1234\r\n"), "192.0.2.7");
   EXPECT_EQ(client("X-Forwarded-For: [2001:db8::7]:1234\r\n"), "2001:db8::7");
@@ -185,6 +207,20 @@ TEST_F(FromATrustedProxy, ItsAddressIsAppendedAndItsWordIsKept) {
   EXPECT_EQ(sent.field(FieldName::x_forwarded_port), "443");
   EXPECT_EQ(sent.field(FieldName::x_request_id), "mine");
   EXPECT_EQ(sent->scheme(), net::Scheme::https);
+}
+
+TEST_F(FromATrustedProxy, AnEmptyFieldIsNoPartOfTheList) {
+  EXPECT_EQ(
+      send("X-Forwarded-For:\r\nX-Forwarded-For: 192.0.2.7\r\n").field(FieldName::x_forwarded_for),
+      "192.0.2.7, 10.0.0.1");
+}
+
+TEST(ForwardingFields, ATrustedProxyThatSpeaksTlsMaySayThatItsClientDidNot) {
+  pipeline::Client client = OneExchange::trusted_client();
+  client.scheme = net::Scheme::https;
+  OneExchange exchange(get("X-Forwarded-Proto: http\r\n"), client);
+  trust_client(*exchange, kTrusted);
+  EXPECT_EQ(exchange->scheme(), net::Scheme::http);
 }
 
 TEST_F(FromATrustedProxy, AnUnknownSchemeIsNotBelieved) {

@@ -148,6 +148,7 @@ INSTANTIATE_TEST_SUITE_P(
                       ValueCase{Place::query, {"q", ValueKind::text, ""}, {"q"}, true},
                       ValueCase{Place::query, {"q", ValueKind::text, ""}, {"q="}, true},
                       ValueCase{Place::query, {"q", ValueKind::text, "%zz%4"}, {"q=%zz%4"}, true},
+                      ValueCase{Place::query, {"q", ValueKind::text, "%4z"}, {"q=%4z"}, true},
                       ValueCase{Place::query, kQueryRegex, {"q=abc"}, true},
                       ValueCase{Place::query, kQueryRegex, {"q=a%62+c"}, true},
                       ValueCase{Place::query, kQueryRegex, {"q=a%30"}, false},

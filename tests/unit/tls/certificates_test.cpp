@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -257,6 +258,19 @@ TEST_F(Certificates, ReloadKeepsWhatItHasForBadFilesAndTakesUpGoodOnes) {
   const auto again = CertificateStore::reload({a, b}, *after.store, now());
   ASSERT_NE(again.store, nullptr);
   EXPECT_EQ(again.kept.size(), 1U);
+}
+
+// One that has just been written may be written again within the same tick of the clock.
+TEST_F(Certificates, FilesAtRestAreTakenForTheSameUntilTheyChange) {
+  const auto entry = ca_.issue("a", {.names = {"a.test"}});
+  std::this_thread::sleep_for(2100ms);  // the kernel writes when a file has changed
+  const auto first = Credential::load(entry.cert, entry.key);
+  ASSERT_NE(first.credential, nullptr) << first.error;
+  EXPECT_EQ(Credential::load(entry.cert, entry.key, first.credential).credential, first.credential);
+  ca_.issue("a", {.names = {"a.test"}});
+  const auto second = Credential::load(entry.cert, entry.key, first.credential);
+  ASSERT_NE(second.credential, nullptr) << second.error;
+  EXPECT_NE(second.credential->fingerprint(), first.credential->fingerprint());
 }
 
 TEST_F(Certificates, ReloadRefusesANewEntryThatIsBad) {

@@ -33,6 +33,13 @@ TEST_F(Handshake, SettlesOnTls13AndTellsWhatWasAgreed) {
   EXPECT_EQ(pass(*ends.server, *ends.client, "world"), "world");
 }
 
+TEST_F(Handshake, AsksForANameWithoutItsLastDot) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Ends ends = handshake(*listener, *trusting(ca_), "a.test.");
+  ASSERT_TRUE(ends.server && ends.client) << ends.client_error.text();
+  EXPECT_EQ(ends.server->tls()->server_name, "a.test");
+}
+
 TEST_F(Handshake, SpeaksTls12WithAnEphemeralAeadSuite) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const auto upstream = trusting(ca_, true);
@@ -363,6 +370,22 @@ TEST_F(Handshake, FirstRecordThatIsLongerThanAnyIsRefusedAtOnce) {
   run_until([&] { return group.size() == 0; });
   EXPECT_EQ(code, Code::tls_failed);
   ::close(sockets.first);
+}
+
+TEST_F(Handshake, FirstRecordThatIsLongerThanAnyIsAnsweredWhileItsClientWaits) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  const Sockets sockets = connected();
+  Code code = Code::none;
+  TaskGroup group;
+  group.spawn(serve_for(transport_of(sockets.second), *listener, 60s, code));
+  const std::string head("\x16\x03\x01\xFF\xFF", 5);
+  ASSERT_EQ(::send(sockets.first, head.data(), head.size(), MSG_NOSIGNAL), 5);
+  char alert = 0;
+  run_until([&] { return alert != 0 || ::recv(sockets.first, &alert, 1, MSG_DONTWAIT) == 1; });
+  EXPECT_EQ(alert, '\x15');
+  ::close(sockets.first);
+  run_until([&] { return group.size() == 0; });
+  EXPECT_EQ(code, Code::tls_failed);
 }
 
 TEST_F(Handshake, ClientThatSaysHelloAndNoMoreRunsIntoTheLimit) {

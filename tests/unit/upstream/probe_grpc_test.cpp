@@ -68,6 +68,13 @@ TEST(GrpcServingStatus, MayHaveANumberOfALaterVersion) {
   EXPECT_EQ(static_cast<std::uint64_t>(*status), 129U);
 }
 
+// A negative number has ten bytes, of which the last holds one bit.
+TEST(GrpcServingStatus, MayBeNegative) {
+  const auto status = grpc_serving_status(frame("\x08" + std::string(9, '\xFF') + "\x01"));
+  ASSERT_TRUE(status);
+  EXPECT_EQ(static_cast<std::uint64_t>(*status), ~std::uint64_t{0});
+}
+
 TEST(GrpcServingStatus, IsNothingInWhatIsNoFrame) {
   const std::vector<std::string> bad{"",
                                      "\0\0\0\0"s,        // cut in its head
@@ -91,6 +98,9 @@ TEST(GrpcServingStatus, IsNothingInWhatIsNoMessage) {
       "\x0D"
       "1234"s,                      // the status as a fixed number
       "\0\1"s,                      // field 0
+      "\x80"s,                      // the number of a field that is cut
+      "\x88\x80\x80\x80\x10\1"s,    // the number of a field of more than 32 bits
+      "\x12"s,                      // a text without its length
       "\x12\5abc"s,                 // a text that is cut
       "\x12\xFF\xFF\xFF\xFF\x0F"s,  // a text longer than can be
       "\x11"
@@ -124,6 +134,7 @@ class AskGrpc : public ::testing::Test, private http::ClientConnection::Owner {
     EXPECT_EQ(result->well, result->reason.empty());
     return result->reason;
   }
+  void cut() { peer_.reset(); }
   static std::string chunk(const std::string& body) {
     std::ostringstream out;
     if (!body.empty()) out << std::hex << body.size() << "\r\n" << body << "\r\n";
@@ -185,7 +196,36 @@ TEST_F(AskGrpc, NeedsStatusZeroInTheTrailers) {
 TEST_F(AskGrpc, NeedsAStatus) { EXPECT_EQ(verdict(answer(kServing, "")), "no grpc-status"); }
 
 TEST_F(AskGrpc, RefusesAStatusThatIsNoNumber) {
-  EXPECT_EQ(verdict(answer(kServing, "grpc-status: fine\r\n")), "malformed grpc-status");
+  for (const char* status : {"fine", "x", "", "-1", "1000"})
+    EXPECT_EQ(verdict(answer(kServing, "grpc-status: " + std::string(status) + "\r\n")),
+              "malformed grpc-status")
+        << status;
+}
+
+TEST_F(AskGrpc, PassesOverAnswersBeforeTheFinalOne) {
+  EXPECT_EQ(verdict("HTTP/1.1 103 Early Hints\r\n\r\n" + answer(kServing, "grpc-status: 0\r\n")),
+            "");
+}
+
+TEST_F(AskGrpc, NeedsAStatusWhereThereIsNoMessage) {
+  EXPECT_EQ(
+      verdict("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n"),
+      "no grpc-status");
+}
+
+TEST_F(AskGrpc, AConnectionThatIsCutIsTheReason) {
+  cut();
+  EXPECT_TRUE(verdict("").starts_with("reset"));
+}
+
+TEST_F(AskGrpc, AMalformedHeadIsTheReason) {
+  EXPECT_TRUE(verdict("nonsense").starts_with("malformed_response"));
+}
+
+TEST_F(AskGrpc, AMalformedMessageIsTheReason) {
+  EXPECT_TRUE(verdict("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\n"
+                      "Transfer-Encoding: chunked\r\n\r\nx")
+                  .starts_with("malformed_response"));
 }
 
 TEST_F(AskGrpc, TakesTheStatusOfAnAnswerWithoutAMessage) {

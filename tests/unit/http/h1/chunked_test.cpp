@@ -28,6 +28,15 @@ TEST(ChunkedDecoder, IsDoneTogetherWithTheLastRun) {
   EXPECT_EQ(input.substr(step->consumed), "next");
 }
 
+TEST(ChunkedDecoder, TakesNothingOnceItIsDone) {
+  ChunkedDecoder decoder(Kind::request, {});
+  ASSERT_TRUE(decoder.step("0\r\n\r\n").has_value());
+  const auto step = decoder.step("0\r\n\r\n");
+  ASSERT_TRUE(step.has_value());
+  EXPECT_EQ(step->consumed, 0U);
+  EXPECT_TRUE(step->data.empty());
+}
+
 TEST(ChunkedDecoder, GivesOneChunkACall) {
   ChunkedDecoder decoder(Kind::request, {});
   const std::string_view input = "1\r\na\r\n1\r\nb\r\n";

@@ -179,6 +179,11 @@ TEST(H2FrameScan, TellsWindowUpdatesOfNothing) {
   EXPECT_EQ(found(frames::window_update(3, 0x01000000)), List{});
 }
 
+TEST(H2FrameScan, LeavesWindowUpdatesOfTheWrongSizeToOthers) {
+  for (const std::size_t size : {0U, 3U, 5U})
+    EXPECT_EQ(found(frames::frame(frames::kWindowUpdate, 0, 3, std::string(size, '\0'))), List{});
+}
+
 TEST(H2FrameScan, EmptyDataIsIdleUnlessItEndsAStream) {
   EXPECT_EQ(found(frames::data(1, "")), (List{"idle", "data 1"}));
   EXPECT_EQ(found(frames::data(1, "", true)), List{"data 1"});

@@ -336,6 +336,7 @@ INSTANTIATE_TEST_SUITE_P(Frames, H2ServerRefuses,
                          ::testing::Values(frames::headers(2, {}), frames::headers(0, {}),
                                            frames::priority(0, 1), frames::priority(3, 3),
                                            frames::data(1, "x"), frames::window_update(0, 0),
+                                           frames::window_update(1, 0), frames::window_update(1, 1),
                                            frames::continuation(1, "x"),
                                            frames::frame(frames::kPushPromise, frames::kEndHeaders,
                                                          1, std::string(4, '\0'))));
