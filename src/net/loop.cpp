@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cerrno>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -90,6 +91,7 @@ Loop::Loop()
 }
 
 Loop::~Loop() {
+  while (posting_.load() != 0) std::this_thread::yield();
   asio_.reset();
   doorbell_.reset();
   current_loop = nullptr;
@@ -106,11 +108,13 @@ boost::asio::io_context& Loop::context() noexcept {
 }
 
 void Loop::post(std::function<void()> function) {
+  posting_.fetch_add(1);
   asio::post(asio_->context, [function = std::move(function)] {
     TimerWheel::current().advance(Clock::now());
     function();
   });
   doorbell_->ring();
+  posting_.fetch_sub(1);
 }
 
 void Loop::stop() noexcept {

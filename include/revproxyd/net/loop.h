@@ -2,6 +2,7 @@
 // A thread's event loop: the poller for traffic, the ready queue and the timer wheel, and
 // Boost.Asio's io_context for what is rare (posts from other threads, signals).
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,7 +21,8 @@ class Poller;
 /// Version of the library below, for -V.
 std::string loop_library_version();
 
-/// Made and run on one thread; post() and stop() may be called from any.
+/// Made, run and destroyed on one thread; post() and stop() may be called from any. What they
+/// posted may end the loop before they have returned: its destructor waits for them.
 class Loop {
  public:
   Loop();
@@ -67,6 +69,7 @@ class Loop {
   TimePoint awake_ = Clock::now();        // since when it has not waited
   Clock::duration uncounted_{};           // of the time before that, less than a microsecond
   TimePoint allowed_ = TimePoint::max();  // when the batch that runs begins to be a long one
+  std::atomic<int> posting_ = 0;          // calls of post() under way
   bool stopped_ = false;
 };
 

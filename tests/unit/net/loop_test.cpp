@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+#include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -32,6 +34,25 @@ TEST(Loop, RunsPostsOfAnotherThreadInTheirOrderAndThenStops) {
   other.join();
   ASSERT_EQ(order.size(), 100u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+}
+
+// A loop that is awake takes the stop as soon as it is queued: its thread ends it while stop() is
+// still on its way out. A sanitizer sees what happens when it does not wait.
+TEST(Loop, EndsAfterTheCallThatStopsIt) {
+  for (int round = 0; round < 500; ++round) {
+    std::atomic<Loop*> made = nullptr;
+    std::thread owner([&made] {
+      auto loop = std::make_unique<Loop>();
+      made.store(loop.get());
+      made.notify_one();
+      loop->run();
+    });
+    made.wait(nullptr);
+    Loop& loop = *made.load();
+    for (int i = 0; i < 3; ++i) loop.post([] {});
+    loop.stop();
+    owner.join();
+  }
 }
 
 TEST(Loop, PostsRunOnTheLoopsThread) {
