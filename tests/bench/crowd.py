@@ -238,16 +238,30 @@ class Bench:
         options = self.options
         command = ["h2load", "-c", "10", "-m", "10", f"--rps={options.rate / 10:g}", "-D", f"{options.seconds:g}", f"--log-file={log}",
                    *(["--h1"] if options.h1 else []), f"http://127.0.0.1:{self.words['port']}/"]
-        clock = (~self.proxy.pid << 3) | 2  # the clock of a whole process, as clock_getcpuclockid(3) encodes it
-        before = time.clock_gettime(clock)
+        before = self.spent()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=come_first, timeout=60 + options.seconds)
-        spent = time.clock_gettime(clock) - before
+        spent = self.spent() - before
         with open(log, encoding="ascii") as file:
             lines = [line.split() for line in file]
         if len(lines) < options.rate * options.seconds / 2 or any(status != "200" for _, status, _ in lines):
             raise SystemExit("crowd: a well-behaved request failed")
         times = sorted(int(took) / 1000 for _, _, took in lines)
         return times[len(times) // 2], times[int(len(times) * 0.99)], spent
+
+    def spent(self):
+        """CPU seconds of the proxy."""
+        return time.clock_gettime((~self.proxy.pid << 3) | 2)  # the clock of a whole process, as clock_getcpuclockid(3) encodes it
+
+    def settle(self):
+        """Waits until downloads that have just begun have filled all buffers on their way, the kernel's too: the work for them ends."""
+        took = [0.0, 1e9]
+
+        def steady():
+            before = self.spent()
+            time.sleep(2)
+            took[:] = took[1], self.spent() - before
+            return took[1] > took[0] * 0.9
+        wait_for("the crowd to settle", steady, 60)
 
     def measure(self, kind):
         clients = self.clients(kind)
@@ -259,6 +273,7 @@ class Bench:
             try:
                 wait_for("accepting", lambda: self.active() >= clients, 60)
                 time.sleep(PACE)  # each has acted once
+                self.settle()
                 during = self.latencies()
                 memory = (self.memory_kib() - memory) / clients
                 stayed = self.active()

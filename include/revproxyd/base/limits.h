@@ -41,6 +41,9 @@ inline constexpr std::size_t kFirstRead = 4 * 1024;
 inline constexpr std::size_t kStreamRead = 64 * 1024;
 inline constexpr std::size_t kGather = 16 * 1024;
 
+// Bodies of a thread that are read by more than kGather at once; those beyond are read by as much.
+inline constexpr std::size_t kLargeReads = 256;
+
 // What is left of a body from which on it goes past the process where it can.
 inline constexpr std::size_t kSpliceFrom = 128 * 1024;
 

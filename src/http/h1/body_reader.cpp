@@ -141,12 +141,12 @@ Result<Piece> BodyReader::at_end() {
   return Error(Code::end_of_stream, Side::upstream, "closed within the body");
 }
 
-std::size_t BodyReader::next_read_size() const noexcept {
-  if (length_.framing == Framing::length) {
-    return static_cast<std::size_t>(
-        std::clamp<std::uint64_t>(length_.bytes, 1024, limits::kStreamRead));
-  }
-  return received_ < limits::kStreamRead ? limits::kGather : limits::kStreamRead;
+std::size_t BodyReader::next_read_size() noexcept {
+  std::uint64_t size = received_ < limits::kStreamRead ? limits::kGather : limits::kStreamRead;
+  if (length_.framing == Framing::length) size = length_.bytes;
+  const bool large = size > limits::kGather && large_.allowed();
+  const std::uint64_t most = large ? limits::kStreamRead : limits::kGather;
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(size, 1024, most));
 }
 
 Task<Result<std::size_t>> BodyReader::fill() {

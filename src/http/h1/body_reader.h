@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "http/h1/chunked.h"
+#include "http/large_reads.h"
 #include "http/rate_meter.h"
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/http/body.h"
@@ -63,7 +64,7 @@ class BodyReader final : public Body, public PipeSource {
   Result<Piece> at_end();
   Task<Result<std::size_t>> fill();
   Task<Result<void>> wait(net::Want want);
-  std::size_t next_read_size() const noexcept;
+  std::size_t next_read_size() noexcept;
 
   net::Transport& transport_;
   Buffer& input_;
@@ -76,6 +77,7 @@ class BodyReader final : public Body, public PipeSource {
   std::size_t viewed_ = 0;  // bytes at the front of `input` that the last piece views
   std::uint64_t received_ = 0;
   RateMeter rate_;
+  LargeReads large_;
   bool done_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "http/h1/body_reader.h"
 
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -198,6 +199,33 @@ TEST_F(H1BodyReader, HoldsOnlySoMuchOfALongBody) {
   peer_.end();
   EXPECT_EQ(all().size(), 10'000'001U);
   EXPECT_LE(input_.capacity(), 2 * limits::kStreamRead);
+}
+
+// What thousands of slow clients leave here is bounded by the smaller size.
+TEST_F(H1BodyReader, OnlySoManyBodiesAreReadInLargePieces) {
+  std::vector<LargeReads> others(limits::kLargeReads);
+  for (LargeReads& other : others) ASSERT_TRUE(other.allowed());
+  open(Framing::length, 1'000'000);
+  peer_.send(std::string(1'000'000, 'x'));
+  start();
+  ASSERT_TRUE(piece_ && *piece_);
+  EXPECT_EQ((*piece_)->bytes.size(), limits::kGather);
+  EXPECT_LE(input_.capacity(), limits::kGather);
+  others.clear();
+  start();
+  EXPECT_GE((*piece_)->bytes.size(), limits::kStreamRead - limits::kGather);
+}
+
+TEST_F(H1BodyReader, ABodyGivesItsLeaveForLargePiecesBack) {
+  std::vector<LargeReads> others(limits::kLargeReads - 1);
+  for (LargeReads& other : others) ASSERT_TRUE(other.allowed());
+  open(Framing::length, 1'000'000);
+  peer_.send(std::string(1'000'000, 'x'));
+  start();
+  LargeReads next;
+  EXPECT_FALSE(next.allowed());
+  reader_.reset();
+  EXPECT_TRUE(next.allowed());
 }
 
 TEST_F(H1BodyReader, StopsAtTheLimitOfBytes) {
