@@ -158,7 +158,7 @@ void Link::send() noexcept {
     inside_ = false;
     if (!produced) return fail(produced.error().at(side_));
     if (out_.empty()) break;
-    usual_ = std::max(out_.size(), usual_ / 2);
+    usual_ = std::max(out_.size(), usual_ - usual_ / 64);
     write_out();
   }
 }
