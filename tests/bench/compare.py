@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-from servers import free_ports, listens, stop
+from servers import cpu_seconds, free_ports, listens, stop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TO_HTTP1, TO_HTTP2 = "revproxyd to HTTP/1.1", "revproxyd to HTTP/2"
@@ -152,11 +152,6 @@ def family(pid):
     return found
 
 
-def cpu_seconds(pids):
-    # The clock of a whole process, user and system time of all its threads, as clock_getcpuclockid(3) encodes it.
-    return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in pids) / 1e9
-
-
 class Contestant:
     def __init__(self, name, commands, plain, tls):
         self.name = name
@@ -265,7 +260,7 @@ class Bench:
     def run_h2load(self, contestant, scenario, requests):
         options = self.options
         pids = contestant.pids()
-        before, begun = cpu_seconds(pids), time.monotonic()
+        before, begun = cpu_seconds(*pids), time.monotonic()
         load = start([which("h2load"), "-c", str(options.h2_connections), "-m", str(options.h2_streams), "-n", str(requests), 
                       f"--connect-to=127.0.0.1:{contestant.port(scenario)}", "https://bench.test/1k"], options.load_cpu,
                      stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -273,7 +268,7 @@ class Bench:
             output, _ = load.communicate(timeout=60 + 20 * options.seconds)
         finally:
             stop(load)
-        spent, took = cpu_seconds(pids) - before, time.monotonic() - begun
+        spent, took = cpu_seconds(*pids) - before, time.monotonic() - begun
         succeeded = re.search(r"^status codes: (\d+) 2xx", output, re.M)
         bytes_of_bodies = re.search(r"\((\d+)\) data$", output, re.M)
         if not succeeded or int(succeeded[1]) != requests or int(bytes_of_bodies[1]) != requests * BODY_SIZE:
@@ -288,11 +283,11 @@ class Bench:
             if load.stdout.readline() != "ready\n":
                 raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario].title}: the warm-up failed")
             pids = contestant.pids()
-            before = cpu_seconds(pids)
+            before = cpu_seconds(*pids)
             load.stdin.write("go\n")
             load.stdin.flush()
             words = load.stdout.readline().split()
-            spent = cpu_seconds(pids) - before
+            spent = cpu_seconds(*pids) - before
             if len(words) != 2 or load.wait(20) != 0:
                 raise SystemExit(f"compare: {contestant.name}, {SCENARIOS[scenario].title}: a request failed")
             answers, seconds = int(words[0]), float(words[1])

@@ -32,7 +32,7 @@ import sys
 import tempfile
 import time
 
-from servers import ORIGIN, come_first, free_ports, start, stop, wait_for, write
+from servers import ORIGIN, come_first, cpu_seconds, free_ports, start, stop, wait_for, write
 
 CONFIG = """\
 listeners: [ {{ name: web, address: "127.0.0.1:{port}" }}, {{ name: tls, address: "127.0.0.1:{tls}", tls: internal }} ]
@@ -238,9 +238,9 @@ class Bench:
         options = self.options
         command = ["h2load", "-c", "10", "-m", "10", f"--rps={options.rate / 10:g}", "-D", f"{options.seconds:g}", f"--log-file={log}",
                    *(["--h1"] if options.h1 else []), f"http://127.0.0.1:{self.words['port']}/"]
-        before = self.spent()
+        before = cpu_seconds(self.proxy.pid)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=come_first, timeout=60 + options.seconds)
-        spent = self.spent() - before
+        spent = cpu_seconds(self.proxy.pid) - before
         with open(log, encoding="ascii") as file:
             lines = [line.split() for line in file]
         if len(lines) < options.rate * options.seconds / 2 or any(status != "200" for _, status, _ in lines):
@@ -248,19 +248,16 @@ class Bench:
         times = sorted(int(took) / 1000 for _, _, took in lines)
         return times[len(times) // 2], times[int(len(times) * 0.99)], spent
 
-    def spent(self):
-        """CPU seconds of the proxy."""
-        return time.clock_gettime((~self.proxy.pid << 3) | 2)  # the clock of a whole process, as clock_getcpuclockid(3) encodes it
-
     def settle(self):
         """Waits until downloads that have just begun have filled all buffers on their way, the kernel's too: the work for them ends."""
-        took = [0.0, 1e9]
+        took = float("inf")
 
         def steady():
-            before = self.spent()
+            nonlocal took
+            earlier, before = took, cpu_seconds(self.proxy.pid)
             time.sleep(2)
-            took[:] = took[1], self.spent() - before
-            return took[1] > took[0] * 0.9
+            took = cpu_seconds(self.proxy.pid) - before
+            return took > earlier * 0.9
         wait_for("the crowd to settle", steady, 60)
 
     def measure(self, kind):

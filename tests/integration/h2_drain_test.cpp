@@ -2,7 +2,6 @@
 // the client's to ask elsewhere (RFC 9113 section 6.8).
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -17,12 +16,6 @@ namespace {
 constexpr std::uint32_t kAnyStream = 0x7fffffff;
 
 constexpr std::string_view kLongDrain = "shutdown: { drain: 60s }\n";
-
-bool refuses(std::uint16_t port) {
-  const int fd = try_connect(port);
-  if (fd >= 0) ::close(fd);
-  return fd < 0;
-}
 
 /// In front of a server that answers `/held` only after release(), sends half of `/half`, switches
 /// `/tunnel` and echoes there, and answers everything else at once.

@@ -1,7 +1,5 @@
 // Reloads under connections of HTTP/2: no request is lost, what is under way goes on.
 
-#include <unistd.h>
-
 #include <gtest/gtest.h>
 
 #include "tests/support/h2_load.h"
@@ -31,12 +29,6 @@ std::string step(int number, const std::string& url) {
              route("path: '/**', to: app");
     default: return route("name: own, respond: { body: ok }");
   }
-}
-
-bool refuses(std::uint16_t port) {
-  const int fd = try_connect(port);
-  if (fd >= 0) ::close(fd);
-  return fd < 0;
 }
 
 /// Answers `/held` only when the gate is open.

@@ -18,12 +18,6 @@ constexpr std::string_view kHandshake =
 constexpr std::string_view kSwitch =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-bool refuses(std::uint16_t port) {
-  const int fd = try_connect(port);
-  if (fd >= 0) ::close(fd);
-  return fd < 0;
-}
-
 }  // namespace
 
 TEST(Shutdown, EndsAtOnceWhenIdle) {

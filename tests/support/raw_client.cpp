@@ -133,11 +133,12 @@ bool RawClient::stays_quiet(Milliseconds duration) {
   return !reader_->has_buffered() && !stream_->readable(duration);
 }
 
-int try_connect(std::uint16_t port) {
+bool refuses(std::uint16_t port) {
   try {
-    return connect_tcp(port);
+    ::close(connect_tcp(port));
+    return false;
   } catch (const Disconnected&) {
-    return -1;
+    return true;
   }
 }
 

@@ -51,8 +51,8 @@ class RawClient {
   std::unique_ptr<MessageReader> reader_;
 };
 
-/// A connected socket, or -1: for tests of ports on which nobody may answer.
-int try_connect(std::uint16_t port);
+/// Nobody accepts there.
+bool refuses(std::uint16_t port);
 
 /// One GET on a connection of its own.
 Response fetch(std::uint16_t port, std::string_view target = "/",

@@ -82,7 +82,7 @@ class Link final : private net::Watcher, private TurnEnd {
   Buffer out_;
   LateWork<Link> late_;
   std::size_t piece_;      // to be read at once
-  std::size_t usual_ = 0;  // what is gathered in a turn, at most of some dozens
+  std::size_t usual_ = 0;  // the most that lately was gathered in a turn
   MemberTimer<Link> stall_timer_;
   Duration stall_{0};
   std::optional<std::size_t> queued_;  // unacknowledged when the timer was armed
