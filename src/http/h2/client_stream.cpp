@@ -140,12 +140,13 @@ void ClientStream::on_closed(ErrorCode code) {
   fail(Error(Code::reset, Side::upstream, "the server reset the stream"));
 }
 
-// What has come whole is not undone by it.
+// What has come whole is not undone by it, nor is what was sent whole: whoever sends may get to it
+// only now, and the answer, or why there is none, is what counts.
 void ClientStream::fail(const Error& error) noexcept {
   first_byte_.disarm();
   if (!head_seen_ && !error_) error_ = error;
   reader_.fail(error);
-  writer_.fail(error);
+  if (!writer_.complete()) writer_.fail(error);
   changed_.set();
 }
 

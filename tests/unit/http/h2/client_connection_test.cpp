@@ -128,7 +128,7 @@ TEST_F(H2ClientConnection, ARequestThatLeftBesideAnotherWasBegun) {
   EXPECT_EQ(request(1).method(), "POST");
   peer_.end();
   settle();
-  EXPECT_FALSE(runner_.run(staged->send_body(Piece({}, true))));
+  EXPECT_EQ(failure_of(*staged), Code::end_of_stream);
   EXPECT_TRUE(staged->request_started());
 }
 

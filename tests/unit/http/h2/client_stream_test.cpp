@@ -236,6 +236,22 @@ TEST_F(H2ClientStream, AWholeAnswerOutlivesAReset) {
   EXPECT_FALSE(runner_.run(stream->send_body(Piece("def", true))));
 }
 
+// A staged request leaves with the next of its connection, perhaps long before its own turn comes.
+TEST_F(H2ClientStream, AWholeExchangeOutlivesTheSendersDelay) {
+  auto stream = ask();
+  send(answer(1));
+  EXPECT_TRUE(runner_.run(stream->send_body(Piece({}, true))));
+  EXPECT_EQ(failure_of(*stream), Code::none);
+  EXPECT_EQ(read_all(stream->body()), "ok");
+}
+
+TEST_F(H2ClientStream, ARequestThatWasResetBeforeItsSendersTurnFailsByItsAnswer) {
+  auto stream = ask();
+  send(frames::rst_stream(1, frames::kInternalError));
+  EXPECT_TRUE(runner_.run(stream->send_body(Piece({}, true))));
+  EXPECT_EQ(failure_of(*stream), Code::reset);
+}
+
 TEST_F(H2ClientStream, IsResetWhenItIsLeft) {
   ask().reset();
   settle();
