@@ -43,7 +43,7 @@ TEST(H2UpstreamTurns, UnderSteadyLoadTheConnectionGoesFromWorkerToWorker) {
         request->respond("ok");
       },
       {});
-  const Daemon daemon(one_connection(origin, "1s"));
+  const Daemon daemon(one_connection(origin, "3s"));
   constexpr std::size_t kClients = 16;
   constexpr std::size_t kRequests = 250;
   std::vector<std::size_t> good(kClients);
