@@ -144,7 +144,7 @@ TEST(H2AbuseLimits, AClientThatReadsNothingIsCutOffInTime) {
         if (exchange.request().target == "/small") return exchange.respond("small");
         exchange.respond(std::string(8000000, 'x'));
       },
-      "timeouts: { write: 500ms }\n");
+      "timeouts: { write: 500ms, header: 60s }\n");
   H2Client other = proxy.connect();
   H2ClientOptions options;
   options.settings = {{h2::kInitialWindowSize, kLargeWindow}};
