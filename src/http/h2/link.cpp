@@ -58,7 +58,7 @@ void Link::stop() noexcept {
 void Link::receive() noexcept {
   std::size_t budget = limits::kTurnBytes;
   input_left_ = false;
-  if (write_wants_input_) write_wants_input_ = blocked_ = false;
+  if (write_wants_input_ && !write_error_) write_wants_input_ = blocked_ = false;
   if (peer_left()) return;
   while (!stopped_ && !failed_) {
     if (budget == 0 || !takes_input()) {
@@ -89,12 +89,15 @@ void Link::receive() noexcept {
     break;
   }
   if (failed_ || stopped_) return;
+  if (write_error_ && !input_left_ && left_.empty()) return fail(*write_error_);
   owner_.on_input_taken();
   if (takes_input() || !blocked_) at_turn_end();
 }
 
 // Not when the answers pile up: they are sent first.
-bool Link::takes_input() const noexcept { return session_.backlog() < kMostBacklog; }
+bool Link::takes_input() const noexcept {
+  return write_error_ || session_.backlog() < kMostBacklog;
+}
 
 // What is more than a turn takes is kept; while requests come in such numbers little is read at
 // once.
@@ -167,9 +170,9 @@ void Link::write_out() noexcept {
   while (!out_.empty()) {
     const iovec piece = net::piece_of(out_.held());
     const net::IoResult result = transport_->try_write({&piece, 1});
-    if (result.status == net::IoStatus::failed) return fail(result.error.at(side_));
+    if (result.status == net::IoStatus::failed) return write_failed(result.error.at(side_));
     if (result.status == net::IoStatus::end)
-      return fail(Error(Code::reset, side_, "closed while writing"));
+      return write_failed(Error(Code::reset, side_, "closed while writing"));
     if (result.status != net::IoStatus::done) {
       blocked_ = true;
       write_wants_input_ = result.status == net::IoStatus::want_read;
@@ -181,7 +184,22 @@ void Link::write_out() noexcept {
   }
 }
 
+// A server that closes may have answered before: what has come is read first, and its end or its
+// failure ends the link, as RFC 9112 section 9.5 has it for HTTP/1.1.
+void Link::write_failed(const Error& error) noexcept {
+  if (side_ == Side::downstream) return fail(error);
+  write_error_ = error;
+  blocked_ = input_left_ = true;
+  stall_timer_.disarm();
+  out_.release();
+  // The event that tells of it may still be on its way.
+  auto& readiness = transport_->readiness();
+  readiness.readable = readiness.hangup = true;
+  at_turn_end();
+}
+
 void Link::on_output() noexcept {
+  if (write_error_) return;
   if (!blocked_ && !read_wants_room_) return;
   if (!write_wants_input_) blocked_ = false;
   input_left_ = input_left_ || read_wants_room_;

@@ -72,6 +72,7 @@ class Link final : private net::Watcher, private TurnEnd {
   void send() noexcept;
   void make_room();
   void write_out() noexcept;
+  void write_failed(const Error& error) noexcept;
   void watch_for_stall() noexcept;
   void stalled() noexcept;
 
@@ -89,11 +90,12 @@ class Link final : private net::Watcher, private TurnEnd {
   Code stall_code_ = Code::write_timeout;
   Side side_;
   TimePoint last_input_;
-  bool blocked_ = false;            // the kernel takes nothing now
-  bool input_left_ = false;         // receive() stopped before the transport was empty
-  bool read_wants_room_ = false;    // TLS must write before it can read
-  bool write_wants_input_ = false;  // and the other way round
-  bool inside_ = false;             // the session is at work: it must not be entered again
+  std::optional<Error> write_error_;  // nothing can be sent any more; what has come is still read
+  bool blocked_ = false;              // the kernel takes nothing now
+  bool input_left_ = false;           // receive() stopped before the transport was empty
+  bool read_wants_room_ = false;      // TLS must write before it can read
+  bool write_wants_input_ = false;    // and the other way round
+  bool inside_ = false;               // the session is at work: it must not be entered again
   bool stopped_ = false;
   bool failed_ = false;
   bool told_over_ = false;

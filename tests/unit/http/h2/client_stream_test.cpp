@@ -306,5 +306,28 @@ TEST_F(H2ClientStream, RefusesAHeadLargerThanAllowed) {
   EXPECT_EQ(code, Code::response_header_too_large);
 }
 
+// The server has answered and closed; a write meets that before the answer is read.
+TEST_F(H2ClientStream, AWholeAnswerThatWaitsToBeReadOutlivesAFailingWrite) {
+  auto first = ask();
+  auto second = begin(Method::get, "GET", {});
+  peer_.refuse_writes();
+  peer_.hold(answer(1));  // has come, and the poller has not told of it yet
+  EXPECT_TRUE(runner_.run(second->send_body(Piece({}, true))));
+  settle();
+  EXPECT_EQ(failure_of(*first), Code::none);
+}
+
+TEST_F(H2ClientStream, AGoawayThatWaitsToBeReadOutlivesAFailingWrite) {
+  auto first = ask();
+  auto second = ask();
+  auto third = begin(Method::get, "GET", {});
+  peer_.refuse_writes();
+  peer_.hold(frames::goaway(1, frames::kNoError));
+  EXPECT_TRUE(runner_.run(third->send_body(Piece({}, true))));
+  settle();
+  EXPECT_EQ(failure_of(*second), Code::reset);
+  EXPECT_FALSE(second->request_started()) << "the server says that it has not looked at it";
+}
+
 }  // namespace
 }  // namespace revproxyd::http::h2
