@@ -69,6 +69,8 @@ Task<Result<void>> MessageWriter::wait_taken() {
     const TimePoint begun = loop_now();
     auto code = co_await wait_within(progress_, stall_, stall_code_);
     if (code == Code::none && error_.code() != Code::none) co_return error_;
+    // At the last moment, when this had been woken already.
+    if (error_.code() == Code::none && taken()) break;
     const bool cancelled = scope != nullptr && scope->cancelled();
     const bool in_turn = !session_.stream_window_closed(id_) &&
                          moves(session_.content_sent() - before, since(begun));

@@ -64,9 +64,9 @@ ServerStream::ServerStream(ServerConnection& connection, StreamId id)
 ServerStream::~ServerStream() {
   if (!closed_) {
     const bool whole = writer_.complete() && !abandoned_;
-    if (!whole || !reader_.ended())
-      connection_.session_.reset(id_, whole ? ErrorCode::no_error : ErrorCode::cancel);
     connection_.session_.detach(id_);
+    if (!whole) connection_.session_.reset(id_, ErrorCode::cancel);
+    if (whole && !reader_.ended()) connection_.session_.end_behind_message(id_);
   }
   connection_.stream_ended(*this);
 }

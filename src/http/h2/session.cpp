@@ -190,8 +190,17 @@ struct Session::Callbacks {
     return 0;
   }
 
-  static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+  // The rest of a request that was answered is not wanted.
+  static void end_if_left(nghttp2_session* session, StreamId id, Session& me) {
+    if (me.role_ == Role::server && stream(session, id) == nullptr &&
+        nghttp2_session_get_stream_remote_close(session, id) == 0)
+      me.reset(id, ErrorCode::no_error);
+  }
+
+  static int frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     Session& me = self(user);
+    const bool content = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    if (content && ends_message(*frame)) end_if_left(session, frame->hd.stream_id, me);
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS: --me.heads_waiting_; break;
       case NGHTTP2_RST_STREAM: me.reset_sent(frame->hd.stream_id); break;
@@ -355,7 +364,7 @@ void Session::resume(StreamId id) noexcept { nghttp2_session_resume_data(session
 // A reset that nobody here asked for answers what the peer did: more or less content than it had
 // announced, a window beyond its bounds.
 void Session::reset_sent(StreamId id) {
-  if (history_.was_reset(id)) return;
+  if (history_.was_reset(id) || history_.forgot(id)) return;
   history_.note_reset(id);
   if (SessionStream* to = Callbacks::stream(session_, id); to != nullptr)
     to->on_malformed("more or less than was announced");
@@ -376,6 +385,11 @@ void Session::note_content(const Outgoing& out) noexcept {
 void Session::reset(StreamId id, ErrorCode code) noexcept {
   history_.note_reset(id);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::uint32_t>(code));
+}
+
+// Else frame_sent() does it.
+void Session::end_behind_message(StreamId id) noexcept {
+  if (nghttp2_session_get_stream_local_close(session_, id) == 1) reset(id, ErrorCode::no_error);
 }
 
 bool Session::stream_window_closed(StreamId id) const noexcept {

@@ -120,6 +120,9 @@ class Session final : private FrameScan::Finder {
   /// take_body() has something to give again.
   void resume(StreamId id) noexcept;
   void reset(StreamId id, ErrorCode code) noexcept;
+  /// For a stream that was detached, whose message is whole but may still be queued: reset() with
+  /// NO_ERROR would drop what is queued, so it comes behind it.
+  void end_behind_message(StreamId id) noexcept;
   /// The peer lets nothing be sent on this stream now.
   bool window_closed(StreamId id) const noexcept;
   bool stream_window_closed(StreamId id) const noexcept;

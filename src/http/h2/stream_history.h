@@ -19,6 +19,8 @@ class StreamHistory {
 
   StreamId last_opened() const noexcept { return last_opened_; }
   bool was_reset(StreamId id) const noexcept;
+  /// It may have been reset, too long ago to be known.
+  bool forgot(StreamId id) const noexcept { return id <= forgotten_resets_; }
   /// What is wrong with DATA or HEADERS for a stream that is not open now (RFC 9113 section 5.1);
   /// nothing for one that is new.
   std::optional<ErrorCode> fault_of_frame(StreamId id) const noexcept;

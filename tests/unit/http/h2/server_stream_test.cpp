@@ -257,5 +257,110 @@ TEST_F(H2ServerStream, ARefusedTunnelHasAnAnswerLikeAnyOther) {
   EXPECT_TRUE(message(1).ended);
 }
 
+// What ends a message is queued, the kernel takes nothing, and the exchange is over.
+class H2BlockedServerStream : public H2ServerStream {
+ protected:
+  // Another stream has filled the kernel's buffer.
+  void block() {
+    big_ = next_stream_of(get(99 + 100));
+    big_->stage_head(head_of(200, *big_, {Framing::chunked, 0}));
+    peer_.take_only(10);
+    text_ = std::string(20'000, 'x');
+    runner_.start(big_->send_body(Piece(text_, false)), sent_);
+    settle();
+  }
+  std::string text_;
+  std::optional<Result<void>> sent_;
+  std::unique_ptr<http::ServerStream> big_;
+};
+
+TEST_F(H2BlockedServerStream, SendsAnEarlyAnswerWithoutContentWhole) {
+  open();
+  auto upload = next_stream_of(post(1));
+  block();
+  upload->stage_head(head_of(204, *upload, {}));
+  EXPECT_TRUE(runner_.run(upload->send_body(Piece({}, true))));
+  upload.reset();
+  peer_.take_all();
+  settle();
+  EXPECT_EQ(message(1).status(), 204);
+  EXPECT_TRUE(message(1).ended);
+  EXPECT_EQ(reset_code(1), frames::kNoError);
+  big_.reset();
+  settle();
+}
+
+TEST_F(H2BlockedServerStream, SendsEarlyTrailers) {
+  open();
+  auto upload = next_stream_of(post(1));
+  upload->stage_head(head_of(200, *upload, {Framing::chunked, 0}));
+  EXPECT_TRUE(runner_.run(upload->send_body(Piece("body", false))));
+  settle();
+  block();
+  Fields trailers(upload->arena());
+  trailers.add("Grpc-Status", "7");
+  EXPECT_TRUE(runner_.run(upload->finish(trailers)));
+  upload.reset();
+  peer_.take_all();
+  settle();
+  EXPECT_EQ(message(1).body, "body");
+  EXPECT_EQ(message(1).trailer("grpc-status"), "7");
+  EXPECT_TRUE(message(1).ended);
+  big_.reset();
+  settle();
+}
+
+TEST_F(H2BlockedServerStream, ManyResetsOfOurOwnAreNoOffence) {
+  ServerConnectionSettings settings;
+  settings.streams = 1000;
+  open(settings);
+  std::vector<std::unique_ptr<http::ServerStream>> streams;
+  for (std::uint32_t i = 0; i < 300; ++i) streams.push_back(next_stream_of(get(1 + 2 * i)));
+  big_ = next_stream_of(get(1001));
+  big_->stage_head(head_of(200, *big_, {Framing::chunked, 0}));
+  peer_.take_only(10);
+  text_ = std::string(20'000, 'x');
+  runner_.start(big_->send_body(Piece(text_, false)), sent_);
+  settle();
+  for (auto& stream : streams) stream->reset(Code::end_of_stream);
+  streams.clear();
+  peer_.take_all();
+  settle();
+  EXPECT_EQ(reset_code(1), frames::kInternalError);
+  EXPECT_EQ(goaway_code(), std::nullopt) << "the client has done nothing wrong";
+  EXPECT_FALSE(message(1001).reset);
+  big_.reset();
+  settle();
+}
+
+class H2LastMoment : public testing::ServerConnectionTest {
+ protected:
+  H2LastMoment() : ServerConnectionTest({.answer = true, .give_window = false}) {}
+  std::optional<Result<void>> sent_;
+};
+
+// The client opens its window at the moment at which its time is over.
+TEST_F(H2LastMoment, WhatWasTakenWholeIsNoFailure) {
+  ServerConnectionSettings settings;
+  settings.write = seconds(10);
+  open(settings, {{frames::kInitialWindowSize, 5}});
+  auto stream = next_stream_of(get(1));
+  stream->stage_head(head_of(200, *stream, {Framing::length, 10}));
+  runner_.start(stream->send_body(Piece("0123456789", true)), sent_);
+  settle();
+  ASSERT_FALSE(sent_);
+  TimerWheel& wheel = TimerWheel::current();
+  // All in one batch: the timer, then the frame, and another stream's bytes that take this one's
+  // along, as in the bug of the upstream's side.
+  while (ReadyQueue::current().idle()) wheel.advance(wheel.now() + TimerWheel::kTick);
+  peer_.send(frames::window_update(1, 5));
+  ASSERT_TRUE(runner_.run(stream->flush()));
+  settle();
+  ASSERT_TRUE(sent_);
+  EXPECT_EQ(message(1).body, "0123456789");
+  EXPECT_TRUE(message(1).ended);
+  EXPECT_TRUE(*sent_) << name(sent_->error().code());
+}
+
 }  // namespace
 }  // namespace revproxyd::http::h2
