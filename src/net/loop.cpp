@@ -169,8 +169,10 @@ bool Loop::batch(Duration wait) {
   // A busy batch is followed by one that does not wait, so that the time between was its own.
   if (!waits && now > allowed_) note_long(std::chrono::duration_cast<Duration>(now - allowed_));
   allowed_ = now + limits::kLongTurn;
-  TimerWheel::current().advance(now);
+  // What has come is not late because this thread was.
+  TimerWheel::current().set_now(now);
   poller_->dispatch();
+  TimerWheel::current().advance(now);
   const bool busy = events != 0 || !ready.empty();
   ready.run(limits::kReadyBatch);
   if (std::exchange(doorbell_->heard, false)) asio_->context.poll();

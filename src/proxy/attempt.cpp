@@ -18,7 +18,10 @@ class UpstreamBody final : public http::Body {
   explicit UpstreamBody(Attempt& attempt) noexcept : attempt_(attempt) {}
   Task<Result<http::Piece>> read() override {
     auto reading = attempt_.stream().body().read();
-    return std::move(reading).under(attempt_.scope_);
+    auto scoped = std::move(reading).under(attempt_.scope_);
+    return attempt_.ended() && attempt_.downstream_error_.code() == Code::none
+               ? std::move(scoped)
+               : beside_upload(std::move(scoped));
   }
   bool ready() const noexcept override { return attempt_.stream().body().ready(); }
   // Not while an upload may still fail, which ends what runs under the attempt's scope only.
@@ -30,6 +33,14 @@ class UpstreamBody final : public http::Body {
   }
 
  private:
+  // An upload that fails ends it, and is to blame.
+  Task<Result<http::Piece>> beside_upload(Task<Result<http::Piece>> reading) {
+    auto piece = co_await std::move(reading);
+    if (!piece && attempt_.downstream_error_.code() != Code::none)
+      co_return attempt_.downstream_error_;
+    co_return std::move(piece);
+  }
+
   Attempt& attempt_;
 };
 
@@ -42,6 +53,8 @@ class TunnelBody final : public http::Body {
     auto scoped = std::move(reading).under(attempt_.scope_);
     auto piece = co_await std::move(scoped);
     attempt_.touch_tunnel();
+    if (!piece && attempt_.downstream_error_.code() != Code::none)
+      co_return attempt_.downstream_error_;
     if (!piece && attempt_.scope_.reason() == Code::end_of_stream) co_return http::Piece({}, true);
     co_return std::move(piece);
   }
@@ -77,7 +90,10 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
     co_await InStep{};
     if (scope_.cancelled()) co_return Error(scope_.reason(), "ended before the request was sent");
     auto sent = co_await stream().send_body(http::Piece(Bytes(), true));
-    if (!sent) co_return sent.error();
+    // As for a body: who closes on a head that he does not take whole may have answered.
+    const bool may_answer =
+        !sent && sent.error().code() == Code::reset && stream().request_started();
+    if (!sent && !may_answer) co_return sent.error();
   }
   if (request_.body != nullptr) pump_.spawn(pump());
   auto head = co_await stream().read_head(exchange_.arena());
@@ -178,7 +194,10 @@ Task<Result<http::ResponseHead>> Attempt::pass_interim(http::ResponseHead head) 
   for (;;) {
     http::remove_hop_by_hop(head.fields);
     auto passed = co_await exchange_.interim(head);
-    if (!passed) co_return passed.error();
+    if (!passed) {
+      downstream_error_ = passed.error();
+      co_return passed.error();
+    }
     if (head.status == 100) go_on_.set();
     auto next = co_await stream().read_head(exchange_.arena());
     if (!next || !http::is_interim(next->status)) co_return std::move(next);

@@ -2,6 +2,7 @@
 // Time on a coarse wheel of the thread: arming costs a few nanoseconds, firing is up to one tick
 // late and never early.
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -48,6 +49,8 @@ class TimerWheel {
   static TimerWheel& current() noexcept;
   TimerWheel() noexcept;
 
+  /// What the thread takes for now from here on; fires nothing.
+  void set_now(TimePoint now) noexcept { now_ = std::max(now, now_); }
   /// Fires everything due at `now`.
   void advance(TimePoint now) noexcept;
   /// The time as of the last advance(): what the thread takes for now.

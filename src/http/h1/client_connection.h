@@ -62,7 +62,9 @@ class ClientStream final : public http::ClientStream {
   void set_body_rules(const BodyRules& rules) noexcept override;
   bool reused() const noexcept override { return connection_.served_ > 1; }
   bool response_started() const noexcept override { return response_started_; }
-  bool request_started() const noexcept override { return request_started_; }
+  bool request_started() const noexcept override {
+    return request_started_ && connection_.writer_.sent() != 0;
+  }
   void reset(Code reason) noexcept override;
 
  private:

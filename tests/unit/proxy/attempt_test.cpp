@@ -247,6 +247,16 @@ TEST_F(AttemptRelay, InterimHeadsPassInFrontOfTheAnswer) {
   EXPECT_EQ(client.received(), kOk);
 }
 
+TEST_F(AttemptRelay, AHeadThatTheServerDoesNotTakeWholeDoesNotHideItsAnswer) {
+  origin.take_only(10);
+  request(kGet);
+  origin.send("HTTP/1.1 431 Too Large\r\nDate: d\r\nContent-Length: 0\r\n\r\n");
+  origin.end();
+  origin.refuse_writes();
+  runner.settle();
+  EXPECT_TRUE(got("HTTP/1.1 431 ")) << client.received();
+}
+
 class ExpectRelay : public AttemptRelay {
  protected:
   static constexpr std::string_view kExpect =

@@ -337,5 +337,17 @@ TEST_F(H1ClientConnection, DoesNotReadTheServerWhileNobodyTakesTheBody) {
   EXPECT_GE(peer_.unread(), 1'000'000U - limits::kFirstRead);
 }
 
+// A server that is going down resets a new connection before anything was sent on it.
+TEST_F(H1ClientConnection, ARequestOfWhichNothingCouldBeWrittenHasNotStarted) {
+  request_.method = Method::post;
+  request_.method_text = "POST";
+  auto stream = connection_->open_stream();
+  stream->stage_head(request_, "/x", "example");
+  peer_.reset();
+  EXPECT_FALSE(runner_.run(stream->send_body(Piece({}, true))));
+  EXPECT_EQ(peer_.received_bytes(), 0U);
+  EXPECT_FALSE(stream->request_started());
+}
+
 }  // namespace
 }  // namespace revproxyd::http::h1
