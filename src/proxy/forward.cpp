@@ -106,6 +106,7 @@ class Forwarding {
   // The first tries_ are set; null for a try that got no server.
   std::array<const upstream::Endpoint*, upstream::RetrySettings::kMostAttempts> tried_;
   std::uint32_t tries_ = 0;
+  std::uint32_t vain_ = 0;                        // of these, on connections that were about to end
   const upstream::Endpoint* endpoint_ = nullptr;  // of the last try; null when it got none
   Duration deadline_{0};    // for all tries, from the arrival of the request; 0: none
   bool lost_kept_ = false;  // a try failed on a connection that had served before
@@ -214,6 +215,7 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   }
   failure_.error = late() ? kLate : error;
   failure_.sent = attempt.stream().request_started();
+  if (attempt.stream().overtaken()) ++vain_;
   failure_.response_began = attempt.stream().response_started();
   if (attempt.stream().reused() && !failure_.response_began) lost_kept_ = true;
 }
@@ -274,7 +276,7 @@ bool Forwarding::listed(std::uint16_t status) const noexcept {
 bool Forwarding::may_retry() noexcept {
   const RetrySettings& retry = settings_.retry;
   const Error& error = failure_.error;
-  if (tries_ >= std::min(retry.attempts, RetrySettings::kMostAttempts) ||
+  if (tries_ - vain_ >= retry.attempts || tries_ >= RetrySettings::kMostAttempts ||
       exchange_.scope().cancelled() || late())
     return false;
   if (held_ != nullptr && !held_->can_rewind()) return false;

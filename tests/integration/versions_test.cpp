@@ -175,6 +175,20 @@ TEST(Versions, EveryPairServesHundredsOfStreamsWithoutAFailure) {
   }
 }
 
+// A connection that ends while requests are on their way to it is no try of its server.
+TEST(Versions, AServerThatTakesOneRequestAConnectionLosesNone) {
+  const Daemon server(
+      "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: tls, address: '127.0.0.1:0', "
+      "tls: internal } ]\nlimits: { requests_per_connection: 1 }\n"
+      "routes: [ { respond: { body: ok } } ]\n");
+  const Daemon daemon("workers: 1\n" + in_every_way(server));
+  const std::string url = "http://127.0.0.1:" + std::to_string(daemon.port("web")) + "/h2";
+  const CommandResult result =
+      run_command({"h2load", "-n3000", "-c200", "-m4", url}, 6 * kPatience);
+  EXPECT_NE(result.out.find("3000 succeeded, 0 failed, 0 errored, 0 timeout"), std::string::npos)
+      << result.out;
+}
+
 // Memory of what is slow.
 
 TEST(Versions, AnswersThatNobodyReadsHoldLittleMemory) {

@@ -126,6 +126,9 @@ class ClientStream : public slab::Allocated {
   virtual bool response_started() const noexcept = 0;
   /// Some byte of the request may have left.
   virtual bool request_started() const noexcept = 0;
+  /// The end of a connection that others had used came before the server looked at the request,
+  /// which was no try of the server then.
+  virtual bool overtaken() const noexcept { return reused() && !request_started(); }
   virtual void reset(Code reason) noexcept = 0;
 };
 

@@ -85,7 +85,10 @@ void ClientConnection::on_settings() {
   if (active_ != 0) owner_.on_more_room(*this);
 }
 
-void ClientConnection::on_goaway(StreamId, ErrorCode) { usable_ = false; }
+void ClientConnection::on_goaway(StreamId last, ErrorCode) {
+  usable_ = false;
+  last_taken_ = last;
+}
 
 void ClientConnection::on_link_failed(const Error& error) noexcept {
   usable_ = false;

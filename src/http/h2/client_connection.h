@@ -2,6 +2,7 @@
 // The origin's side of HTTP/2: exchanges of many clients share a connection.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "http/h2/body_reader.h"
@@ -50,6 +51,8 @@ class ClientConnection final : public http::ClientConnection,
   void on_pulse() noexcept;
   /// A stream has waited in vain; new ones go elsewhere if nobody has heard a word since `begun`.
   void note_silence(TimePoint begun) noexcept;
+  /// The server's GOAWAY says that it has not looked at this stream.
+  bool left_behind(StreamId id) const noexcept { return id > last_taken_; }
 
   ClientConnectionSettings settings_;
   http::ClientConnection::Owner& owner_;
@@ -62,7 +65,8 @@ class ClientConnection final : public http::ClientConnection,
   ClientStream* streams_ = nullptr;
   std::size_t active_ = 0;
   std::uint64_t served_ = 0;
-  bool settled_ = false;  // the server's SETTINGS have come
+  StreamId last_taken_ = std::numeric_limits<StreamId>::max();  // as of its GOAWAY
+  bool settled_ = false;                                        // the server's SETTINGS have come
   bool usable_ = true;
   bool mute_ = false;  // has not answered in time; takes no new streams until it says something
 };

@@ -136,7 +136,10 @@ void ClientStream::on_malformed(const char* why) { fail(malformed(why)); }
 // GOAWAY for the streams behind its last one.
 void ClientStream::on_closed(ErrorCode code) {
   closed_ = true;
-  if (code == ErrorCode::refused_stream && !response_started_) request_started_ = false;
+  if (code == ErrorCode::refused_stream && !response_started_) {
+    refused_ = request_started_ && !connection_.left_behind(id_);
+    request_started_ = false;
+  }
   fail(Error(Code::reset, Side::upstream, "the server reset the stream"));
 }
 

@@ -31,6 +31,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   bool reused() const noexcept override { return !first_; }
   bool response_started() const noexcept override { return response_started_; }
   bool request_started() const noexcept override { return request_started_; }
+  bool overtaken() const noexcept override { return reused() && !request_started_ && !refused_; }
   void reset(Code reason) noexcept override;
 
  private:
@@ -79,6 +80,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   bool first_;
   bool head_seen_ = false;  // the final one
   bool request_started_ = false;
+  bool refused_ = false;  // by itself, not with all that is behind a GOAWAY
   bool response_started_ = false;
   bool closed_ = false;
 };

@@ -120,6 +120,26 @@ TEST_F(H2ClientConnection, StreamsBehindTheLastOneWereNotBegun) {
   EXPECT_TRUE(served->request_started());
 }
 
+TEST_F(H2ClientConnection, AGoawayOvertakesWhatItLeavesBehind) {
+  greet();
+  const auto served = ask();
+  const auto late = ask();
+  const auto staged = begin(Method::post, "POST", {});
+  send(frames::goaway(1, frames::kNoError));
+  EXPECT_TRUE(late->overtaken());
+  EXPECT_TRUE(staged->overtaken());
+  EXPECT_FALSE(served->overtaken());
+}
+
+// Else a server that closes at once were asked without end.
+TEST_F(H2ClientConnection, TheFirstRequestIsNeverOvertaken) {
+  greet();
+  const auto first = ask();
+  send(frames::goaway(0, frames::kNoError));
+  EXPECT_EQ(failure_of(*first), Code::reset);
+  EXPECT_FALSE(first->overtaken());
+}
+
 // What others have to send takes it along.
 TEST_F(H2ClientConnection, ARequestThatLeftBesideAnotherWasBegun) {
   const auto staged = begin(Method::post, "POST", {});

@@ -211,6 +211,14 @@ TEST_F(H2ClientStream, ARefusedStreamWasNotBegun) {
   EXPECT_FALSE(stream->request_started());
 }
 
+TEST_F(H2ClientStream, ARefusedStreamWasATry) {
+  const auto served = ask();
+  const auto stream = ask();
+  send(frames::rst_stream(3, frames::kRefusedStream));
+  EXPECT_EQ(failure_of(*stream), Code::reset);
+  EXPECT_FALSE(stream->overtaken());
+}
+
 TEST_F(H2ClientStream, AnyOtherResetMayComeAfterTheRequestWasLookedAt) {
   const auto stream = ask();
   send(frames::rst_stream(1, frames::kInternalError));
