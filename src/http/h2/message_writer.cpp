@@ -70,7 +70,7 @@ Task<Result<void>> MessageWriter::wait_taken() {
     auto code = co_await wait_within(progress_, stall_, stall_code_);
     if (code == Code::none && error_.code() != Code::none) co_return error_;
     // At the last moment, when this had been woken already.
-    if (error_.code() == Code::none && taken()) break;
+    if (error_.code() == Code::none && taken()) code = Code::none;
     const bool cancelled = scope != nullptr && scope->cancelled();
     const bool in_turn = !session_.stream_window_closed(id_) &&
                          moves(session_.content_sent() - before, since(begun));

@@ -333,14 +333,14 @@ TEST_F(H2BlockedServerStream, ManyResetsOfOurOwnAreNoOffence) {
   settle();
 }
 
-class H2LastMoment : public testing::ServerConnectionTest {
+class H2NarrowServerStream : public testing::ServerConnectionTest {
  protected:
-  H2LastMoment() : ServerConnectionTest({.answer = true, .give_window = false}) {}
+  H2NarrowServerStream() : ServerConnectionTest({.answer = true, .give_window = false}) {}
   std::optional<Result<void>> sent_;
 };
 
 // The client opens its window at the moment at which its time is over.
-TEST_F(H2LastMoment, WhatWasTakenWholeIsNoFailure) {
+TEST_F(H2NarrowServerStream, WhatWasTakenWholeIsNoFailure) {
   ServerConnectionSettings settings;
   settings.write = seconds(10);
   open(settings, {{frames::kInitialWindowSize, 5}});
@@ -351,7 +351,7 @@ TEST_F(H2LastMoment, WhatWasTakenWholeIsNoFailure) {
   ASSERT_FALSE(sent_);
   TimerWheel& wheel = TimerWheel::current();
   // All in one batch: the timer, then the frame, and another stream's bytes that take this one's
-  // along, as in the bug of the upstream's side.
+  // along.
   while (ReadyQueue::current().idle()) wheel.advance(wheel.now() + TimerWheel::kTick);
   peer_.send(frames::window_update(1, 5));
   ASSERT_TRUE(runner_.run(stream->flush()));
@@ -360,6 +360,25 @@ TEST_F(H2LastMoment, WhatWasTakenWholeIsNoFailure) {
   EXPECT_EQ(message(1).body, "0123456789");
   EXPECT_TRUE(message(1).ended);
   EXPECT_TRUE(*sent_) << name(sent_->error().code());
+}
+
+// Half of the waits end with a piece that was taken whole.
+TEST_F(H2NarrowServerStream, EveryWaitForTheClientCountsForItsRate) {
+  open({}, {{frames::kInitialWindowSize, 5}});
+  auto stream = next_stream_of(get(1));
+  stream->set_write_rules(seconds(60), 4);
+  stream->stage_head(head_of(200, *stream, {Framing::chunked, 0}));
+  for (int piece = 0; piece < 30 && (!sent_ || *sent_); ++piece) {
+    sent_.reset();
+    runner_.start(stream->send_body(Piece("0123456789", false)), sent_);
+    settle();
+    while (!sent_) {
+      pass(seconds(2));
+      if (!sent_) send(frames::window_update(1, 5));
+    }
+  }
+  ASSERT_FALSE(*sent_) << "5 bytes in 2 seconds are less than 4 a second";
+  EXPECT_EQ(sent_->error().code(), Code::body_too_slow);
 }
 
 }  // namespace
