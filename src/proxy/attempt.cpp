@@ -33,11 +33,9 @@ class UpstreamBody final : public http::Body {
   }
 
  private:
-  // An upload that fails ends it, and is to blame.
   Task<Result<http::Piece>> beside_upload(Task<Result<http::Piece>> reading) {
     auto piece = co_await std::move(reading);
-    if (!piece && attempt_.downstream_error_.code() != Code::none)
-      co_return attempt_.downstream_error_;
+    if (!piece) co_return attempt_.to_blame(piece.error());
     co_return std::move(piece);
   }
 
@@ -102,7 +100,7 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
     head = std::move(final_head);
   }
   if (awaits_continue_) pump_.cancel(Code::cancelled);
-  if (!head && downstream_error_.code() != Code::none) co_return downstream_error_;
+  if (!head) co_return to_blame(head.error());
   co_return std::move(head);
 }
 

@@ -52,6 +52,10 @@ class Attempt final : public pipeline::Running {
   Task<Result<void>> pump_pieces();
   Task<bool> may_go_on();
   Task<Result<http::ResponseHead>> pass_interim(http::ResponseHead head);
+  /// An upload that fails ends what runs beside it, and is what is told.
+  const Error& to_blame(const Error& error) const noexcept {
+    return downstream_error_.code() != Code::none ? downstream_error_ : error;
+  }
   void touch_tunnel() noexcept;
   void deadline_passed();
 

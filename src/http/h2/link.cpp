@@ -58,7 +58,7 @@ void Link::stop() noexcept {
 void Link::receive() noexcept {
   std::size_t budget = limits::kTurnBytes;
   input_left_ = false;
-  if (write_wants_input_ && !write_error_) write_wants_input_ = blocked_ = false;
+  if (write_wants_input_) write_wants_input_ = blocked_ = false;
   if (peer_left()) return;
   while (!stopped_ && !failed_) {
     if (budget == 0 || !takes_input()) {

@@ -32,7 +32,7 @@ bool StreamHistory::was_reset(StreamId id) const noexcept {
 }
 
 std::optional<ErrorCode> StreamHistory::fault_of_frame(StreamId id) const noexcept {
-  if (id == 0 || id > last_opened_ || id <= forgotten_resets_ || was_reset(id)) return {};
+  if (id == 0 || id > last_opened_ || forgot(id) || was_reset(id)) return {};
   const bool never_opened = id >= skipped_from_ && id <= skipped_to_;
   return never_opened ? ErrorCode::protocol_error : ErrorCode::stream_closed;
 }

@@ -261,8 +261,8 @@ TEST_F(H2ServerStream, ARefusedTunnelHasAnAnswerLikeAnyOther) {
 class H2BlockedServerStream : public H2ServerStream {
  protected:
   // Another stream has filled the kernel's buffer.
-  void block() {
-    big_ = next_stream_of(get(99 + 100));
+  void block(std::uint32_t id) {
+    big_ = next_stream_of(get(id));
     big_->stage_head(head_of(200, *big_, {Framing::chunked, 0}));
     peer_.take_only(10);
     text_ = std::string(20'000, 'x');
@@ -277,7 +277,7 @@ class H2BlockedServerStream : public H2ServerStream {
 TEST_F(H2BlockedServerStream, SendsAnEarlyAnswerWithoutContentWhole) {
   open();
   auto upload = next_stream_of(post(1));
-  block();
+  block(199);
   upload->stage_head(head_of(204, *upload, {}));
   EXPECT_TRUE(runner_.run(upload->send_body(Piece({}, true))));
   upload.reset();
@@ -296,7 +296,7 @@ TEST_F(H2BlockedServerStream, SendsEarlyTrailers) {
   upload->stage_head(head_of(200, *upload, {Framing::chunked, 0}));
   EXPECT_TRUE(runner_.run(upload->send_body(Piece("body", false))));
   settle();
-  block();
+  block(199);
   Fields trailers(upload->arena());
   trailers.add("Grpc-Status", "7");
   EXPECT_TRUE(runner_.run(upload->finish(trailers)));
@@ -316,12 +316,7 @@ TEST_F(H2BlockedServerStream, ManyResetsOfOurOwnAreNoOffence) {
   open(settings);
   std::vector<std::unique_ptr<http::ServerStream>> streams;
   for (std::uint32_t i = 0; i < 300; ++i) streams.push_back(next_stream_of(get(1 + 2 * i)));
-  big_ = next_stream_of(get(1001));
-  big_->stage_head(head_of(200, *big_, {Framing::chunked, 0}));
-  peer_.take_only(10);
-  text_ = std::string(20'000, 'x');
-  runner_.start(big_->send_body(Piece(text_, false)), sent_);
-  settle();
+  block(1001);
   for (auto& stream : streams) stream->reset(Code::end_of_stream);
   streams.clear();
   peer_.take_all();
