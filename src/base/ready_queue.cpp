@@ -36,9 +36,12 @@ bool ReadyQueue::run(std::size_t limit) noexcept {
   return !empty();
 }
 
-// Late work first: what it has to send goes out with the rest.
+// Late work before prompt: what it has to send goes out with the rest.
 void ReadyQueue::end_turn() noexcept {
   runs_ = 0;
+  const std::size_t costly = std::min(limits::kTurnCostly, costly_.size);
+  costly_left_ = limits::kTurnCostly - costly;
+  work(costly_, costly);
   work(late_, limits::kTurnLate);
   work(prompt_, prompt_.size);
 }

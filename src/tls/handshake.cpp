@@ -9,6 +9,7 @@
 
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/base/limits.h"
+#include "revproxyd/base/ready_queue.h"
 #include "tls/client_context.h"
 #include "tls/policy.h"
 #include "tls/server_context.h"
@@ -61,6 +62,10 @@ Task<Result<void>> first_record(net::Transport& plain) {
 Task<Result<void>> run(TlsTransport& transport) {
   net::Readiness& readiness = transport.readiness();
   for (;;) {
+    auto turn = co_await Costly{};
+    // Whom the crowd of others has kept waiting too long gets no work done in vain.
+    if (turn == Code::none) turn = readiness.read_expired();
+    if (turn != Code::none) co_return Error(turn, "handshake ended");
     const net::IoResult step = transport.try_handshake();
     if (step.status == IoStatus::failed) co_return step.error;
     if (step.status == IoStatus::end)

@@ -16,6 +16,9 @@ inline constexpr std::size_t kTurnBytes = 256 * 1024;
 inline constexpr std::size_t kEventBatch = 256;
 inline constexpr std::size_t kReadyBatch = 256;
 
+// Steps of handshakes in a turn: each takes a good part of a millisecond.
+inline constexpr std::size_t kTurnCostly = 4;
+
 // New connections of a listener in a turn: each costs as much as many requests.
 inline constexpr std::size_t kTurnAccepts = 4;
 

@@ -13,10 +13,10 @@ namespace revproxyd {
 /// Work that waits for the end of the thread's turn, so that what many coroutines have added to is
 /// done once: the bytes of all streams of a connection go out in one write. Of work that is `late`
 /// each turn does only a few (limits::kTurnLate), in the order of asking: what somebody has sent in
-/// excess waits behind everybody else, however many do so.
+/// excess waits behind everybody else, however many do so. `costly` is for Costly, below.
 class TurnEnd {
  public:
-  enum class Kind : std::uint8_t { prompt, late };
+  enum class Kind : std::uint8_t { prompt, late, costly };
   TurnEnd(const TurnEnd&) = delete;
   TurnEnd& operator=(const TurnEnd&) = delete;
 
@@ -68,7 +68,9 @@ class ReadyQueue {
   bool run(std::size_t limit) noexcept;
   /// No coroutine waits to be resumed.
   bool idle() const noexcept { return head_ == nullptr; }
-  bool empty() const noexcept { return idle() && prompt_.head == nullptr && late_.head == nullptr; }
+  bool empty() const noexcept {
+    return idle() && prompt_.head == nullptr && late_.head == nullptr && costly_.head == nullptr;
+  }
 
   /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn
   /// is used up, queue yourself.
@@ -85,6 +87,12 @@ class ReadyQueue {
     completions_ = limits::kTurnCompletions;
     bytes_ = limits::kTurnBytes;
   }
+  /// Asked for by Costly. False: the turn has done enough of it.
+  bool spend_costly() noexcept {
+    if (costly_left_ == 0) return false;
+    --costly_left_;
+    return true;
+  }
 
  private:
   friend class TurnEnd;
@@ -99,7 +107,8 @@ class ReadyQueue {
   void end_turn() noexcept;
   static void work(Asked& list, std::size_t most) noexcept;
   Asked& list_of(TurnEnd::Kind kind) noexcept {
-    return kind == TurnEnd::Kind::prompt ? prompt_ : late_;
+    if (kind == TurnEnd::Kind::prompt) return prompt_;
+    return kind == TurnEnd::Kind::late ? late_ : costly_;
   }
 
   Waiter* head_ = nullptr;
@@ -108,7 +117,9 @@ class ReadyQueue {
   std::size_t bytes_ = limits::kTurnBytes;
   Asked prompt_;
   Asked late_;
-  std::uint32_t runs_ = 0;  // since the last end of a turn
+  Asked costly_;
+  std::size_t costly_left_ = limits::kTurnCostly;  // 0 while somebody waits
+  std::uint32_t runs_ = 0;                         // since the last end of a turn
 };
 
 /// Goes on in the thread's next turn, when everybody whose bytes have come was served: `co_await
@@ -117,6 +128,30 @@ class NextTurn final : public Waiter, private TurnEnd {
  public:
   NextTurn() noexcept = default;
   bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    if (!begin(handle, handle.promise().scope)) return false;
+    at_turn_end();
+    return true;
+  }
+  Code await_resume() noexcept {
+    forget();
+    return reason();
+  }
+
+ private:
+  void on_turn_end() noexcept override { wake(); }
+};
+
+/// Waits for a share of a turn before what takes the processor for a good part of a millisecond,
+/// such as the asymmetric cryptography of a handshake: `co_await Costly{};`. Goes on at once while
+/// the turn has done little of the kind (limits::kTurnCostly), else in a later turn, in the order
+/// of asking: however many begin at once, everybody else is served between them. Resumes with
+/// Code::none, or with the reason when the scope was cancelled.
+class Costly final : public Waiter, private TurnEnd {
+ public:
+  Costly() noexcept : TurnEnd(Kind::costly) {}
+  bool await_ready() const noexcept { return ReadyQueue::current().spend_costly(); }
   template <typename Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     if (!begin(handle, handle.promise().scope)) return false;

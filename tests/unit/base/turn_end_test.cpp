@@ -55,6 +55,12 @@ Task<void> note_next_turn(std::vector<int>& calls) {
   calls.push_back(code == Code::none ? 2 : -static_cast<int>(code));
 }
 
+/// Notes `number` when it may begin, or why it may not.
+Task<void> note_costly(std::vector<int>& calls, int number) {
+  auto code = co_await Costly();
+  calls.push_back(code == Code::none ? number : -static_cast<int>(code));
+}
+
 class TurnEndTest : public ::testing::Test {
  protected:
   std::vector<int> calls_;
@@ -265,6 +271,29 @@ TEST_F(TurnEndTest, ACoroutineThatWaitsForTheNextTurnCanBeCancelled) {
   runner_.launch(note_next_turn(calls_));
   runner_.cancel(Code::shutdown);
   EXPECT_EQ(calls_, (std::vector<int>{-static_cast<int>(Code::shutdown)}));
+}
+
+TEST_F(TurnEndTest, CostlyWorkBeginsAFewATurnInTheOrderOfAsking) {
+  std::vector<int> all;
+  for (int i = 0; i < 2 * static_cast<int>(limits::kTurnCostly) + 1; ++i) {
+    runner_.launch(note_costly(calls_, i));
+    all.push_back(i);
+  }
+  EXPECT_EQ(calls_, std::vector<int>(all.begin(), all.begin() + limits::kTurnCostly));
+  runner_.step(64);  // the end of this turn, at which the next few are woken
+  runner_.step(64);
+  EXPECT_EQ(calls_, std::vector<int>(all.begin(), all.end() - 1));
+  runner_.settle();
+  EXPECT_EQ(calls_, all);
+}
+
+TEST_F(TurnEndTest, CostlyWorkThatWaitsCanBeCancelled) {
+  while (ReadyQueue::current().spend_costly()) {
+  }
+  runner_.launch(note_costly(calls_, 1));
+  runner_.cancel(Code::shutdown);
+  EXPECT_EQ(calls_, (std::vector<int>{-static_cast<int>(Code::shutdown)}));
+  EXPECT_TRUE(ReadyQueue::current().empty());
 }
 
 }  // namespace
