@@ -19,8 +19,8 @@ class SessionCache {
   static constexpr std::size_t kSessionsOfServer = 8;
 
   void put(const std::string& server, SessionPtr session);
-  /// The newest session of that server, or null. A TLS 1.3 session is taken out, because its ticket
-  /// is to be used once (RFC 8446 appendix C.4).
+  /// The newest session of that server, or null; none whose certificate has expired. A TLS 1.3
+  /// session is taken out, because its ticket is to be used once (RFC 8446 appendix C.4).
   SessionPtr take(const std::string& server);
 
  private:

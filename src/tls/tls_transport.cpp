@@ -101,7 +101,22 @@ bool TlsTransport::attach() noexcept {
   if (!bio || SSL_set_app_data(ssl_.get(), this) != 1) return false;
   BIO* const raw = bio.release();
   SSL_set_bio(ssl_.get(), raw, raw);
+  SSL_set_info_callback(ssl_.get(), note);
   return true;
+}
+
+// Key updates, tickets, alerts, handshakes that are asked for again and refused.
+void TlsTransport::note(const SSL* ssl, int where, int /*value*/) noexcept {
+  if ((where & (SSL_CB_LOOP | SSL_CB_ALERT)) != 0) of(ssl).note_step();
+}
+
+// OpenSSL serves them within the call that asks for data, one after the other for as long as there
+// are any, so that who sends nothing else would hold the thread.
+void TlsTransport::note_step() noexcept {
+  if (!settled_) return;
+  overdone_ = ++steps_ > limits::kTlsSteps + received_ / limits::kTlsStepBytes;
+  // Ends the call at the next record.
+  if (overdone_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 }
 
 TlsTransport& TlsTransport::of(const SSL* ssl) noexcept {
@@ -148,6 +163,7 @@ IoResult TlsTransport::read_record(MutableBytes into) noexcept {
   std::size_t got = 0;
   if (SSL_read_ex(ssl_.get(), into.data(), into.size(), &got) == 1) {
     more_ = true;
+    received_ += got;
     return IoResult::moved(got);
   }
   const IoResult result = outcome(0);
@@ -204,6 +220,7 @@ IoResult TlsTransport::try_shutdown() noexcept {
 }
 
 IoResult TlsTransport::outcome(int returned) noexcept {
+  if (overdone_) return broken(Error(Code::tls_failed, "too many TLS messages beside the data"));
   switch (SSL_get_error(ssl_.get(), returned)) {
     case SSL_ERROR_WANT_READ: return IoResult::wants(net::Want::read);
     case SSL_ERROR_WANT_WRITE: return IoResult::wants(net::Want::write);
@@ -224,6 +241,7 @@ IoResult TlsTransport::broken(Error error) noexcept {
 }
 
 void TlsTransport::settle() noexcept {
+  settled_ = true;
   SSL* const ssl = ssl_.get();
   info_.version = SSL_get_version(ssl);
   info_.cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl));

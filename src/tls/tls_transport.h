@@ -3,6 +3,7 @@
 // the record buffers are given back while the connection is idle.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -71,6 +72,8 @@ class TlsTransport final : public net::Transport {
     bool named = false;
   };
 
+  static void note(const SSL* ssl, int where, int value) noexcept;
+  void note_step() noexcept;
   bool exhausted() noexcept;
   net::IoResult read_record(MutableBytes into) noexcept;
   net::IoResult write_record(Bytes bytes) noexcept;
@@ -84,11 +87,15 @@ class TlsTransport final : public net::Transport {
   SslPtr ssl_;
   Negotiation negotiation_;
   Info info_;
-  net::IoResult held_;        // an end or failure met after bytes that were delivered first
-  std::size_t promised_ = 0;  // size of the write that OpenSSL wants repeated
-  bool more_ = true;          // OpenSSL may hold input: its last read did not run dry
-  bool broken_ = false;       // no call on the SSL makes sense any more
-  bool notified_ = false;     // close_notify is out
+  net::IoResult held_;          // an end or failure met after bytes that were delivered first
+  std::size_t promised_ = 0;    // size of the write that OpenSSL wants repeated
+  std::uint64_t received_ = 0;  // bytes of the application
+  std::uint64_t steps_ = 0;     // of OpenSSL's own, since the handshake was done
+  bool settled_ = false;        // the handshake is done
+  bool overdone_ = false;       // the peer has caused too many of those steps
+  bool more_ = true;            // OpenSSL may hold input: its last read did not run dry
+  bool broken_ = false;         // no call on the SSL makes sense any more
+  bool notified_ = false;       // close_notify is out
 };
 
 }  // namespace revproxyd::tls

@@ -19,6 +19,12 @@ inline constexpr std::size_t kReadyBatch = 256;
 // Steps of handshakes in a turn: each takes a good part of a millisecond.
 inline constexpr std::size_t kTurnCostly = 4;
 
+// What a peer may make OpenSSL do on a connection that is open, in steps of its state machine (a
+// key update takes one, and two more when it is to be answered): so many, and another for each so
+// many bytes of data.
+inline constexpr std::uint64_t kTlsSteps = 128;
+inline constexpr std::uint64_t kTlsStepBytes = 4096;
+
 // New connections of a listener in a turn: each costs as much as many requests.
 inline constexpr std::size_t kTurnAccepts = 4;
 

@@ -91,6 +91,25 @@ TEST_F(Resumption, SurvivesOneTurnOfTheKeysAndRenewsTheTicket) {
   }
 }
 
+TEST_F(Resumption, DoesNotOutliveTheCertificateOfTheServer) {
+  constexpr int kSeconds = 4;
+  const auto end = Clock::now() + std::chrono::seconds(kSeconds) + 1s;
+  const auto listener =
+      server({ca_.issue("a", {.names = {"a.test"}, .days_after = 0, .seconds_after = kSeconds})});
+  const auto tls12 = trusting(ca_, true);
+  const auto tls13 = trusting(ca_);
+  for (const auto& upstream : {tls12, tls13}) {
+    EXPECT_FALSE(resumed(*listener, *upstream));
+    EXPECT_TRUE(resumed(*listener, *upstream));
+  }
+  while (Clock::now() < end) loop_.run_for(100ms);
+  for (const auto& upstream : {tls12, tls13}) {
+    const Ends ends = handshake(*listener, *upstream, "a.test");
+    EXPECT_FALSE(ends.client);
+    EXPECT_EQ(ends.client_error.code(), Code::certificate_rejected);
+  }
+}
+
 TEST_F(Resumption, DoesNotCrossClientCertificatePolicies) {
   const auto entry = ca_.issue("a", {.names = {"a.test"}});
   const Authority others(dir_, "others");

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "revproxyd/base/limits.h"
 #include "tls_fixture.h"
 
 namespace revproxyd::tls {
@@ -296,6 +297,49 @@ TEST_F(TlsStream, ByteAtATimePeerIsServed) {
   ASSERT_TRUE(server_end && client_end);
   EXPECT_TRUE(received == text);
   EXPECT_TRUE(pass(*client_end, *server_end, text) == text);
+}
+
+void update_key(net::Transport& transport, int kind) {
+  SSL* const ssl = static_cast<TlsTransport&>(transport).ssl();
+  ASSERT_EQ(SSL_key_update(ssl, kind), 1);
+  ASSERT_EQ(SSL_do_handshake(ssl), 1);
+}
+
+TEST_F(TlsStream, KeyUpdatesWithoutDataEndTheConnection) {
+  for (const int kind : {SSL_KEY_UPDATE_NOT_REQUESTED, SSL_KEY_UPDATE_REQUESTED}) {
+    const Ends ends = open();
+    for (int i = 0; i < 200; ++i) update_key(*ends.client, kind);
+    char byte = 0;
+    const auto got = read_once(*ends.server, MutableBytes(&byte, 1));
+    ASSERT_FALSE(got.has_value());
+    EXPECT_EQ(got.error().code(), Code::tls_failed);
+    EXPECT_EQ(got.error().text(), "too many TLS messages beside the data");
+  }
+}
+
+TEST_F(TlsStream, AKeyUpdateNowAndThenIsFine) {
+  const Ends ends = open();
+  const std::string text = pattern(64 * 1024);
+  for (int i = 0; i < 100; ++i) {
+    update_key(*ends.client, SSL_KEY_UPDATE_REQUESTED);
+    ASSERT_TRUE(pass(*ends.client, *ends.server, text) == text) << i;
+    ASSERT_TRUE(pass(*ends.server, *ends.client, text) == text) << i;
+  }
+}
+
+// The read-ahead holds hundreds of them, and each would take microseconds.
+TEST_F(TlsStream, OneReadServesOnlySoManyMessages) {
+  const Ends ends = open();
+  for (int i = 0; i < 200; ++i) update_key(*ends.client, SSL_KEY_UPDATE_NOT_REQUESTED);
+  static std::size_t messages;
+  messages = 0;
+  SSL_set_msg_callback(static_cast<TlsTransport&>(*ends.server).ssl(),
+                       [](int sent, int, int type, const void*, std::size_t, SSL*, void*) {
+                         if (sent == 0 && type == SSL3_RT_HANDSHAKE) ++messages;
+                       });
+  char byte = 0;
+  EXPECT_FALSE(read_once(*ends.server, MutableBytes(&byte, 1)).has_value());
+  EXPECT_LE(messages, limits::kTlsSteps + 1);
 }
 
 }  // namespace
