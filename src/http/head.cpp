@@ -25,8 +25,4 @@ bool is_safe(Method method) noexcept {
          method == Method::trace;
 }
 
-bool is_idempotent(Method method) noexcept {
-  return is_safe(method) || method == Method::put || method == Method::delete_;
-}
-
 }  // namespace revproxyd::http

@@ -99,7 +99,8 @@ Task<Result<http::ResponseHead>> Attempt::exchange_heads() {
     auto final_head = co_await pass_interim(std::move(*head));
     head = std::move(final_head);
   }
-  if (awaits_continue_) pump_.cancel(Code::cancelled);
+  // A server that has said 100 wants the body, be its answer at hand as well.
+  if (awaits_continue_ && !go_on_.is_set()) pump_.cancel(Code::cancelled);
   if (!head) co_return to_blame(head.error());
   co_return std::move(head);
 }

@@ -135,7 +135,7 @@ upstream::Demand Forwarding::demand() const {
   demand.key = pick_key(exchange_, settings_.balance);
   demand.origin = {&client_of(exchange_), &exchange_.client().local,
                    !exchange_.head().upgrade.empty()};
-  if (!http::is_idempotent(exchange_.head().method)) demand.reuse = upstream::Reuse::recent;
+  if (!retried_by_default(exchange_.head().method)) demand.reuse = upstream::Reuse::recent;
   // What has closed one kept connection may have closed the others.
   if (lost_kept_) demand.reuse = upstream::Reuse::none;
   demand.tried = std::span(tried_).first(tries_);

@@ -29,8 +29,7 @@ std::string_view cookie_value(const http::Fields& fields, std::string_view name)
 }
 
 bool asks_for_tunnel(const http::Request& request) noexcept {
-  return !request.head.upgrade.empty() && request.body != nullptr &&
-         request.head.length.framing == http::Framing::none;
+  return !request.head.upgrade.empty() && request.body != nullptr && request.head.length.empty();
 }
 
 bool passes(const RouteSettings& route, std::string_view token) noexcept {
@@ -90,6 +89,7 @@ void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route) {
   if (head.upgrade.empty()) return;
   if (opens_tunnel(request, route)) {
     head.fields.set(FieldName::upgrade, head.upgrade);
+    head.length = {};
     return;
   }
   if (asks_for_tunnel(request)) request.body.reset();

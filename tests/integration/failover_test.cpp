@@ -295,20 +295,22 @@ TEST(Failover, SeveralKeptConnectionsThatWentStaleCostNoRequest) {
   EXPECT_EQ(one.get("/").status, 200);
 }
 
-TEST(Failover, PostsUseNoConnectionThatHasBeenIdleForLong) {
-  std::atomic<bool> closing = false;
-  Origin origin([&](OriginExchange& exchange) {
-    exchange.read_body();
-    if (closing && exchange.connection() == 0) return exchange.close();
-    exchange.respond("ok");
-  });
-  const Daemon daemon(balance_over({origin.url()}, "", "workers: 1\n"));
-  RawClient client(daemon.port());
-  EXPECT_EQ(client.get("/").status, 200);
-  closing = true;
-  EXPECT_TRUE(client.stays_quiet(Milliseconds(1300)));
-  client.send(kPost);
-  EXPECT_EQ(client.response().status, 200);
+TEST(Failover, WhatIsNotRepeatedUsesNoConnectionThatHasBeenIdleForLong) {
+  for (const std::string method : {"POST", "PUT", "DELETE"}) {
+    std::atomic<bool> closing = false;
+    Origin origin([&](OriginExchange& exchange) {
+      exchange.read_body();
+      if (closing && exchange.connection() == 0) return exchange.close();
+      exchange.respond("ok");
+    });
+    const Daemon daemon(balance_over({origin.url()}, "", "workers: 1\n"));
+    RawClient client(daemon.port());
+    EXPECT_EQ(client.get("/").status, 200);
+    closing = true;
+    EXPECT_TRUE(client.stays_quiet(Milliseconds(1300)));
+    client.send(method + " / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+    EXPECT_EQ(client.response().status, 200) << method;
+  }
 }
 
 TEST(Failover, StatusesAreRepeatedOnlyWhenListed) {

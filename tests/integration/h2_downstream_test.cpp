@@ -216,6 +216,18 @@ TEST(H2Downstream, AnswersHeadWithoutContent) {
   EXPECT_EQ(client.get("/").body, "1234567");
 }
 
+// RFC 9110 section 9.3.2; clients take content for a broken stream.
+TEST(H2Downstream, AnswersAHeadThatIsRefusedWithoutContent) {
+  const H2Proxy proxy;
+  H2Client client = proxy.connect();
+  h2::Fields fields = client.fields("HEAD", "/");
+  fields.emplace_back("x_underscore", "1");
+  const H2Message answer = client.request(fields);
+  EXPECT_EQ(answer.status(), 400);
+  EXPECT_EQ(answer.body, "");
+  EXPECT_FALSE(answer.reset);
+}
+
 TEST(H2Downstream, AnswersWithoutContentHaveNone) {
   const H2Proxy proxy([](OriginExchange& exchange) {
     const bool modified = exchange.request().target == "/304";

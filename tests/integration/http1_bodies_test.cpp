@@ -213,6 +213,19 @@ TEST(Http1Bodies, SendsContinueOnce) {
   EXPECT_EQ(client.response().status, 200);
 }
 
+// As servers do that work on a body while it comes.
+TEST(Http1Bodies, SendsTheBodyThoughTheAnswerBeginsTogetherWithContinue) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+    exchange.send(exchange.read_body());
+  });
+  RawClient client = proxy.connect();
+  client.send(kExpecting);
+  EXPECT_EQ(client.response().status, 100);
+  client.send("body");
+  EXPECT_EQ(client.response().body, "body");
+}
+
 TEST(Http1Bodies, SendsNoContinueToHttp10) {
   const Proxy proxy(
       [](OriginExchange& exchange) { exchange.respond("got " + exchange.read_body()); });

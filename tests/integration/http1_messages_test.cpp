@@ -145,6 +145,15 @@ TEST(Http1Messages, SendsNoBodyInAnswerToHead) {
   EXPECT_EQ(client.get("/").body, "twelve bytes");
 }
 
+// RFC 9110 section 9.3.2.
+TEST(Http1Messages, SendsNoBodyInAnswerToAHeadThatIsRefused) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  client.send("HEAD / HTTP/1.1\r\nHost: a\r\nX_Underscore: 1\r\n\r\n");
+  EXPECT_EQ(client.response("HEAD").status, 400);
+  EXPECT_TRUE(client.closes());
+}
+
 TEST(Http1Messages, RelaysNotModifiedWithItsLengthButNoBody) {
   const Proxy proxy([](OriginExchange& exchange) {
     exchange.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 12\r\nETag: \"a\"\r\n\r\n");

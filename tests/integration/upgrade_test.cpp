@@ -46,6 +46,26 @@ TEST(Upgrade, CarriesBytesBothWays) {
   EXPECT_EQ(proxy.origin.request().field("Sec-WebSocket-Key"), "x");
 }
 
+TEST(Upgrade, MaySayThatThereIsNoContent) {
+  const Proxy proxy(echo);
+  RawClient client = proxy.connect();
+  const std::string handshake(kHandshake);
+  client.send(handshake.substr(0, handshake.size() - 2) + "Content-Length: 0\r\n\r\nearly");
+  EXPECT_EQ(client.response().status, 101);
+  EXPECT_EQ(client.bytes(5), "early");
+}
+
+TEST(Upgrade, ToWhatTheRouteDoesNotAllowLeavesARequestThatSaysItHasNoContent) {
+  const Proxy proxy;
+  RawClient client = proxy.connect();
+  client.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+      "Content-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_EQ(proxy.origin.request().field("Content-Length"), "0");
+  EXPECT_FALSE(proxy.origin.request().has("Upgrade"));
+}
+
 TEST(Upgrade, KeepsBytesThatComeWithTheHandshakeOfTheClient) {
   const Proxy proxy(echo);
   RawClient client = proxy.connect();

@@ -31,8 +31,6 @@ Method lookup_method(
 
 /// Safe (RFC 9110 section 9.2.1): GET, HEAD, OPTIONS, TRACE.
 bool is_safe(Method method) noexcept;
-/// Idempotent (RFC 9110 section 9.2.2): the safe ones, PUT and DELETE.
-bool is_idempotent(Method method) noexcept;
 
 /// How a message's body is delimited on the wire; decided once, in framing.h.
 enum class Framing : std::uint8_t { none, length, chunked, until_close, tunnel };
@@ -41,6 +39,10 @@ struct BodyLength {
   Framing framing = Framing::none;
   std::uint64_t bytes = 0;  // with Framing::length
 
+  /// There is no content, whether or not that is said.
+  bool empty() const noexcept {
+    return framing == Framing::none || (framing == Framing::length && bytes == 0);
+  }
   bool operator==(const BodyLength&) const = default;
 };
 

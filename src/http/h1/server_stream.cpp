@@ -41,11 +41,12 @@ void ServerStream::accept(RequestHead&& head, std::size_t head_bytes) {
   head_request_ = head.method == Method::head;
   keep_alive_ = head.keep_alive;
   const bool has_body = head.length.framing != Framing::none;
-  upgrade_ = !head.upgrade.empty() && !has_body && head.version == Version::http11;
+  upgrade_ = !head.upgrade.empty() && head.length.empty() && head.version == Version::http11;
   expects_continue_ = head.expect_continue && has_body;
   if (has_body || upgrade_) {
-    reader_ = std::make_unique<BodyReader>(*connection_.transport_, connection_.in_, head.length,
-                                           Kind::request, connection_.limits_);
+    reader_ = std::make_unique<BodyReader>(*connection_.transport_, connection_.in_,
+                                           upgrade_ ? BodyLength() : head.length, Kind::request,
+                                           connection_.limits_);
     reader_->keep_trailers_in(&arena_);
   }
   head_.emplace(std::move(head));
@@ -58,6 +59,7 @@ void ServerStream::refuse(Error error, Bytes line) {
   head.method = Method::other;
   const std::size_t space = line.find(' ');
   head.method_text = line.substr(0, space);
+  head_request_ = lookup_method(head.method_text) == Method::head;
   if (space != Bytes::npos)
     head.raw_target = line.substr(space + 1, line.find(' ', space + 1) - space - 1);
   head_.emplace(std::move(head));

@@ -89,8 +89,7 @@ void ServerStream::settle_head(bool last) {
   if (last) reader_.end();
   auto head = section_.take_request(last);
   if (!head) {
-    refusal_ = head.error();
-    if (!head_) head_.emplace(section_.take_refused());
+    refuse(head.error());
     return;
   }
   head_request_ = head->method == Method::head;
@@ -112,6 +111,7 @@ void ServerStream::refuse(const Error& error) noexcept {
   head_known_ = true;
   refusal_ = error;
   if (!head_) head_.emplace(section_.take_refused());
+  head_request_ = head_->method == Method::head;
 }
 
 void ServerStream::on_body(Bytes bytes) { reader_.add(bytes); }

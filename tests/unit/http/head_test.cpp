@@ -28,12 +28,5 @@ TEST(Methods, KnowWhichAreSafe) {
   }
 }
 
-TEST(Methods, KnowWhichAreIdempotent) {
-  for (Method method : {Method::get, Method::head, Method::put, Method::delete_})
-    EXPECT_TRUE(is_idempotent(method));
-  for (Method method : {Method::post, Method::patch, Method::connect, Method::other})
-    EXPECT_FALSE(is_idempotent(method));
-}
-
 }  // namespace
 }  // namespace revproxyd::http
