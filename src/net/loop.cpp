@@ -102,6 +102,8 @@ Loop& Loop::current() noexcept {
   return *current_loop;
 }
 
+bool Loop::is_current() const noexcept { return current_loop == this; }
+
 boost::asio::io_context& Loop::context() noexcept {
   asio_->waits = true;
   return asio_->context;

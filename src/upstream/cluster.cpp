@@ -85,9 +85,11 @@ Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
 
 Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
   const Duration limit = settings().limits.queue_timeout;
-  for (bool again = false; !shared_->try_begin_request(); again = true) {
+  WaitQueue& turns = shared_->turns();
+  for (bool again = false;; again = true) {
+    if ((again || !turns.anyone_before(false)) && shared_->try_begin_request()) break;
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(shared_->turns(), nullptr, again, limit - waited);
+    auto place = co_await wait_in(turns, nullptr, again, limit - waited);
     waited += since(begun);
     if (!place) co_return Acquired(nullptr, place.error());
   }
@@ -99,9 +101,16 @@ Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
 // With a kept connection at hand, as nearly always, no coroutine is needed.
 Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) {
   const Pick picked = pick(demand);
-  auto acquired = at_once(picked, demand);
+  const bool queues = picked.status != PickStatus::none_usable && overtakes(demand);
+  auto acquired = queues ? std::nullopt : at_once(picked, demand);
   return acquired ? Task<Acquired>::settled(std::move(*acquired))
                   : acquire_waiting(demand, waited, picked);
+}
+
+// Who comes now queues up behind those that wait already.
+bool Cluster::overtakes(const Demand& demand) const noexcept {
+  return shared_->places().anyone_before(false) ||
+         (shared_->places().anyone_before(true) && needs_place(&demand));
 }
 
 std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& demand) noexcept {
@@ -118,7 +127,7 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
 Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, Pick picked) {
   const Duration limit = settings().limits.queue_timeout;
   for (bool again = false;; again = true) {
-    if (picked.status == PickStatus::picked) {
+    if (picked.status == PickStatus::picked && (again || !overtakes(demand))) {
       Pool& pool = *pools_[picked.index];
       if (pool.joinable(demand.origin)) {
         auto joined = co_await join(pool, demand.origin);
@@ -209,15 +218,21 @@ void pass_on(WaitQueue& queue, const std::weak_ptr<Cluster>& cluster) {
 // goes on to the next.
 class Waiting {
  public:
-  Waiting(WaitQueue& queue, WaitingMap& map, std::weak_ptr<Cluster> cluster, std::uint64_t id,
-          Event& event)
-      : queue_(queue), map_(map), cluster_(std::move(cluster)), event_(event), id_(id) {
-    map_[id] = &event;
+  Waiting(WaitQueue& queue, WaitingMap& map, const WaitQueue::Ticket& ticket, Event& event)
+      : queue_(queue),
+        map_(map),
+        cluster_(ticket.cluster),
+        event_(event),
+        id_(ticket.id),
+        needs_place_(ticket.needs_place) {
+    map_[id_] = &event;
   }
   ~Waiting() {
     map_.erase(id_);
     queue_.leave(id_);
-    if (event_.is_set() && !used_) pass_on(queue_, cluster_);
+    if (!event_.is_set()) return;
+    queue_.answered(needs_place_);
+    if (!used_) pass_on(queue_, cluster_);
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
@@ -229,6 +244,7 @@ class Waiting {
   std::weak_ptr<Cluster> cluster_;
   Event& event_;
   std::uint64_t id_;
+  bool needs_place_;
   bool used_ = false;
 };
 
@@ -250,14 +266,15 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
   if (limit.count() <= 0) co_return late;
   Event event;
   net::Loop& loop = net::Loop::current();
-  const std::uint64_t id = WaitQueue::new_id();
-  Waiting waiting(queue, waiting_, weak_from_this(), id, event);
-  WaitQueue::Ticket ticket{&loop, weak_from_this(), id, has_none(), needs_place(demand)};
+  WaitQueue::Ticket ticket{&loop, weak_from_this(), WaitQueue::new_id(), has_none(),
+                           needs_place(demand)};
+  Waiting waiting(queue, waiting_, ticket, event);
   if (!queue.enqueue(std::move(ticket), front, settings().limits.max_pending)) {
     co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
   }
-  if (came_free(demand)) co_return {};
-  if (demand != nullptr) shared_->ask_for_idle(loop);
+  // Whoever is next takes what came free before this could be seen to wait.
+  if (came_free(demand)) pass_on(queue, weak_from_this());
+  if (demand != nullptr && !event.is_set()) shared_->ask_for_idle(loop);
   auto code = co_await wait_within(event, limit, Code::queue_timeout);
   if (code == Code::queue_timeout) co_return late;
   if (code != Code::none) co_return Error(code, "waiting for a server ended");
@@ -265,10 +282,11 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
   co_return {};
 }
 
-void Cluster::wake(WaitQueue& queue, std::uint64_t id) noexcept {
-  if (auto found = waiting_.find(id); found != waiting_.end()) {
+void Cluster::wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept {
+  if (auto found = waiting_.find(ticket.id); found != waiting_.end()) {
     found->second->set();
   } else {
+    queue.answered(ticket.needs_place);
     pass_on(queue, weak_from_this());
   }
 }

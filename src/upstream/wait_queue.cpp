@@ -8,10 +8,21 @@
 
 namespace revproxyd::upstream {
 
+void WaitQueue::Before::add(bool needs_place) noexcept {
+  all.fetch_add(1, std::memory_order_relaxed);
+  if (!needs_place) roomy.fetch_add(1, std::memory_order_relaxed);
+}
+
+void WaitQueue::Before::remove(bool needs_place) noexcept {
+  all.fetch_sub(1, std::memory_order_relaxed);
+  if (!needs_place) roomy.fetch_sub(1, std::memory_order_relaxed);
+}
+
 bool WaitQueue::enqueue(Ticket ticket, bool front, std::size_t limit) {
   {
     const std::lock_guard lock(mutex_);
     if (!front && queue_.size() >= limit) return false;
+    before_->add(ticket.needs_place);
     if (front) {
       queue_.push_front(std::move(ticket));
     } else {
@@ -27,8 +38,11 @@ bool WaitQueue::enqueue(Ticket ticket, bool front, std::size_t limit) {
 
 void WaitQueue::leave(std::uint64_t id) noexcept {
   const std::lock_guard lock(mutex_);
-  std::erase_if(queue_, [id](const Ticket& ticket) { return ticket.id == id; });
-  waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
+  const auto found = std::find_if(queue_.begin(), queue_.end(),
+                                  [id](const Ticket& ticket) { return ticket.id == id; });
+  if (found == queue_.end()) return;
+  before_->remove(found->needs_place);
+  take_out(found);
 }
 
 net::Loop* WaitQueue::next_loop() const {
@@ -47,11 +61,21 @@ void WaitQueue::take_out(std::deque<Ticket>::iterator ticket) {
   waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
 }
 
+// At once where that can be: others would be served before the word has come round.
 void WaitQueue::tell(Ticket ticket) {
-  ticket.loop->post([this, cluster = std::move(ticket.cluster), id = ticket.id] {
+  auto word = [this, before = before_, ticket] {
     // The cluster keeps this queue alive.
-    if (auto alive = cluster.lock()) alive->wake(*this, id);
-  });
+    if (auto alive = ticket.cluster.lock()) {
+      alive->wake(*this, ticket);
+    } else {
+      before->remove(ticket.needs_place);
+    }
+  };
+  if (ticket.loop->is_current()) {
+    word();
+  } else {
+    ticket.loop->post(std::move(word));
+  }
 }
 
 void WaitQueue::wake_one() {

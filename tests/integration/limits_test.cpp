@@ -1,5 +1,9 @@
 // Each limit with its answer and its word in the log, beside what is still within it.
 
+#include <mutex>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -193,6 +197,43 @@ TEST(Limits, RequestsThatWaitForAServer) {
   const int first = a.response().status;
   const int second = b.response().status;
   EXPECT_EQ(first + second, 200 + 503);
+}
+
+// The client that was just served sends its next request, which is here before anybody else's.
+TEST(Limits, RequestsThatComeDoNotOvertakeThoseThatWait) {
+  for (const bool turns : {true, false}) {
+    Gate release;
+    std::mutex mutex;
+    std::vector<std::string> order;
+    const Origin origin([&](OriginExchange& exchange) {
+      {
+        const std::lock_guard lock(mutex);
+        order.push_back(exchange.request().target);
+      }
+      release.wait();
+      exchange.respond("ok");
+    });
+    const std::string server = turns ? "" : ", max_connections: 1";
+    const std::string limit = turns ? ", max_requests: 1" : "";
+    const Daemon daemon(std::string(kPlainListener) +
+                        "workers: 1\nupstreams: { app: { servers: [ { url: '" + origin.url() + "'" +
+                        server + " } ], limits: { max_pending: 1" + limit +
+                        " } } }\nroutes: [ { to: app } ]\n");
+    RawClient served(daemon.port());
+    served.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /last HTTP/1.1\r\nHost: a\r\n\r\n");
+    ASSERT_TRUE(origin.wait_requests(1));
+    // One of these waits, and the other tells that it does.
+    RawClient a(daemon.port());
+    RawClient b(daemon.port());
+    a.send("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n");
+    b.send("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(daemon.wait_access_why("queue_full").status(), 503);
+    release.open();
+    EXPECT_EQ(served.response().status, 200);
+    EXPECT_EQ(served.response().status, 200);
+    EXPECT_EQ(a.response().status + b.response().status, 200 + 503);
+    EXPECT_EQ(order, (std::vector<std::string>{"/first", "/waits", "/last"})) << turns;
+  }
 }
 
 TEST(Limits, TimeOfRequestsThatWaitForAServer) {

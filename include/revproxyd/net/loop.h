@@ -32,6 +32,8 @@ class Loop {
 
   /// The loop of the calling thread while it runs (or between enter() and its end in tests).
   static Loop& current() noexcept;
+  /// This is the calling thread's.
+  bool is_current() const noexcept;
 
   /// Runs until stop(). What was posted before still runs.
   void run();

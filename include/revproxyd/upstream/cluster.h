@@ -76,8 +76,8 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   /// Whether a server that has just broken off takes no connections any more; it is taken out then.
   /// Asks by connecting, within timeouts.connect.
   Task<bool> gone(const Endpoint& endpoint);
-  /// Wakes the request `id` that waits in `queue`; if it has left, the next one.
-  void wake(WaitQueue& queue, std::uint64_t id) noexcept;
+  /// Wakes the request of `ticket`, which was in `queue`; if it has left, the next one.
+  void wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept;
   /// Serves no new request any more: closes what is idle, since it holds places that others may
   /// want.
   void retire() noexcept;
@@ -92,6 +92,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
   Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
   bool came_free(const Demand* demand) noexcept;
+  bool overtakes(const Demand& demand) const noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Duration& waited);
   Task<Acquired> acquire_counted(const Demand& demand, Duration& waited);
   Task<Acquired> acquire_waiting(const Demand& demand, Duration& waited, Pick picked);

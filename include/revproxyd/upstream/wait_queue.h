@@ -36,6 +36,14 @@ class WaitQueue {
   void leave(std::uint64_t id) noexcept;
   /// Cheap, and may be stale.
   bool anyone() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
+  /// Whether a request that comes now would overtake another that waits, or was told and has not
+  /// gone on yet: then it is to queue up as well. One that can do with room on a connection in use
+  /// passes those that cannot. Cheap, and may be stale.
+  bool anyone_before(bool needs_place) const noexcept {
+    return (needs_place ? before_->all : before_->roomy).load(std::memory_order_relaxed) != 0;
+  }
+  /// A request that was told goes on, or was not there any more. Once for each that is told.
+  void answered(bool needs_place) noexcept { before_->remove(needs_place); }
   /// The loop of the request that is next, or null.
   net::Loop* next_loop() const;
   bool next_is_without_connection() const;
@@ -49,10 +57,19 @@ class WaitQueue {
   }
 
  private:
+  // Tickets that wait, or whose request was told and has not answered.
+  struct Before {
+    std::atomic<std::uint32_t> all{0};
+    std::atomic<std::uint32_t> roomy{0};  // those that do not need a place
+    void add(bool needs_place) noexcept;
+    void remove(bool needs_place) noexcept;
+  };
+
   void take_out(std::deque<Ticket>::iterator ticket);
   void tell(Ticket ticket);
 
   std::atomic<std::uint32_t> waiting_{0};
+  std::shared_ptr<Before> before_ = std::make_shared<Before>();  // word to the dead outlives this
   inline static std::atomic<std::uint64_t> next_id_{1};
   mutable std::mutex mutex_;
   std::deque<Ticket> queue_;
