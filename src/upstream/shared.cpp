@@ -40,22 +40,22 @@ void Shared::apply() noexcept {
 bool Shared::try_begin_request() noexcept {
   const std::uint32_t limit = settings_.limits.max_requests;
   if (limit == 0) return true;
-  std::uint32_t active = active_.load(std::memory_order_relaxed);
+  std::uint32_t active = queues_->active.load(std::memory_order_relaxed);
   do {
     if (active >= limit) return false;
-  } while (!active_.compare_exchange_weak(active, active + 1, std::memory_order_relaxed));
+  } while (!queues_->active.compare_exchange_weak(active, active + 1, std::memory_order_relaxed));
   return true;
 }
 
 void Shared::end_request() noexcept {
   if (settings_.limits.max_requests == 0) return;
-  active_.fetch_sub(1, std::memory_order_relaxed);
+  queues_->active.fetch_sub(1, std::memory_order_relaxed);
   turns().wake_one();
 }
 
 bool Shared::has_turn() const noexcept {
   const std::uint32_t limit = settings_.limits.max_requests;
-  return limit == 0 || active_.load(std::memory_order_relaxed) < limit;
+  return limit == 0 || queues_->active.load(std::memory_order_relaxed) < limit;
 }
 
 void Shared::enlist(net::Loop& loop, std::weak_ptr<Cluster> cluster) {

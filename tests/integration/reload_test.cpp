@@ -327,6 +327,27 @@ TEST(Reload, ConnectionsOfTheOldConfigurationTakeNoPlaceFromTheNewOne) {
   }
 }
 
+TEST(Reload, RequestsOfTheOldConfigurationCountAgainstTheLimitOfTheNewOne) {
+  Gate release;
+  const Origin origin([&](OriginExchange& exchange) {
+    release.wait();
+    exchange.respond("ok");
+  });
+  const auto config = [&](const std::string& timeout) {
+    return balance_over({origin.url()},
+                        "limits: { max_requests: 1, queue_timeout: " + timeout + " }");
+  };
+  Daemon daemon(config("2s"));
+  RawClient client(daemon.port());
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(origin.wait_requests(1));
+  ASSERT_TRUE(daemon.reload(config("300ms")));
+  EXPECT_EQ(fetch(daemon.port()).status, 503);
+  release.open();
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_EQ(fetch(daemon.port()).status, 200);
+}
+
 TEST(Reload, EndsTunnelsWhoseRouteIsGoneAfterTheirTime) {
   const Origin origin([](OriginExchange& exchange) {
     exchange.send(kSwitch);

@@ -58,9 +58,12 @@ class Shared {
     std::weak_ptr<Cluster> cluster;
   };
 
+  // One for all that this upstream ever was: what an older configuration still has under way counts
+  // against the limit of the new one.
   struct Queues {
     WaitQueue places;
     WaitQueue turns;
+    std::atomic<std::uint32_t> active{0};  // requests that are counted against max_requests
   };
 
   void fill_table();
@@ -68,8 +71,7 @@ class Shared {
   UpstreamSettings settings_;
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
   MaglevTable table_;
-  std::shared_ptr<Queues> queues_;  // one for all that this upstream ever was
-  std::atomic<std::uint32_t> active_{0};
+  std::shared_ptr<Queues> queues_;
   std::mutex mutex_;
   std::vector<Member> members_;
 };
