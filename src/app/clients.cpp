@@ -177,7 +177,7 @@ Task<Result<void>> Clients::read_proxy_header(net::Transport& transport,
   auto header = co_await net::read_proxy_header(transport);
   transport.readiness().read_deadline(Duration::zero(), Code::none);
   if (!header) {
-    counts_.connections_refused[static_cast<std::size_t>(Code::proxy_header_invalid)].add();
+    counts_.connections_refused[static_cast<std::size_t>(header.error().code())].add();
     log::Line(log::Level::warn, "proxy_header_invalid")
         << "listener " << client.settings->name << ": " << client.peer.host()
         << ": PROXY header required: " << header.error();

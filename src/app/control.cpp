@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kLongestVerb = 256;
 constexpr Duration kPatience{5000};
 constexpr std::size_t kMostClients = 16;
+constexpr std::string_view kBusy = "error\nthe daemon is busy with others who ask\n";
 constexpr int kBacklog = 16;
 
 Task<Result<std::string>> read_line(net::Transport& transport) {
@@ -87,7 +88,13 @@ Task<void> ControlServer::accept_loop() {
   for (;;) {
     auto accepted = co_await listener_->accept();
     if (!accepted) co_return;
-    if (tasks_.size() < kMostClients) tasks_.spawn(serve(std::move(*accepted)));
+    if (tasks_.size() < kMostClients) {
+      tasks_.spawn(serve(std::move(*accepted)));
+    } else {
+      ignore(
+          ::send(accepted->socket.get(), kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
+          "who has left needs no answer");
+    }
   }
 }
 
@@ -114,7 +121,8 @@ int ask_daemon(const std::string& path, const std::string& verb) {
     return kExitStartFailed;
   }
   const std::string line = verb + "\n";
-  if (::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return kExitStartFailed;
+  // Who is refused for want of room has the answer already, and the other side closed.
+  ignore(::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL), "the answer tells");
   std::string answer;
   std::array<char, 4096> room;
   for (ssize_t got = 0; (got = ::recv(socket.get(), room.data(), room.size(), 0)) > 0;) {
@@ -123,7 +131,10 @@ int ask_daemon(const std::string& path, const std::string& verb) {
   const std::size_t end = answer.find('\n');
   const bool ok = answer.starts_with("ok\n");
   if (end != std::string::npos) std::fputs(answer.c_str() + end + 1, ok ? stdout : stderr);
-  if (end == std::string::npos) std::fputs("revproxyd: the daemon gave no answer\n", stderr);
+  if (end == std::string::npos) {
+    std::fputs("revproxyd: the daemon gave no answer\n", stderr);
+    return kExitStartFailed;
+  }
   return ok ? kExitOk : kExitBadConfiguration;
 }
 

@@ -37,8 +37,8 @@ struct BoundAddress {
 };
 
 /// Binds `address` for `workers` workers. Port 0 gives all of them the same port. A UNIX socket is
-/// one for all. `alone`: nothing of this process listens on the port yet, so that whoever does is
-/// another process, and an error.
+/// one for all. `alone`: nothing of this process listens on the address yet, so that whoever does
+/// is another process, and an error.
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers, bool alone);
 
 /// Distributes sockets that are open already. With SO_REUSEPORT on all of them each worker gets its

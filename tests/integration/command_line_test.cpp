@@ -230,6 +230,30 @@ TEST(CommandLine, EndsWithThreeWhenAnotherDaemonListensThere) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(fetch(first.port()).body, "first");
 }
 
+TEST(CommandLine, EndsWithThreeWhenAnotherDaemonListensOnOneOfSeveralAddresses) {
+  const Daemon first(
+      "listeners: [ { name: web, address: '127.0.0.2:0' } ]\n"
+      "routes: [ { respond: { body: first } } ]\n");
+  const std::string port = std::to_string(first.port());
+  const CommandResult result =
+      run_with("listeners: [ { address: '127.0.0.1:" + port + "' }, { address: '127.0.0.2:" + port +
+                   "' } ]\nroutes: [ { respond: { body: x } } ]\n",
+               {});
+  EXPECT_EQ(result.status, 3) << result.out;
+  EXPECT_TRUE(has(result, "127.0.0.2:" + port)) << result.out;
+}
+
+TEST(CommandLine, CtlSaysThatTheDaemonIsBusyWithOthers) {
+  const Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+  std::vector<RawClient> silent;
+  for (int i = 0; i < 16; ++i) silent.push_back(RawClient::unix_socket(daemon.admin_socket()));
+  const CommandResult result = daemon.ctl("stats");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(has(result, "busy")) << result.out;
+  silent.clear();
+  EXPECT_TRUE(wait_until([&] { return daemon.ctl("stats").status == 0; }));
+}
+
 TEST(CommandLine, EndsWithThreeWhenTheAdminSocketCannotBeMade) {
   const CommandResult result =
       run_with(std::string(kGood) + "admin: { socket: /nonexistent/admin.sock }\n", {});

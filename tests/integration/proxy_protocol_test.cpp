@@ -120,6 +120,9 @@ TEST(ProxyProtocol, MustComeInTime) {
   client.send("PROXY TCP4 203");
   EXPECT_EQ(client.last_words(Milliseconds(5000)).find("200 OK"), std::string::npos);
   EXPECT_EQ(behind.origin.request_count(), 0U);
+  EXPECT_TRUE(wait_until([&] {
+    return behind.daemon.ctl("stats").out.find("\"handshake_timeout\":1") != std::string::npos;
+  }));
 }
 
 TEST(ProxyProtocol, VersionOneGoesToServers) {
