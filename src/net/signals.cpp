@@ -16,22 +16,23 @@ SignalHold::SignalHold(std::span<const int> numbers) noexcept {
 
 SignalHold::~SignalHold() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-struct Signals::State {
+struct Signals::State : std::enable_shared_from_this<Signals::State> {
   State(Loop& loop, std::span<const int> taken, std::function<void(int)> call)
       : numbers(taken.begin(), taken.end()), set(loop.context()), handler(std::move(call)) {
     for (int number : numbers) set.add(number);
-    wait();
   }
   ~State() {
     const SignalHold hold(numbers);
     set.clear();
     for (int number : numbers) ::signal(number, SIG_IGN);
   }
+  // A signal that has come is told later, be the set gone by then.
   void wait() {
-    set.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      handler(number);
-      wait();
+    set.async_wait([weak = weak_from_this()](const boost::system::error_code& error, int number) {
+      const auto self = error ? nullptr : weak.lock();
+      if (self == nullptr) return;
+      self->handler(number);
+      self->wait();
     });
   }
   std::vector<int> numbers;
@@ -40,7 +41,9 @@ struct Signals::State {
 };
 
 Signals::Signals(Loop& loop, std::span<const int> numbers, std::function<void(int)> handler)
-    : state_(std::make_unique<State>(loop, numbers, std::move(handler))) {}
+    : state_(std::make_shared<State>(loop, numbers, std::move(handler))) {
+  state_->wait();
+}
 
 Signals::~Signals() = default;
 

@@ -36,7 +36,7 @@ class Signals {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace revproxyd::net

@@ -48,5 +48,19 @@ TEST(Signals, AreIgnoredAfterwards) {
   EXPECT_EQ(::signal(SIGUSR1, SIG_DFL), SIG_IGN);
 }
 
+// The second one is on its way to the handler when the object goes.
+TEST(Signals, OneThatIsUnderWayIsNotToldAfterTheEnd) {
+  Loop loop;
+  std::vector<int> told;
+  auto signals =
+      std::make_unique<Signals>(loop, kBoth, [&](int number) { told.push_back(number); });
+  for (const int number : kBoth) ::raise(number);
+  for (int i = 0; i < 100 && told.empty(); ++i) loop.run_for(Duration(10));
+  ASSERT_EQ(told.size(), 1U);
+  signals.reset();
+  for (int i = 0; i < 3; ++i) loop.run_for(Duration(10));
+  EXPECT_EQ(told.size(), 1U);
+}
+
 }  // namespace
 }  // namespace revproxyd::net
