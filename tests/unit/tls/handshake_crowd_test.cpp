@@ -22,11 +22,12 @@ constexpr std::size_t kCrowd = 40;
 std::size_t begun = 0;
 
 /// Told of every message; counts the ClientHellos that are sent.
-void note_begin(int sent, int, int type, const void* message, std::size_t size, SSL*, void*) {
+constexpr auto kNoteBegin = [](int sent, int, int type, const void* message, std::size_t size,
+                               auto*... /*unused*/) {
   if (sent == 1 && type == SSL3_RT_HANDSHAKE && size != 0 &&
       *static_cast<const char*>(message) == SSL3_MT_CLIENT_HELLO)
     ++begun;
-}
+};
 
 Task<void> go(std::unique_ptr<net::Transport> plain, const ClientContext& context, Code& code,
               Duration limit = 10s) {
@@ -53,7 +54,7 @@ Task<void> watch_turns(const std::size_t& served, std::size_t& most) {
 TEST_F(HandshakeCrowd, EverybodyElseIsServedBetweenAFewOfIt) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const auto upstream = trusting(ca_);
-  SSL_CTX_set_msg_callback(upstream->state().context.get(), note_begin);
+  SSL_CTX_set_msg_callback(upstream->state().context.get(), kNoteBegin);
   begun = 0;
   std::size_t served = 0;
   std::size_t most = 0;
@@ -75,7 +76,7 @@ TEST_F(HandshakeCrowd, EverybodyElseIsServedBetweenAFewOfIt) {
 
 TEST_F(HandshakeCrowd, OneWhoseTimeIsOverDoesNoWork) {
   const auto upstream = trusting(ca_);
-  SSL_CTX_set_msg_callback(upstream->state().context.get(), note_begin);
+  SSL_CTX_set_msg_callback(upstream->state().context.get(), kNoteBegin);
   begun = 0;
   // Others have the turn, and the time passes before the next.
   while (ReadyQueue::current().spend_costly()) {
