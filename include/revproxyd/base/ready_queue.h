@@ -122,12 +122,10 @@ class ReadyQueue {
   std::uint32_t runs_ = 0;                         // since the last end of a turn
 };
 
-/// Goes on in the thread's next turn, when everybody whose bytes have come was served: `co_await
-/// NextTurn{};` Resumes with Code::none, or with the reason when the scope was cancelled.
-class NextTurn final : public Waiter, private TurnEnd {
+/// What NextTurn and Costly have in common: woken when their work of that kind is due at the end of
+/// a turn.
+class TurnWaiter : public Waiter, private TurnEnd {
  public:
-  NextTurn() noexcept = default;
-  bool await_ready() const noexcept { return false; }
   template <typename Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     if (!begin(handle, handle.promise().scope)) return false;
@@ -139,8 +137,20 @@ class NextTurn final : public Waiter, private TurnEnd {
     return reason();
   }
 
+ protected:
+  using TurnEnd::Kind;
+  explicit TurnWaiter(Kind kind) noexcept : TurnEnd(kind) {}
+
  private:
   void on_turn_end() noexcept override { wake(); }
+};
+
+/// Goes on in the thread's next turn, when everybody whose bytes have come was served: `co_await
+/// NextTurn{};` Resumes with Code::none, or with the reason when the scope was cancelled.
+class NextTurn final : public TurnWaiter {
+ public:
+  NextTurn() noexcept : TurnWaiter(Kind::prompt) {}
+  bool await_ready() const noexcept { return false; }
 };
 
 /// Waits for a share of a turn before what takes the processor for a good part of a millisecond,
@@ -148,23 +158,10 @@ class NextTurn final : public Waiter, private TurnEnd {
 /// the turn has done little of the kind (limits::kTurnCostly), else in a later turn, in the order
 /// of asking: however many begin at once, everybody else is served between them. Resumes with
 /// Code::none, or with the reason when the scope was cancelled.
-class Costly final : public Waiter, private TurnEnd {
+class Costly final : public TurnWaiter {
  public:
-  Costly() noexcept : TurnEnd(Kind::costly) {}
+  Costly() noexcept : TurnWaiter(Kind::costly) {}
   bool await_ready() const noexcept { return ReadyQueue::current().spend_costly(); }
-  template <typename Promise>
-  bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-    if (!begin(handle, handle.promise().scope)) return false;
-    at_turn_end();
-    return true;
-  }
-  Code await_resume() noexcept {
-    forget();
-    return reason();
-  }
-
- private:
-  void on_turn_end() noexcept override { wake(); }
 };
 
 /// Goes on behind those that are ready now, out of the call that it is in: `co_await Behind{};` for
