@@ -103,9 +103,7 @@ SSL_TICKET_RETURN on_ticket_opened(SSL* /*ssl*/, SSL_SESSION* session,
                                    SSL_TICKET_STATUS status, void* /*argument*/) noexcept {
   const bool renew = status == SSL_TICKET_SUCCESS_RENEW;
   if (status != SSL_TICKET_SUCCESS && !renew) return SSL_TICKET_RETURN_IGNORE_RENEW;
-  const X509* certificate = SSL_SESSION_get0_peer(session);
-  if (certificate != nullptr && X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0)
-    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  if (outlived_certificate(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
   return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 

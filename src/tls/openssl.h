@@ -41,6 +41,14 @@ inline void clear_errors() noexcept {
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
 
+/// The certificate that the peer had shown when the session began has expired. Nobody looks at it
+/// again when the session is resumed, and each resumption brings a new ticket: it would live on
+/// (RFC 8446 section 4.6.1). False where it showed none.
+inline bool outlived_certificate(SSL_SESSION* session) noexcept {
+  const X509* certificate = SSL_SESSION_get0_peer(session);
+  return certificate != nullptr && X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0;
+}
+
 /// The oldest failure in the queue in words, and the queue emptied; static storage.
 const char* take_reason() noexcept;
 

@@ -4,18 +4,6 @@
 
 namespace revproxyd::tls {
 
-namespace {
-
-// The server's certificate is not looked at again when a session is resumed, and each resumption
-// brings new tickets: without this an expired one would live on (RFC 8446 section 4.6.1).
-bool is_good(SSL_SESSION* session) noexcept {
-  if (SSL_SESSION_is_resumable(session) != 1) return false;
-  const X509* certificate = SSL_SESSION_get0_peer(session);
-  return certificate == nullptr || X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
-}
-
-}  // namespace
-
 void SessionCache::put(const std::string& server, SessionPtr session) {
   const std::lock_guard lock(mutex_);
   if (sessions_.size() >= kServers && !sessions_.contains(server))
@@ -33,7 +21,7 @@ SessionPtr SessionCache::take(const std::string& server) {
   auto& of_server = found->second;
   while (!of_server.empty()) {
     SSL_SESSION* const newest = of_server.back().get();
-    const bool good = is_good(newest);
+    const bool good = SSL_SESSION_is_resumable(newest) == 1 && !outlived_certificate(newest);
     if (good && SSL_SESSION_get_protocol_version(newest) != TLS1_3_VERSION) {
       SSL_SESSION_up_ref(newest);
       return SessionPtr(newest);
