@@ -109,8 +109,8 @@ Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) 
 
 // Who comes now queues up behind those that wait already.
 bool Cluster::overtakes(const Demand& demand) const noexcept {
-  return shared_->places().anyone_before(false) ||
-         (shared_->places().anyone_before(true) && needs_place(&demand));
+  const WaitQueue& places = shared_->places();
+  return places.anyone_before(true) && places.anyone_before(needs_place(&demand));
 }
 
 std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& demand) noexcept {
@@ -218,21 +218,16 @@ void pass_on(WaitQueue& queue, const std::weak_ptr<Cluster>& cluster) {
 // goes on to the next.
 class Waiting {
  public:
-  Waiting(WaitQueue& queue, WaitingMap& map, const WaitQueue::Ticket& ticket, Event& event)
-      : queue_(queue),
-        map_(map),
-        cluster_(ticket.cluster),
-        event_(event),
-        id_(ticket.id),
-        needs_place_(ticket.needs_place) {
-    map_[id_] = &event;
+  Waiting(WaitQueue& queue, WaitingMap& map, WaitQueue::Ticket ticket, Event& event)
+      : queue_(queue), map_(map), ticket_(std::move(ticket)), event_(event) {
+    map_[ticket_.id] = &event;
   }
   ~Waiting() {
-    map_.erase(id_);
-    queue_.leave(id_);
+    map_.erase(ticket_.id);
+    queue_.leave(ticket_.id);
     if (!event_.is_set()) return;
-    queue_.answered(needs_place_);
-    if (!used_) pass_on(queue_, cluster_);
+    queue_.answered(ticket_.needs_place);
+    if (!used_) pass_on(queue_, ticket_.cluster);
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
@@ -241,10 +236,8 @@ class Waiting {
  private:
   WaitQueue& queue_;
   WaitingMap& map_;
-  std::weak_ptr<Cluster> cluster_;
+  WaitQueue::Ticket ticket_;
   Event& event_;
-  std::uint64_t id_;
-  bool needs_place_;
   bool used_ = false;
 };
 
