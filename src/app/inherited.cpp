@@ -50,7 +50,7 @@ std::string next_name(std::string_view& names) {
 bool is_bound_to(const net::Address& where, const net::BindAddress& wanted) {
   if (!wanted.path.empty()) return where.text() == "unix:" + wanted.path;
   if (!where.is_ip() || wanted.port == 0 || where.port() != wanted.port) return false;
-  if (wanted.host.empty()) return where.host() == "::" || where.host() == "0.0.0.0";
+  if (wanted.host.empty()) return where.is_any();
   const bool v6 = wanted.host.find(':') != std::string::npos;
   const auto address = net::Address::ip(v6 ? "[" + wanted.host + "]" : wanted.host, wanted.port);
   return address && *address == where;
@@ -58,10 +58,6 @@ bool is_bound_to(const net::Address& where, const net::BindAddress& wanted) {
 
 // Its labels are identities, with a ':' in them; names in LISTEN_FDNAMES have none.
 bool is_of_predecessor(const std::string& label) { return label.find(':') != std::string::npos; }
-
-bool takes_any(const net::Address& where) {
-  return where.is_ip() && (where.host() == "::" || where.host() == "0.0.0.0");
-}
 
 }  // namespace
 
@@ -80,7 +76,7 @@ void InheritedSockets::add(net::Descriptor socket, std::string label) {
 bool InheritedSockets::is_meant(const Socket& socket, const proxy::ListenerSettings& listener) {
   if (socket.label == listener_identity(listener)) return true;
   // Which families such a socket takes is part of its identity: "[::]:80" is not ":80".
-  if (is_of_predecessor(socket.label) && takes_any(socket.where)) return false;
+  if (is_of_predecessor(socket.label) && socket.where.is_any()) return false;
   if (is_bound_to(socket.where, listener.address)) return true;
   return socket.label == listener.name && socket.where.is_ip() == listener.address.path.empty();
 }

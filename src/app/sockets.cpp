@@ -59,18 +59,12 @@ bool give(WorkerSockets& worker, const net::Descriptor& socket) {
   return true;
 }
 
-bool is_wildcard(const net::Address& address) {
-  const std::string host = address.host();
-  return host == "0.0.0.0" || host == "::";
-}
-
-// Whether a socket that shares no port could not be bound to `wanted` beside one of ours that is
-// bound to `where`. In doubt it could not.
-bool collides(const std::string& where, std::uint16_t port, const net::BindAddress& wanted) {
-  if (port != wanted.port) return false;
-  const auto other = net::Address::ip(wanted.host, port);
-  const auto ours = net::Address::ip(where.substr(0, where.rfind(':')), port);
-  return !other || !ours || is_wildcard(*other) || is_wildcard(*ours) || *other == *ours;
+// Whether a socket that shares no port could not be bound to `wanted` beside ours. In doubt it
+// could not.
+bool collides(const net::Address& ours, const net::BindAddress& wanted) {
+  if (!ours.is_ip() || ours.port() != wanted.port) return false;
+  const auto other = net::Address::ip(wanted.host, wanted.port);
+  return !other || other->is_any() || ours.is_any() || *other == ours;
 }
 
 void describe(BoundAddress& bound) {
@@ -142,7 +136,7 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
   auto inherited = inherited_.take(listener);
   if (inherited.empty()) {
     const auto same = [&](const auto& one) {
-      return collides(one.second.where, one.second.port, listener.address);
+      return collides(net::local_address(one.second.kept.front().get()), listener.address);
     };
     const bool alone = std::ranges::none_of(open_, same) && std::ranges::none_of(fresh, same) &&
                        !inherited_.holds_port(listener.address.port);

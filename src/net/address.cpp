@@ -137,6 +137,11 @@ std::string Address::text() const {
   return ip.find(':') == std::string::npos ? ip + port_text : "[" + ip + "]" + port_text;
 }
 
+bool Address::is_any() const {
+  const std::string ip = host();
+  return ip == "0.0.0.0" || ip == "::";
+}
+
 std::array<std::uint8_t, 16> Address::bytes() const noexcept {
   std::array<std::uint8_t, 16> out{};
   if (family() == AF_INET) {

@@ -28,6 +28,8 @@ class Address {
 
   int family() const noexcept { return storage_.base.sa_family; }
   bool is_ip() const noexcept { return family() == AF_INET || family() == AF_INET6; }
+  /// "0.0.0.0" or "::": a socket bound to it takes whatever comes to the port.
+  bool is_any() const;
   std::uint16_t port() const noexcept;
   void set_port(std::uint16_t port) noexcept;
   const sockaddr* data() const noexcept {
