@@ -22,6 +22,9 @@ constexpr Duration kPatience{5000};
 constexpr std::size_t kMostClients = 16;
 constexpr std::string_view kBusy = "error\nthe daemon is busy with others who ask\n";
 constexpr int kBacklog = 16;
+// For an operator: how long a daemon may take to hear the question, and to answer one that makes it
+// do nothing.
+constexpr std::chrono::seconds kAnswerPatience{10};
 
 Task<Result<std::string>> read_line(net::Transport& transport) {
   std::string line;
@@ -44,6 +47,11 @@ bool is_refused(const std::string& path) noexcept {
   const net::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return address && ::connect(probe.get(), address->data(), address->size()) != 0 &&
          errno == ECONNREFUSED;
+}
+
+void limit_wait(int fd, int option) noexcept {
+  const timeval patience{kAnswerPatience.count(), 0};
+  ignore(::setsockopt(fd, SOL_SOCKET, option, &patience, sizeof patience), "then it waits on");
 }
 
 }  // namespace
@@ -115,9 +123,12 @@ Task<void> ControlServer::serve(net::Accepted accepted) {
 int ask_daemon(const std::string& path, const std::string& verb) {
   const auto address = net::Address::unix_path(path);
   const net::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  limit_wait(socket.get(), SO_SNDTIMEO);  // of connect(), too, while its queue is full
+  const bool works = verb == "reload" || verb == "upgrade";  // for as long as it takes
+  if (!works) limit_wait(socket.get(), SO_RCVTIMEO);
   if (!address || ::connect(socket.get(), address->data(), address->size()) != 0) {
     std::fprintf(stderr, "revproxyd: cannot reach the daemon at %s: %s\n", path.c_str(),
-                 std::strerror(errno));
+                 errno == EAGAIN ? "it takes nobody" : std::strerror(errno));
     return kExitStartFailed;
   }
   const std::string line = verb + "\n";
@@ -125,14 +136,16 @@ int ask_daemon(const std::string& path, const std::string& verb) {
   ignore(::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL), "the answer tells");
   std::string answer;
   std::array<char, 4096> room;
-  for (ssize_t got = 0; (got = ::recv(socket.get(), room.data(), room.size(), 0)) > 0;) {
+  ssize_t got = 0;
+  while ((got = ::recv(socket.get(), room.data(), room.size(), 0)) > 0)
     answer.append(room.data(), static_cast<std::size_t>(got));
-  }
   const std::size_t end = answer.find('\n');
   const bool ok = answer.starts_with("ok\n");
   if (end != std::string::npos) std::fputs(answer.c_str() + end + 1, ok ? stdout : stderr);
   if (end == std::string::npos) {
-    std::fputs("revproxyd: the daemon gave no answer\n", stderr);
+    std::fputs(got < 0 && errno == EAGAIN ? "revproxyd: the daemon gave no answer in time\n"
+                                          : "revproxyd: the daemon gave no answer\n",
+               stderr);
     return kExitStartFailed;
   }
   return ok ? kExitOk : kExitBadConfiguration;

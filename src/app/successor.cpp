@@ -89,6 +89,8 @@ bool Successor::receive() {
     if (text.starts_with(message::kTickets)) {
       tickets_ = decode_tickets(text.substr(message::kTickets.size()));
       ::explicit_bzero(packet->text.data(), packet->text.size());
+    } else if (text.starts_with(message::kAddresses)) {
+      decode_addresses(text.substr(message::kAddresses.size()), addresses_);
     } else if (text.starts_with(message::kSockets)) {
       text.remove_prefix(message::kSockets.size());
       for (net::Descriptor& socket : packet->sockets) {

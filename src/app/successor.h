@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/inherited.h"
+#include "app/known_addresses.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/net/descriptor.h"
 #include "revproxyd/tls/ticket_keys.h"
@@ -15,16 +16,17 @@ namespace revproxyd::app {
 
 /// What the two say to each other: S the successor, P the predecessor.
 namespace message {
-inline constexpr std::string_view kNext = "next 2";        // S: the next part of what you have
-inline constexpr std::string_view kSockets = "sockets\n";  // P: a label a line, descriptors
-inline constexpr std::string_view kTickets = "tickets\n";  // P: keys as bytes
-inline constexpr std::string_view kEnd = "end";            // P: that was all
-inline constexpr std::string_view kPrepared = "prepared";  // S: nothing can fail any more
-inline constexpr std::string_view kGo = "go";              // P: accept
-inline constexpr std::string_view kReady = "ready ";       // S: all workers accept; its number
-inline constexpr std::string_view kDecided = "decided";    // P: stay, whatever becomes of me
-inline constexpr std::string_view kYours = "yours";        // P: speak for the service
-inline constexpr std::string_view kFailed = "failed\n";    // S: why; its end follows
+inline constexpr std::string_view kNext = "next 2";            // S: the next part of what you have
+inline constexpr std::string_view kSockets = "sockets\n";      // P: a label a line, descriptors
+inline constexpr std::string_view kTickets = "tickets\n";      // P: keys as bytes
+inline constexpr std::string_view kAddresses = "addresses\n";  // P: what names of servers stand for
+inline constexpr std::string_view kEnd = "end";                // P: that was all
+inline constexpr std::string_view kPrepared = "prepared";      // S: nothing can fail any more
+inline constexpr std::string_view kGo = "go";                  // P: accept
+inline constexpr std::string_view kReady = "ready ";           // S: all workers accept; its number
+inline constexpr std::string_view kDecided = "decided";        // P: stay, whatever becomes of me
+inline constexpr std::string_view kYours = "yours";            // P: speak for the service
+inline constexpr std::string_view kFailed = "failed\n";        // S: why; its end follows
 }  // namespace message
 
 class Successor {
@@ -39,6 +41,7 @@ class Successor {
   bool receive();
   InheritedSockets take_sockets() noexcept { return std::move(sockets_); }
   std::vector<tls::TicketKeys::Entry> take_tickets() noexcept { return std::move(tickets_); }
+  KnownAddresses take_addresses() noexcept { return std::move(addresses_); }
 
   /// What may fail has been done; waits for the word to accept. False: it will not come.
   bool may_accept();
@@ -58,6 +61,7 @@ class Successor {
   net::Descriptor starter_;  // the starter waits for a byte here
   InheritedSockets sockets_;
   std::vector<tls::TicketKeys::Entry> tickets_;
+  KnownAddresses addresses_;
 };
 
 }  // namespace revproxyd::app

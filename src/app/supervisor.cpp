@@ -30,8 +30,6 @@ constexpr Duration kSecond{1000};
 // yet.
 constexpr Duration kResolveWait{2000};
 constexpr std::size_t kWatchEverySeconds = 2;
-// After the drain time the rest is cut, and given this long to notice.
-constexpr Duration kCutTime{3000};
 
 std::uint32_t usable_cpus() noexcept {
   cpu_set_t set;
@@ -94,7 +92,10 @@ bool Supervisor::start(const Settings& settings) {
   std::string problem;
   if (!open_logs(settings, settings_, access_log_, problem)) return start_failed(problem);
   settings_ = settings;
-  if (launch_.successor != nullptr) tickets_->adopt(launch_.successor->take_tickets());
+  if (launch_.successor != nullptr) {
+    tickets_->adopt(launch_.successor->take_tickets());
+    upstreams_.inherit(launch_.successor->take_addresses());
+  }
   if (!make_workers()) return false;
   sockets_ = std::make_unique<ListeningSockets>(std::move(launch_.inherited), workers_.size());
   ListeningSockets::Fresh fresh;
@@ -313,140 +314,6 @@ Verdict Supervisor::refuse(const std::string& what) {
     tell_status();
   }
   return {false, "reload refused: " + what};
-}
-
-// What runs goes on undisturbed until another process serves.
-Task<Verdict> Supervisor::upgrade() {
-  Verdict verdict{false, "upgrade refused: the process is stopping"};
-  if (phase_ == Phase::upgrading) verdict.text = "upgrade refused: an upgrade is under way";
-  if (phase_ == Phase::serving && ::getpid() == 1)
-    verdict.text = "upgrade refused: process 1 of a container cannot be replaced";
-  if (phase_ != Phase::serving || ::getpid() == 1) {
-    log::error(verdict.text);
-    co_return verdict;
-  }
-  phase_ = Phase::upgrading;
-  log::Line(log::Level::info) << "upgrade: starting " << launch_.program.path;
-  notify_reloading("upgrading the binary");
-  Estate estate(sockets_->all(), tickets_->entries());
-  if (control_ != nullptr) estate.sockets.emplace_back("admin", control_->fd());
-  auto running = upgrade_.run(std::move(estate), settings_.shutdown.upgrade);
-  auto scoped = std::move(running).under(jobs_.scope());  // a stop ends it
-  auto outcome = co_await std::move(scoped);
-  if (outcome.successor > 0) {
-    hand_over(outcome.successor);
-    // Whoever connects after the verdict meets the new process.
-    while (accepting_ != 0) {
-      auto code = co_await none_accepts_.wait();
-      if (code != Code::none) break;
-    }
-    verdict.ok = true;
-    verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
-    co_return verdict;
-  }
-  verdict.text = "upgrade refused: " + outcome.problem;
-  log::lines(log::Level::error, verdict.text);
-  if (phase_ == Phase::upgrading) {
-    phase_ = Phase::serving;
-    notify_service_manager("READY=1");
-    tell_status();
-  }
-  co_return verdict;
-}
-
-Task<void> Supervisor::upgrade_by_signal() {
-  auto verdict = co_await upgrade();
-  ignore(verdict, "the log has it");
-}
-
-// Whoever watches this process hears of the new one before that says anything itself.
-void Supervisor::hand_over(pid_t successor) {
-  const bool stopping = phase_ == Phase::stopping;
-  const std::string text = "process " + std::to_string(successor) + " serves";
-  notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text,
-                         Urgency::vital);
-  watchdog_->leave_manager();
-  log::Line(log::Level::info) << "upgraded: " << text << ", finishing what is under way";
-  phase_ = stopping ? Phase::stopping : Phase::handed_over;
-  if (control_ != nullptr) control_->hand_over();
-  sockets_->close();
-  upgrade_.release();
-  if (stopping) return;
-  process_.passing_on.store(false);
-  draining_ = accepting_ = workers_.size();
-  for (auto& worker : workers_) {
-    worker->hand_over([this] { loop_.post([this] { worker_closed(); }); },
-                      [this] { loop_.post([this] { worker_drained(); }); });
-  }
-  drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
-}
-
-void Supervisor::worker_closed() {
-  if (--accepting_ == 0) none_accepts_.set();
-}
-
-void Supervisor::worker_drained() {
-  if (--draining_ == 0) loop_.stop();
-}
-
-void Supervisor::begin_stop() {
-  if (phase_ == Phase::stopping) return;
-  const bool handed_over = phase_ == Phase::handed_over;
-  phase_ = Phase::stopping;
-  jobs_.cancel(Code::shutdown);
-  log::info("stopping: finishing what is under way");
-  if (!handed_over)
-    notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
-  drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
-  if (handed_over) {
-    hurried_ = true;
-    for (auto& worker : workers_) worker->hurry();
-    return;
-  }
-  sockets_->close();
-  process_.passing_on.store(false);
-  draining_ = workers_.size();
-  for (auto& worker : workers_) {
-    worker->drain([this] { loop_.post([this] { worker_drained(); }); });
-  }
-}
-
-// After an upgrade clients have had this time to be told; what runs has shutdown.streams.
-void Supervisor::drain_time_over() {
-  const ShutdownSettings& times = settings_.shutdown;
-  if (phase_ != Phase::handed_over || hurried_) return cut();
-  hurried_ = true;
-  for (auto& worker : workers_) worker->hurry();
-  if (times.streams == Duration::zero()) return;
-  drain_.arm(std::max(times.streams - times.drain, Duration(1)));
-}
-
-void Supervisor::cut() {
-  if (std::exchange(cut_, true)) return;
-  log::warn("ending what is left");
-  for (auto& worker : workers_) worker->cut();
-}
-
-void Supervisor::finish_stop() {
-  signals_.reset();
-  watchdog_.reset();
-  second_.disarm();
-  drain_.disarm();
-  jobs_.cancel(Code::shutdown);
-  for (auto& worker : workers_) worker->stop();
-  workers_.clear();
-  upstreams_.stop();
-  if (control_ != nullptr) control_->stop();
-  const TimePoint end = Clock::now() + kCutTime;
-  while ((!upstreams_.stopped() || jobs_.size() != 0 ||
-          (control_ != nullptr && !control_->stopped())) &&
-         Clock::now() < end)
-    loop_.run_for(Duration(10));
-  control_.reset();
-  if (access_log_ != nullptr) access_log_->flush_and_stop(kSecond);
-  access_log_.reset();
-  log::info("stopped");
-  log::stop(kSecond);
 }
 
 void Supervisor::every_second() {

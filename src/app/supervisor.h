@@ -73,6 +73,8 @@ class Supervisor {
   void worker_closed();
   void worker_drained();
   void begin_stop();
+  void drain();
+  void hurry();
   void finish_stop();
   void every_second();
   void drain_time_over();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,7 @@ Task<Upgrade::Outcome> Upgrade::run(Estate estate, Duration patience) {
   if (auto started = start(); !started) co_return failure(text_of(started.error()));
   channel_->readiness().read_deadline(patience, Code::deadline_exceeded);
   auto outcome = co_await converse();
+  committed_ = false;
   for (Outgoing& packet : packets_) ::explicit_bzero(packet.text.data(), packet.text.size());
   packets_.clear();
   co_return outcome;
@@ -113,6 +115,9 @@ void Upgrade::pack(Estate estate) {
   std::string keys = encode_tickets(estate.tickets);
   packets_.push_back({std::string(message::kTickets) + keys, {}});
   ::explicit_bzero(keys.data(), keys.size());
+  for (const std::string& text :
+       encode_addresses(estate.addresses, kPacketBytes - message::kAddresses.size()))
+    packets_.push_back({std::string(message::kAddresses) + text, {}});
   packets_.push_back({std::string(message::kEnd), {}});
 }
 
@@ -155,7 +160,8 @@ bool Upgrade::answer(const std::string& message) {
     packets_.pop_front();
     return send_packet(socket, packet.text, packet.sockets).has_value();
   }
-  if (message == message::kPrepared) return send_packet(socket, message::kGo).has_value();
+  if (message == message::kPrepared)
+    return committed_ = send_packet(socket, message::kGo).has_value();
   if (message.starts_with(message::kReady)) {
     const char* begin = message.data() + message::kReady.size();
     std::from_chars(begin, message.data() + message.size(), successor_);
@@ -200,11 +206,7 @@ std::string Upgrade::end_starter() {
     ended = ::waitpid(starter_, &status, WNOHANG);
   }
   const bool cut = ended == 0;
-  if (cut) {
-    // The successor dies with it.
-    ::kill(starter_, SIGKILL);
-    ::waitpid(starter_, &status, 0);
-  }
+  if (cut) cut_starter(status);
   starter_ = -1;
   std::string text = "the new binary ";
   text += timed_out_ ? "was not ready in time (shutdown.upgrade)"
@@ -212,6 +214,17 @@ std::string Upgrade::end_starter() {
                      : status_text(status);
   if (!reason_.empty()) text += ": " + reason_;
   return text;
+}
+
+// The successor dies with its starter, a moment later, and with it its hold on our sockets; whoever
+// closes them next resets nobody only if he is the last. So it becomes our child for its end.
+void Upgrade::cut_starter(int& status) const {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ::kill(starter_, SIGKILL);
+  ::waitpid(starter_, &status, 0);
+  const TimePoint end = Clock::now() + kEnd;
+  while (::waitpid(-1, nullptr, WNOHANG) == 0 && Clock::now() < end) ::usleep(1000);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 void Upgrade::release() noexcept {

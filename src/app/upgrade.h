@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/known_addresses.h"
 #include "app/program.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
@@ -20,11 +21,9 @@ namespace revproxyd::app {
 
 /// What goes to the successor. The descriptors stay the giver's, open until the upgrade is over.
 struct Estate {
-  Estate() = default;
-  Estate(std::vector<std::pair<std::string, int>> open, std::vector<tls::TicketKeys::Entry> keys)
-      : sockets(std::move(open)), tickets(std::move(keys)) {}
   std::vector<std::pair<std::string, int>> sockets;  // label and descriptor
   std::vector<tls::TicketKeys::Entry> tickets;
+  KnownAddresses addresses;
 };
 
 class Upgrade {
@@ -41,6 +40,9 @@ class Upgrade {
 
   /// One at a time. When it fails, what was started has ended.
   Task<Outcome> run(Estate estate, Duration patience);
+  /// A successor has been told to accept, and it is not known yet what became of it: ending it
+  /// would end connections.
+  bool committed() const noexcept { return committed_; }
   /// The successor may speak for the service from now on.
   void release() noexcept;
 
@@ -56,6 +58,7 @@ class Upgrade {
   bool answer(const std::string& message);
   bool decide();
   std::string end_starter();
+  void cut_starter(int& status) const;
   Outcome failure(std::string problem);
 
   Program program_;
@@ -64,7 +67,8 @@ class Upgrade {
   std::string reason_;  // that the successor gave
   bool timed_out_ = false;
   bool gave_up_ = false;  // we did, not the successor
-  pid_t starter_ = -1;    // our child, and the successor's parent until it serves
+  bool committed_ = false;
+  pid_t starter_ = -1;  // our child, and the successor's parent until it serves
   pid_t successor_ = -1;
 };
 

@@ -75,9 +75,22 @@ void UpstreamWatch::resolve_server(const std::shared_ptr<upstream::Endpoint>& en
     }
     return;
   }
+  const auto heir = inherited_.find(server_key(url.host, url.port));
+  if (heir != inherited_.end()) endpoint->set_addresses(heir->second);
   name.subscription = resolver_.subscribe(
       url.host, url.port,
       [endpoint](const Result<net::AddressList>& answer) { take_answer(*endpoint, answer); });
+}
+
+KnownAddresses UpstreamWatch::known() const {
+  KnownAddresses known;
+  for (const auto& [at, name] : names_) {
+    const net::ServerUrl& url = name.endpoint->url();
+    auto addresses = name.endpoint->addresses();
+    if (url.path.empty() && addresses != nullptr)
+      known[server_key(url.host, url.port)] = std::move(addresses);
+  }
+  return known;
 }
 
 bool UpstreamWatch::all_resolved() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/known_addresses.h"
 #include "revproxyd/base/task_group.h"
 #include "revproxyd/net/resolver.h"
 #include "revproxyd/proxy/plan.h"
@@ -20,6 +21,11 @@ class UpstreamWatch {
   ~UpstreamWatch();
   UpstreamWatch(const UpstreamWatch&) = delete;
   UpstreamWatch& operator=(const UpstreamWatch&) = delete;
+
+  /// What a predecessor knew: good until there is an answer of our own. Before the first resolve().
+  void inherit(KnownAddresses known) { inherited_ = std::move(known); }
+  /// What names that were resolved stand for now.
+  KnownAddresses known() const;
 
   /// Resolves the servers of `upstreams` and no others. What was resolved before goes on
   /// undisturbed.
@@ -47,6 +53,7 @@ class UpstreamWatch {
   void resolve_server(const std::shared_ptr<upstream::Endpoint>& endpoint);
   void retire(std::unique_ptr<upstream::HealthChecks> checks);
 
+  KnownAddresses inherited_;
   net::Resolver resolver_;
   std::map<const upstream::Endpoint*, Name> names_;
   std::map<std::string, Checked> checks_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/socket_transport.h"
+#include "net/spare_descriptors.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/task_group.h"
@@ -48,8 +49,13 @@ bool met_itself(int fd, const Address& server) noexcept {
   return server.is_ip() && local_address(fd) == server;
 }
 
+/// Without a socket errno says why.
 Descriptor open_socket(const Address& server) noexcept {
   Descriptor socket(::socket(server.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket && is_spare(socket.get(), Taker::server)) {
+    socket.reset();
+    errno = EMFILE;
+  }
   if (socket && server.is_ip()) {
     const int on = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

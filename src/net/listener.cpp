@@ -2,16 +2,14 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <limits>
 #include <system_error>
 #include <utility>
 
 #include "net/poller.h"
+#include "net/spare_descriptors.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/net/loop.h"
 
@@ -44,16 +42,6 @@ Failure kind_of(int code) noexcept {
     case ETIMEDOUT: return Failure::passing;
     default: return Failure::fatal;
   }
-}
-
-// A descriptor with this number or a higher one is a spare one; without spares none is. The limit
-// can be changed while we run (prlimit(1)).
-int first_spare(bool spares) noexcept {
-  constexpr int kNone = std::numeric_limits<int>::max();
-  rlimit limit{};
-  if (!spares || ::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > kNone) return kNone;
-  const int most = static_cast<int>(limit.rlim_cur);
-  return most - std::min(most / 8, Listener::kSpares);
 }
 
 // Lines of a listener that runs short again and again.
@@ -123,7 +111,7 @@ void Listener::run_short(int reason) {
 // The kernel gives the lowest number that is free.
 void Listener::look_again() {
   const Descriptor probe(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));
-  if (!probe || probe.get() >= first_spare(options_.spares)) return;
+  if (!probe || (options_.spares && is_spare(probe.get(), Taker::client))) return;
   short_ = false;
   if (!std::exchange(told_, false)) return;
   log::Line(log::Level::info) << "listener " << options_.name << ": accepting again";
@@ -143,7 +131,7 @@ Task<Result<Accepted>> Listener::accept() {
     if (code != Code::none) co_return Error(code, "accept ended");
     Taken taken = take(socket_.get());
     if (taken.socket) {
-      if (taken.socket.get() >= first_spare(options_.spares)) run_short(EMFILE);
+      if (options_.spares && is_spare(taken.socket.get(), Taker::client)) run_short(EMFILE);
       co_return Accepted(std::move(taken.socket), taken.peer);
     }
     const int reason = errno;

@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
+
+#include "net/spare_descriptors.h"
 
 namespace revproxyd::net {
 
@@ -31,6 +34,7 @@ std::optional<Pipe> Pipe::take() noexcept {
   if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return std::nullopt;
   Descriptor entrance(ends[1]);
   Descriptor exit(ends[0]);
+  if (is_spare(std::max(ends[0], ends[1]), Taker::server)) return std::nullopt;
   const auto grows_to = [&](std::size_t size) {
     return ::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(size)) >= 0;
   };

@@ -41,6 +41,8 @@ struct Exhausted {
   }
   // For others than clients: an eighth.
   std::size_t spares() const { return most / 8; }
+  // And for others than servers, too.
+  std::size_t last() const { return most / 16; }
   std::size_t room(const Proxy& proxy) { return most = proxy.daemon.descriptors() + 10; }
 
   RawClient kept;
@@ -148,7 +150,8 @@ TEST_F(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
   const std::size_t holders = 2 + exhausted.spares();
   for (std::size_t i = 0; i < holders; ++i)
     exhausted.crowd[i].send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-  ASSERT_TRUE(wait_until([&] { return proxy.daemon.descriptors() == exhausted.most; }));
+  ASSERT_TRUE(
+      wait_until([&] { return proxy.daemon.descriptors() == exhausted.most - exhausted.last(); }));
   const Response refused = exhausted.kept.get("/refused");
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(refused.field("Retry-After"), "1");
@@ -174,6 +177,24 @@ TEST_F(Descriptors, SomeAreLeftForServersAndForThoseWhoAsk) {
   EXPECT_EQ(stats.out.find("\"accept_pauses\":0,"), std::string::npos) << stats.out;
   release.open();
   EXPECT_EQ(exhausted.crowd[0].response().status, 200);
+}
+
+TEST_F(Descriptors, ConnectionsToServersLeaveSomeForThoseWhoRunTheDaemon) {
+  constexpr std::size_t kLimit = 160;
+  Gate release;
+  Proxy proxy(answer_slow_when(release), "workers: 1\n");
+  const DescriptorLimit limit(proxy.daemon.pid(), kLimit);
+  std::vector<RawClient> crowd;
+  for (std::size_t i = 0; i < kLimit; ++i) crowd.push_back(proxy.connect());
+  ASSERT_TRUE(wait_until([&] { return proxy.daemon.descriptors() >= kLimit - kLimit / 8; }));
+  for (RawClient& client : crowd) client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  proxy.daemon.wait_log("connect: Too many open files");
+  EXPECT_EQ(proxy.daemon.ctl("status").status, 0);
+  const CommandResult reload = proxy.daemon.ctl("reload");
+  EXPECT_EQ(reload.status, 0) << reload.out;
+  const CommandResult upgrade = proxy.daemon.upgrade();
+  EXPECT_EQ(upgrade.status, 0) << upgrade.out;
+  release.open();
 }
 
 // That nobody can be asked says nothing about the servers.

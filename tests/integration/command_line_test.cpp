@@ -1,5 +1,7 @@
 // The command line: what it prints, how it ends.
 
+#include <signal.h>
+
 #include <algorithm>
 #include <string>
 
@@ -252,6 +254,15 @@ TEST(CommandLine, CtlSaysThatTheDaemonIsBusyWithOthers) {
   EXPECT_TRUE(has(result, "busy")) << result.out;
   silent.clear();
   EXPECT_TRUE(wait_until([&] { return daemon.ctl("stats").status == 0; }));
+}
+
+TEST(CommandLine, CtlDoesNotWaitForEverForADaemonThatStandsStill) {
+  const Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+  daemon.signal(SIGSTOP);
+  const CommandResult result = daemon.ctl("status");
+  EXPECT_EQ(result.status, 3);
+  EXPECT_TRUE(has(result, "in time")) << result.out;
+  daemon.signal(SIGCONT);
 }
 
 TEST(CommandLine, EndsWithThreeWhenTheAdminSocketCannotBeMade) {

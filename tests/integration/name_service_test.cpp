@@ -30,6 +30,7 @@ class Town {
 
   NameServer& names() noexcept { return names_; }
   const Daemon& daemon() const noexcept { return *daemon_; }
+  CommandResult upgrade() { return daemon_->upgrade(); }
   Response named() const { return fetch(daemon_->port(), "/named"); }
   bool named_becomes(int status) const {
     return wait_until([&] { return named().status == status; });
@@ -117,6 +118,18 @@ TEST(NameService, AnAddressThatWasKnownStaysInUseWhenNobodyAnswers) {
     ASSERT_TRUE(wait_until([&] { return town.names().queries() > before; }));
     for (int i = 0; i < 20; ++i) EXPECT_EQ(town.named().status, 200);
     town.expect_others_are_served();
+  }));
+}
+
+TEST(NameService, AnAddressThatWasKnownSurvivesAnUpgrade) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(says({"127.0.0.1"}, 1));
+    EXPECT_EQ(town.named().status, 200);
+    town.names().set_script(silent);
+    ASSERT_EQ(town.upgrade().status, 0);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(town.named().status, 200);
+    town.names().set_script(says({"127.0.0.9"}, 60));  // where nobody listens
+    EXPECT_TRUE(town.named_becomes(502));
   }));
 }
 

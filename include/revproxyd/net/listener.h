@@ -56,13 +56,12 @@ struct ListenerOptions {
 /// one descriptor: each is woken and one gets the connection. With `spares` it stops before the
 /// last descriptors of the process are taken, so that who has been accepted can have a connection
 /// to a server, the log can be opened again and the daemon be asked how it is: an eighth of the
-/// limit (RLIMIT_NOFILE), at most kSpares.
+/// limit (RLIMIT_NOFILE), at most 512, of which connect() leaves a half, at most 64, in its turn.
 class Listener {
  public:
   /// How long nothing is accepted after descriptors or memory ran out. Clients wait in the kernel's
   /// queue meanwhile.
   static constexpr std::chrono::milliseconds kExhaustedPause{100};
-  static constexpr int kSpares = 512;
 
   /// Registers a listening, non-blocking socket with the current loop.
   static Result<std::unique_ptr<Listener>> open(Descriptor socket, ListenerOptions options = {});

@@ -24,8 +24,8 @@ class Pipe {
   static constexpr std::size_t kSpares = 16;
   static constexpr std::size_t kMost = 256;
 
-  /// Nothing when the thread has kMost, or the kernel gives none of that size: copying costs less
-  /// than a small one.
+  /// Nothing when the thread has kMost, when descriptors are few (as in connect()), or the kernel
+  /// gives none of that size: copying costs less than a small one.
   static std::optional<Pipe> take() noexcept;
 
   Pipe(Pipe&& other) noexcept;

@@ -1,0 +1,164 @@
+// How the main thread hands over to a successor, and how it stops.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "app/notify.h"
+#include "app/supervisor.h"
+#include "revproxyd/base/log.h"
+
+namespace revproxyd::app {
+
+namespace {
+
+// For the last lines of each log.
+constexpr Duration kLastLines{1000};
+// After the drain time the rest is cut, and given this long to notice.
+constexpr Duration kCutTime{3000};
+
+}  // namespace
+
+// What runs goes on undisturbed until another process serves.
+Task<Verdict> Supervisor::upgrade() {
+  Verdict verdict{false, "upgrade refused: the process is stopping"};
+  if (phase_ == Phase::upgrading) verdict.text = "upgrade refused: an upgrade is under way";
+  if (phase_ == Phase::serving && ::getpid() == 1)
+    verdict.text = "upgrade refused: process 1 of a container cannot be replaced";
+  if (phase_ != Phase::serving || ::getpid() == 1) {
+    log::error(verdict.text);
+    co_return verdict;
+  }
+  phase_ = Phase::upgrading;
+  log::Line(log::Level::info) << "upgrade: starting " << launch_.program.path;
+  notify_reloading("upgrading the binary");
+  Estate estate{sockets_->all(), tickets_->entries(), upstreams_.known()};
+  if (control_ != nullptr) estate.sockets.emplace_back("admin", control_->fd());
+  auto running = upgrade_.run(std::move(estate), settings_.shutdown.upgrade);
+  auto scoped = std::move(running).under(jobs_.scope());  // a stop ends it
+  auto outcome = co_await std::move(scoped);
+  if (outcome.successor > 0) {
+    hand_over(outcome.successor);
+    // Whoever connects after the verdict meets the new process.
+    while (accepting_ != 0) {
+      auto code = co_await none_accepts_.wait();
+      if (code != Code::none) break;
+    }
+    verdict.ok = true;
+    verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
+    co_return verdict;
+  }
+  verdict.text = "upgrade refused: " + outcome.problem;
+  log::lines(log::Level::error, verdict.text);
+  if (phase_ == Phase::stopping) drain();
+  if (phase_ == Phase::upgrading) {
+    phase_ = Phase::serving;
+    notify_service_manager("READY=1");
+    tell_status();
+  }
+  co_return verdict;
+}
+
+Task<void> Supervisor::upgrade_by_signal() {
+  auto verdict = co_await upgrade();
+  ignore(verdict, "the log has it");
+}
+
+// Whoever watches this process hears of the new one before that says anything itself.
+void Supervisor::hand_over(pid_t successor) {
+  const bool stopping = phase_ == Phase::stopping;
+  const std::string text = "process " + std::to_string(successor) + " serves";
+  notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text,
+                         Urgency::vital);
+  watchdog_->leave_manager();
+  log::Line(log::Level::info) << "upgraded: " << text << ", finishing what is under way";
+  if (!stopping) phase_ = Phase::handed_over;
+  if (control_ != nullptr) control_->hand_over();
+  sockets_->close();
+  upgrade_.release();
+  process_.passing_on.store(false);
+  draining_ = accepting_ = workers_.size();
+  for (auto& worker : workers_) {
+    worker->hand_over([this] { loop_.post([this] { worker_closed(); }); },
+                      [this] { loop_.post([this] { worker_drained(); }); });
+  }
+  if (stopping) return hurry();
+  drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
+}
+
+void Supervisor::worker_closed() {
+  if (--accepting_ == 0) none_accepts_.set();
+}
+
+void Supervisor::worker_drained() {
+  if (--draining_ == 0) loop_.stop();
+}
+
+// While a successor starts it is to be known first who takes what waits in the sockets of both; one
+// that accepts already has clients, and is not ended.
+void Supervisor::begin_stop() {
+  if (phase_ == Phase::stopping) return;
+  const Phase before = std::exchange(phase_, Phase::stopping);
+  log::info("stopping: finishing what is under way");
+  if (before != Phase::handed_over)
+    notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
+  drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
+  if (!upgrade_.committed()) jobs_.cancel(Code::shutdown);
+  if (before == Phase::handed_over) hurry();
+  if (before == Phase::serving) drain();
+}
+
+void Supervisor::drain() {
+  sockets_->close();
+  process_.passing_on.store(false);
+  draining_ = workers_.size();
+  for (auto& worker : workers_) {
+    worker->drain([this] { loop_.post([this] { worker_drained(); }); });
+  }
+}
+
+void Supervisor::hurry() {
+  hurried_ = true;
+  for (auto& worker : workers_) worker->hurry();
+}
+
+// After an upgrade clients have had this time to be told; what runs has shutdown.streams.
+void Supervisor::drain_time_over() {
+  const ShutdownSettings& times = settings_.shutdown;
+  if (phase_ != Phase::handed_over || hurried_) return cut();
+  hurry();
+  if (times.streams == Duration::zero()) return;
+  drain_.arm(std::max(times.streams - times.drain, Duration(1)));
+}
+
+void Supervisor::cut() {
+  if (std::exchange(cut_, true)) return;
+  log::warn("ending what is left");
+  jobs_.cancel(Code::shutdown);
+  for (auto& worker : workers_) worker->cut();
+}
+
+void Supervisor::finish_stop() {
+  signals_.reset();
+  watchdog_.reset();
+  second_.disarm();
+  drain_.disarm();
+  jobs_.cancel(Code::shutdown);
+  for (auto& worker : workers_) worker->stop();
+  workers_.clear();
+  upstreams_.stop();
+  if (control_ != nullptr) control_->stop();
+  const TimePoint end = Clock::now() + kCutTime;
+  while ((!upstreams_.stopped() || jobs_.size() != 0 ||
+          (control_ != nullptr && !control_->stopped())) &&
+         Clock::now() < end)
+    loop_.run_for(Duration(10));
+  control_.reset();
+  if (access_log_ != nullptr) access_log_->flush_and_stop(kLastLines);
+  access_log_.reset();
+  log::info("stopped");
+  log::stop(kLastLines);
+}
+
+}  // namespace revproxyd::app
