@@ -29,6 +29,7 @@ class Assembly {
 
   void run() {
     listeners();
+    sockets_apart();
     routes();
     upstreams();
   }
@@ -71,13 +72,35 @@ class Assembly {
                       std::map<std::string, std::size_t>& addresses) {
     const net::BindAddress& address = one.address;
     if (address.path.empty() && address.port == 0) return;  // the kernel gives each its own
-    const bool all = address.host.empty() || address.host == "0.0.0.0" || address.host == "::";
     const std::string key =
-        address.path + "|" + (all ? "" : address.host) + "|" + std::to_string(address.port);
+        address.path + "|" + host_of(address) + "|" + std::to_string(address.port);
     const auto [first, fresh] = addresses.emplace(key, index);
     if (!fresh)
       reader_.error(at("listeners", index, "address"), "two listeners at '" + address.text + "'",
                     "the other is at " + reader_.report().place(at("listeners", first->second)));
+  }
+
+  /// However it is written; empty for all interfaces.
+  static std::string host_of(const net::BindAddress& address) {
+    const bool v6 = address.host.find(':') != std::string::npos;
+    const auto known = net::Address::ip(v6 ? "[" + address.host + "]" : address.host, 0);
+    return !known || known->is_any() ? std::string() : known->host();
+  }
+
+  /// A path at which a socket is made can be nothing else.
+  void sockets_apart() {
+    const std::string& socket = settings_.admin.socket;
+    for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
+      const std::string& path = settings_.listeners[i].address.path;
+      if (path.empty()) continue;
+      if (path == socket)
+        reader_.error(at("listeners", i, "address"), "the admin socket is at '" + path + "', too");
+      if (path == settings_.log.path || path == settings_.access_log.path)
+        reader_.error(at("listeners", i, "address"), "a log is written to '" + path + "', too");
+    }
+    const Node* admin = root_.find("admin");
+    if (admin != nullptr && (socket == settings_.log.path || socket == settings_.access_log.path))
+      reader_.error(*admin, "a log is written to '" + socket + "', too");
   }
 
   void needs(const proxy::ListenerSettings& one, std::size_t index, bool has_tls) {

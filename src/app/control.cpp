@@ -7,9 +7,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "app/command_line.h"
 #include "revproxyd/base/ascii.h"
+#include "revproxyd/base/log.h"
 #include "revproxyd/net/transport.h"
 
 namespace revproxyd::app {
@@ -59,28 +61,53 @@ void limit_wait(int fd, int option) noexcept {
 Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path,
                                                            net::Descriptor inherited,
                                                            Execute execute) {
-  if (!inherited) {
-    net::BindAddress where;
-    where.text = "unix:" + path;
-    where.path = path;
-    auto socket = net::bind_listener(where, false, kBacklog);
-    if (!socket) return socket.error();
-    inherited = std::move(*socket);
-  }
-  auto listener = net::Listener::open(std::move(inherited), {"admin", false, nullptr});
-  if (!listener) return listener.error();
-  std::unique_ptr<ControlServer> server(
-      new ControlServer(path, std::move(*listener), std::move(execute)));
-  server->accepting_.spawn(server->accept_loop());
+  std::unique_ptr<ControlServer> server(new ControlServer(path, std::move(execute)));
+  const bool reachable = inherited && !net::socket_file_is_gone(path);
+  auto opened = reachable ? server->listen(std::move(inherited)) : server->listen_anew();
+  if (!opened) return opened.error();
   return server;
 }
 
-ControlServer::ControlServer(std::string path, std::unique_ptr<net::Listener> listener,
-                             Execute execute)
-    : path_(std::move(path)), listener_(std::move(listener)), execute_(std::move(execute)) {}
+ControlServer::ControlServer(std::string path, Execute execute)
+    : path_(std::move(path)), execute_(std::move(execute)) {}
+
+Result<void> ControlServer::listen_anew() {
+  net::BindAddress where;
+  where.text = "unix:" + path_;
+  where.path = path_;
+  auto socket = net::bind_listener(where, false, kBacklog);
+  if (!socket) return socket.error();
+  return listen(std::move(*socket));
+}
+
+Result<void> ControlServer::listen(net::Descriptor socket) {
+  auto listener = net::Listener::open(std::move(socket), {"admin", false, nullptr});
+  if (!listener) return listener.error();
+  // Whoever it was that listened before, nobody can come to him.
+  if (listener_ != nullptr) ignore(::shutdown(listener_->fd(), SHUT_RDWR), "it is out of reach");
+  listener_ = listener->get();
+  accepting_.spawn(accept_loop(std::move(*listener)));
+  return {};
+}
+
+Result<void> ControlServer::restore() {
+  if (!net::socket_file_is_gone(path_)) return {};
+  auto opened = listen_anew();
+  if (opened) {
+    told_ = false;
+    log::Line(log::Level::info) << "admin socket " << path_ << ": made anew";
+  }
+  return opened;
+}
+
+void ControlServer::look_for_file() {
+  if (!net::socket_file_is_gone(path_) || std::exchange(told_, true)) return;
+  log::Line(log::Level::warn) << "admin socket " << path_
+                              << ": its file was removed, nobody can connect; a reload (SIGHUP) "
+                              << "makes it anew";
+}
 
 ControlServer::~ControlServer() {
-  listener_.reset();
   // Another process may listen at it by now: a successor, unless it has another path.
   if (is_refused(path_)) ::unlink(path_.c_str());
 }
@@ -92,10 +119,10 @@ void ControlServer::stop() noexcept {
   tasks_.cancel(Code::shutdown);
 }
 
-Task<void> ControlServer::accept_loop() {
+Task<void> ControlServer::accept_loop(std::unique_ptr<net::Listener> listener) {
   for (;;) {
-    auto accepted = co_await listener_->accept();
-    if (!accepted) co_return;
+    auto accepted = co_await listener->accept();
+    if (!accepted) break;
     if (tasks_.size() < kMostClients) {
       tasks_.spawn(serve(std::move(*accepted)));
     } else {
@@ -104,6 +131,7 @@ Task<void> ControlServer::accept_loop() {
           "who has left needs no answer");
     }
   }
+  if (listener_ == listener.get()) listener_ = nullptr;
 }
 
 Task<void> ControlServer::serve(net::Accepted accepted) {

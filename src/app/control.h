@@ -25,20 +25,28 @@ class ControlServer {
                                                      net::Descriptor inherited, Execute execute);
   ~ControlServer();
 
+  /// Makes the socket anew if its file was removed. When that fails all stays as it was.
+  Result<void> restore();
+  /// Says once when the file has been removed.
+  void look_for_file();
+
   /// Another process serves the socket from now on; who is connected still gets an answer.
   void hand_over() noexcept;
   void stop() noexcept;
   bool stopped() const noexcept { return tasks_.size() + accepting_.size() == 0; }
-  /// The listening socket, for a successor.
-  int fd() const noexcept { return listener_->fd(); }
+  /// The listening socket, for a successor; -1 when there is none any more.
+  int fd() const noexcept { return listener_ == nullptr ? -1 : listener_->fd(); }
 
  private:
-  ControlServer(std::string path, std::unique_ptr<net::Listener> listener, Execute execute);
-  Task<void> accept_loop();
+  ControlServer(std::string path, Execute execute);
+  Result<void> listen_anew();
+  Result<void> listen(net::Descriptor socket);
+  Task<void> accept_loop(std::unique_ptr<net::Listener> listener);
   Task<void> serve(net::Accepted accepted);
 
   std::string path_;
-  std::unique_ptr<net::Listener> listener_;
+  net::Listener* listener_ = nullptr;  // the latest, its loop's
+  bool told_ = false;                  // that its file is gone
   Execute execute_;
   TaskGroup accepting_;
   TaskGroup tasks_;

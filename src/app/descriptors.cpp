@@ -1,6 +1,8 @@
 #include "app/descriptors.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "revproxyd/base/result.h"
 #include "revproxyd/net/pipe.h"
@@ -19,6 +21,14 @@ void raise_descriptor_limit() noexcept {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   ignore(::setrlimit(RLIMIT_NOFILE, &limit), "then it stays as it is");
+}
+
+void occupy_standard_descriptors() noexcept {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR);  // NOLINT: successors have it, too
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
 }
 
 std::string descriptor_shortage(const Settings& settings, std::size_t workers) {

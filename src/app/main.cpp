@@ -10,8 +10,10 @@
 
 #include "app/command_line.h"
 #include "app/commands.h"
+#include "app/descriptors.h"
 
 int main(int argc, char** argv) {
+  revproxyd::app::occupy_standard_descriptors();
   const revproxyd::app::Program program = revproxyd::app::this_program(argc, argv);
   // A peer that has gone is an error of a write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);

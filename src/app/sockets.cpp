@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
+#include <utility>
 
 #include "app/build.h"
 #include "app/logs.h"
@@ -16,6 +18,7 @@ namespace revproxyd::app {
 namespace {
 
 constexpr int kBacklog = 4096;
+constexpr std::string_view kUnix = "unix:";
 
 std::shared_ptr<net::Descriptor> duplicate(const net::Descriptor& socket) {
   const int copy = ::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
@@ -65,6 +68,10 @@ bool collides(const net::Address& ours, const net::BindAddress& wanted) {
   if (!ours.is_ip() || ours.port() != wanted.port) return false;
   const auto other = net::Address::ip(wanted.host, wanted.port);
   return !other || other->is_any() || ours.is_any() || *other == ours;
+}
+
+bool is_out_of_reach(const net::BindAddress& address) {
+  return !address.path.empty() && net::socket_file_is_gone(address.path);
 }
 
 void describe(BoundAddress& bound) {
@@ -134,6 +141,7 @@ void complete(BoundAddress& bound) {
 Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
                                                 const Fresh& fresh) {
   auto inherited = inherited_.take(listener);
+  if (is_out_of_reach(listener.address)) inherited.clear();
   if (inherited.empty()) {
     const auto same = [&](const auto& one) {
       return collides(net::local_address(one.second.kept.front().get()), listener.address);
@@ -153,7 +161,8 @@ bool ListeningSockets::bind(Settings& settings, Ports ports, Fresh& fresh, std::
     const std::string identity = listener_identity(listener);
     const bool chosen = listener.address.path.empty() && listener.address.port == 0;
     if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
-    if (const auto known = open_.find(identity); known != open_.end()) {
+    if (const auto known = open_.find(identity);
+        known != open_.end() && !is_out_of_reach(listener.address)) {
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
     }
@@ -181,11 +190,21 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
     }
     BoundAddress& bound = found->second;
     complete(bound);
-    one = Open{bound.where, bound.port, std::move(bound.kept)};
+    one = Open{bound.where, bound.port, std::move(bound.kept), false};
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
                                 << one.where;
   }
   open_ = std::move(now);
+}
+
+void ListeningSockets::look_for_files() {
+  for (auto& [identity, one] : open_) {
+    if (!one.where.starts_with(kUnix)) continue;
+    if (!net::socket_file_is_gone(one.where.substr(kUnix.size())) || std::exchange(one.told, true))
+      continue;
+    log::Line(log::Level::warn) << one.where << ": the file of the socket was removed, nobody can "
+                                << "connect; a reload makes it anew";
+  }
 }
 
 std::vector<std::pair<std::string, int>> ListeningSockets::all() const {

@@ -60,19 +60,23 @@ class ListeningSockets {
     std::string where;
     std::uint16_t port = 0;
     std::vector<net::Descriptor> kept;
+    bool told = false;  // that its file is gone
   };
 
   ListeningSockets(InheritedSockets inherited, std::size_t workers)
       : inherited_(std::move(inherited)), workers_(workers) {}
 
-  /// Binds, or takes from what was inherited, what `settings` names and is not open yet. Ports that
-  /// the kernel chooses are written into the settings. False with `problem` on a failure.
+  /// Binds, or takes from what was inherited, what `settings` names and is not open yet, or cannot
+  /// be reached any more since its file was removed. Ports that the kernel chooses are written into
+  /// the settings. False with `problem` on a failure.
   bool bind(Settings& settings, Ports ports, Fresh& fresh, std::string& problem);
   /// The inherited socket at the path of the admin socket.
   net::Descriptor take_path(const std::string& path) { return inherited_.take_path(path); }
   /// `listeners` are all there are from now on; what is kept of others is closed here, before the
   /// workers close theirs.
   void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);
+  /// Says of every UNIX socket once when its file has been removed.
+  void look_for_files();
   /// Identity and descriptor of all that is open.
   std::vector<std::pair<std::string, int>> all() const;
   const std::map<std::string, Open>& open() const noexcept { return open_; }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <ctime>
 #include <exception>
 #include <system_error>
@@ -84,6 +85,8 @@ bool Supervisor::start_held(const Settings& settings) {
 
 bool Supervisor::start_failed(const std::string& problem) {
   log::lines(log::Level::error, problem);
+  // Whoever started it looks here, and not for a file.
+  if (settings_.log.path != "stderr") std::fprintf(stderr, "revproxyd: %s\n", problem.c_str());
   problem_ = problem;
   return false;
 }
@@ -284,6 +287,10 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem);
   if (settings.workers != settings_.workers) log::warn("a change of workers needs a restart");
   if (!(settings.admin == settings_.admin)) log::warn("a change of admin needs a restart");
+  if (control_ != nullptr) {
+    if (auto restored = control_->restore(); !restored)
+      log::warn("admin socket " + settings.admin.socket + ": " + text_of(restored.error()));
+  }
   retired_.push_back(built_->plan);
   built_ = std::move(next);
   settings_ = settings;
@@ -333,6 +340,8 @@ void Supervisor::every_second() {
 // Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for
 // a reload.
 void Supervisor::watch_files() {
+  sockets_->look_for_files();
+  if (control_ != nullptr) control_->look_for_file();
   if (files_.look(Clock::now()) && !apply(settings_, "certificates").ok)
     files_.refused(Clock::now());
 }

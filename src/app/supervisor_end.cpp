@@ -34,7 +34,8 @@ Task<Verdict> Supervisor::upgrade() {
   log::Line(log::Level::info) << "upgrade: starting " << launch_.program.path;
   notify_reloading("upgrading the binary");
   Estate estate{sockets_->all(), tickets_->entries(), upstreams_.known()};
-  if (control_ != nullptr) estate.sockets.emplace_back("admin", control_->fd());
+  if (control_ != nullptr && control_->fd() >= 0)
+    estate.sockets.emplace_back("admin", control_->fd());
   auto running = upgrade_.run(std::move(estate), settings_.shutdown.upgrade);
   auto scoped = std::move(running).under(jobs_.scope());  // a stop ends it
   auto outcome = co_await std::move(scoped);

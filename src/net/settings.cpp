@@ -120,8 +120,12 @@ Parsed<BindAddress> parse_bind_address(std::string_view text) {
   if (bare_v6)
     return refuse<BindAddress>("an IPv6 address stands in brackets",
                                "write \"[" + out.host + "]:" + std::to_string(*port) + "\"");
-  if (!Address::ip(parts.host, *port))
-    return refuse<BindAddress>("the host is not a numeric address");
+  const std::optional<Address> address = Address::ip(parts.host, *port);
+  if (!address) return refuse<BindAddress>("the host is not a numeric address");
+  // A socket for such an address would be of IPv4, which the kernel refuses where IPv6 is meant.
+  if (address->family() == AF_INET6 && address->host().find(':') == std::string::npos)
+    return refuse<BindAddress>("an IPv4 address within an IPv6 one",
+                               "write \"" + address->host() + ":" + std::to_string(*port) + "\"");
   return {std::move(out), {}, {}};
 }
 

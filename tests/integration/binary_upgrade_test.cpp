@@ -274,6 +274,20 @@ TEST(BinaryUpgrade, UnixSocketsPassToo) {
   }
 }
 
+TEST(BinaryUpgrade, MakesSocketsAnewWhoseFilesWereRemoved) {
+  const TempDir directory;
+  const std::string path = directory.file("web.sock");
+  Daemon daemon("listeners: [ { name: web, address: 'unix:" + path +
+                "' } ]\nroutes: [ { respond: { body: here } } ]\n");
+  std::filesystem::remove(path);
+  std::filesystem::remove(daemon.admin_socket());
+  daemon.signal(SIGUSR2);
+  daemon.follow();
+  EXPECT_EQ(daemon.wait_former(), 0);
+  EXPECT_EQ(RawClient::unix_socket(path).get("/").body, "here");
+  EXPECT_EQ(daemon.ctl("status").status, 0);
+}
+
 TEST(BinaryUpgrade, ListenersThatAreGoneAreClosedAndNewOnesOpened) {
   const std::string routes = "routes: [ { respond: { body: x } } ]\n";
   Daemon daemon("listeners: [ { name: a, address: '127.0.0.1:0' } ]\n" + routes);

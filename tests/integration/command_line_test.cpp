@@ -265,6 +265,33 @@ TEST(CommandLine, CtlDoesNotWaitForEverForADaemonThatStandsStill) {
   daemon.signal(SIGCONT);
 }
 
+// What is written to standard output or error must not reach a file of the daemon's own.
+TEST(CommandLine, ClosedStandardDescriptorsLeadNowhere) {
+  const TempDir directory;
+  const std::string file = directory.file("proxy.yaml");
+  const std::string socket = directory.file("admin.sock");
+  write_file(file, std::string(kGood) + "admin: { socket: " + socket + " }\n");
+  const CommandResult result =
+      run_command({"sh", "-c",
+                   binary_path() + " -c " + file + " <&- >&- 2>&- & until [ -S " + socket +
+                       " ]; do sleep 0.02; done; for i in 0 1 2; do readlink /proc/$!/fd/$i; done; "
+                       "kill $!; wait"},
+                  Milliseconds(20000));
+  EXPECT_EQ(result.out, "/dev/null\n/dev/null\n/dev/null\n");
+}
+
+TEST(CommandLine, AStartThatFailsSaysSoOnStandardErrorWhateverTheLog) {
+  const Origin holder;
+  const TempDir directory;
+  const CommandResult result = run_with(
+      "listeners: [ { address: '" + holder.address() +
+          "' } ]\nroutes: [ { respond: { body: x } } ]\nlog: { path: " + directory.file("log") +
+          " }\n",
+      {});
+  EXPECT_EQ(result.status, 3);
+  EXPECT_TRUE(has(result, holder.address())) << result.out;
+}
+
 TEST(CommandLine, EndsWithThreeWhenTheAdminSocketCannotBeMade) {
   const CommandResult result =
       run_with(std::string(kGood) + "admin: { socket: /nonexistent/admin.sock }\n", {});

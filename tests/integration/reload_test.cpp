@@ -300,6 +300,23 @@ TEST(Reload, TheAdminSocketIsForOwnerAndGroupOnly) {
             perms::none);
 }
 
+TEST(Reload, MakesSocketsAnewWhoseFilesWereRemoved) {
+  const TempDir directory;
+  const std::string path = directory.file("web.sock");
+  Daemon daemon("listeners: [ { name: web, address: 'unix:" + path +
+                "' } ]\nroutes: [ { respond: { body: here } } ]\n");
+  RawClient kept = RawClient::unix_socket(path);
+  EXPECT_EQ(kept.get("/").body, "here");
+  std::filesystem::remove(path);
+  std::filesystem::remove(daemon.admin_socket());
+  daemon.wait_log(path + ": the file of the socket was removed");
+  daemon.wait_log("admin socket " + daemon.admin_socket() + ": its file was removed");
+  ASSERT_TRUE(daemon.reload());
+  EXPECT_EQ(RawClient::unix_socket(path).get("/").body, "here");
+  EXPECT_EQ(daemon.ctl("status").status, 0);
+  EXPECT_EQ(kept.get("/").body, "here");
+}
+
 TEST(Reload, UsrOneOpensTheAccessLogAgain) {
   const Daemon daemon(responding("x"));
   fetch(daemon.port(), "/before");

@@ -162,7 +162,25 @@ TEST(Load, GivesListenersTheGlobalValuesWhateverTheOrder) {
   EXPECT_EQ(s.listeners[0].limits.connections, 5U);
 }
 
+TEST(Load, RefusesSocketsAtOnePathWithSomethingElse) {
+  const auto refuses = [](const std::string& text, std::string_view reason) {
+    return holds(load_text(text, "x").report.text(), reason);
+  };
+  const std::string listener = "listeners: [ { address: \"unix:/run/a\" } ]\n";
+  EXPECT_TRUE(refuses(listener + "admin: { socket: /run/a }\n", "the admin socket is at '/run/a'"));
+  EXPECT_TRUE(refuses(listener + "log: { path: /run/a }\n", "a log is written to '/run/a'"));
+  EXPECT_TRUE(refuses(listener + "access_log: { path: /run/a }\n", "a log is written to '/run/a'"));
+  EXPECT_TRUE(
+      refuses("listeners: [ { address: \":80\" } ]\nlog: { path: /run/a }\nadmin: { socket: "
+              "/run/a }\n",
+              "x:3:8: error: a log is written to '/run/a'"));
+}
+
 TEST(Load, RefusesListenersThatClash) {
+  EXPECT_TRUE(holds(
+      load_text("listeners: [ { address: \"[::1]:80\" }, { address: \"[0:0::1]:80\" } ]\n", "x")
+          .report.text(),
+      "two listeners at"));
   EXPECT_TRUE(
       holds(load_text("listeners: [ { address: \":80\" }, { address: \"0.0.0.0:80\" } ]\n", "x")
                 .report.text(),

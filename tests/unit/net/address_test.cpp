@@ -143,6 +143,7 @@ TEST(BindAddress, TakesTheDocumentedForms) {
   EXPECT_EQ(parse_bind_address("[::1]:80").value->host, "::1");
   EXPECT_EQ(parse_bind_address("unix:/run/x.sock").value->path, "/run/x.sock");
   EXPECT_EQ(parse_bind_address("80").hint, "write \":80\"");
+  EXPECT_EQ(parse_bind_address("[::ffff:127.0.0.1]:80").hint, "write \"127.0.0.1:80\"");
   for (const char* bad :
        {"", ":", ":65536", ":080", ":+80", ":80x", "127.0.0.1", "localhost:80", "::1:80", "*:80",
         "unix:x", "unix:", "[::1]", "[]:80", "[::1:80", "[127.0.0.1]:80"})
