@@ -28,7 +28,10 @@ struct Pool::Kept final : http::ClientConnection::Owner, slab::Allocated {
   }
   void on_stream_closed(http::ClientConnection&) noexcept override { pool.returned(*this); }
   void on_idle_input(http::ClientConnection&) noexcept override { pool.close(*this); }
-  void on_more_room(http::ClientConnection&) noexcept override { pool.told_room(*this); }
+  void on_more_room(http::ClientConnection&) noexcept override {
+    pool.note_streams(*this);
+    pool.told_room(*this);
+  }
   void let_go_on(const Error& error) noexcept;
 
   Pool& pool;
@@ -52,6 +55,7 @@ Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
       settings_(settings),
       tls_(std::move(tls)),
       listener_(listener),
+      streams_(limits::kStreamsPerConnection),
       sweep_(*this, &Pool::sweep),
       rest_(*this, &Pool::end_rest) {}
 
@@ -170,6 +174,12 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& or
   co_return std::move(stream);
 }
 
+void Pool::note_streams(const Kept& kept) noexcept {
+  const http::ClientConnection& connection = *kept.connection;
+  if (!connection.multiplexes()) return;
+  streams_ = std::max<std::size_t>(connection.active() + connection.capacity(), 1);
+}
+
 // Those that wait for this connection, or for any room, may have some here.
 void Pool::told_room(Kept& kept) noexcept {
   kept.let_go_on(Error(Code::none));
@@ -207,11 +217,10 @@ Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
 // how many streams it may carry.
 std::vector<Pool::Joiner*>* Pool::open_queue() const noexcept {
   for (Kept* kept : shared_) {
-    if (!kept->connection->settled() && kept->joiners.size() + 1 < limits::kStreamsPerConnection)
-      return &kept->joiners;
+    if (!kept->connection->settled() && kept->joiners.size() + 1 < streams_) return &kept->joiners;
   }
   for (Dial* dial : dials_) {
-    if (dial->joiners.size() + 1 < limits::kStreamsPerConnection) return &dial->joiners;
+    if (dial->joiners.size() + 1 < streams_) return &dial->joiners;
   }
   return nullptr;
 }

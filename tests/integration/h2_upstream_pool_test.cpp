@@ -149,6 +149,26 @@ TEST(H2UpstreamPool, ALimitThatIsNotKnownYetCostsNoRequest) {
   for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
 }
 
+// What one connection has told of the limit holds for those that are made meanwhile: nobody waits
+// for one that has no room for him.
+TEST(H2UpstreamPool, ConnectionsForFewStreamsAreMadeSideBySide) {
+  constexpr std::size_t kClients = 30;
+  std::atomic<std::size_t> there = 0;
+  Gate all;
+  H2UpstreamOptions options = with("", "workers: 1\n", {{h2::kMaxConcurrentStreams, 1}});
+  options.origin.settings_delay = Milliseconds(100);
+  const H2Upstream proxy(
+      [&](const H2Request& request) {
+        if (++there == kClients) all.open();
+        request->respond(all.wait() ? "together" : "alone");
+      },
+      options);
+  const Stopwatch watch;
+  std::vector<RawClient> clients = ask_at_once(proxy.daemon.port(), kClients);
+  for (RawClient& client : clients) EXPECT_EQ(client.response().body, "together");
+  EXPECT_LT(watch.elapsed().count(), 1500) << "one after the other takes twice as long";
+}
+
 TEST(H2UpstreamPool, ALimitThatIsLoweredHolds) {
   Gate release;
   Count count;

@@ -244,6 +244,7 @@ void H2Origin::converse(OriginExchange& connection) {
     H2Link& link;
     ~End() { link.end(); }
   } const end{*link};
+  std::this_thread::sleep_for(options_.settings_delay);
   link->run(options_.settings, [&](std::uint32_t stream) {
     const auto request = std::make_shared<H2Exchange>(link, stream);
     {

@@ -96,6 +96,7 @@ using H2Script = std::function<void(const H2Request&)>;
 struct H2OriginOptions {
   std::optional<ServerTls> tls;
   h2::Settings settings;  // its first SETTINGS
+  Milliseconds settings_delay{0};
   H2StateOptions state;
   /// The script is called on the thread that reads the connection, and must not wait for what comes
   /// on it; otherwise each request has a thread of its own.

@@ -91,6 +91,7 @@ class Pool {
   Kept* sharable() const noexcept;
   std::vector<Joiner*>* open_queue() const noexcept;
   void told_room(Kept& kept) noexcept;
+  void note_streams(const Kept& kept) noexcept;
   std::unique_ptr<http::ClientStream> open_on(Kept& kept);
   bool may_multiplex() const noexcept;
   static bool fits(const Kept& kept, Reuse which) noexcept;
@@ -119,6 +120,7 @@ class Pool {
   std::size_t idle_count_ = 0;
   std::vector<Kept*> shared_;  // multiplexed, with streams open
   std::vector<Dial*> dials_;   // that others may join
+  std::size_t streams_;        // that the server has allowed on a connection last
   bool single_ = false;        // ALPN has chosen a protocol without multiplexing
   MemberTimer<Pool> sweep_;
   Kept* resting_ = nullptr;  // takes no stream for limits::kPoolRest, so that it may become idle
