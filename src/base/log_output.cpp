@@ -15,6 +15,19 @@ namespace revproxyd {
 namespace {
 // Readable for the group that log collectors run in, and for nobody else: lines name clients.
 constexpr mode_t kFileMode = 0640;
+
+// A new file gets its mode whatever the umask, which is for files that nobody else should read.
+int open_file(const char* path) noexcept {
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  int fd = ::open(path, kFlags | O_CREAT | O_EXCL, kFileMode);
+  if (fd >= 0) {
+    ignore(::fchmod(fd, kFileMode), "it stays as the umask made it");
+  } else if (errno == EEXIST) {
+    fd = ::open(path, kFlags | O_CREAT, kFileMode);
+  }
+  return fd;
+}
+
 }  // namespace
 
 Result<LogOutput> LogOutput::open(const std::string& path) {
@@ -22,8 +35,7 @@ Result<LogOutput> LogOutput::open(const std::string& path) {
   if (path == "stderr") return open_inherited(STDERR_FILENO);
   // Not blocking: a FIFO or a terminal under this name must not stop the start or, later, the
   // writer.
-  const int fd = ::open(
-      path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, kFileMode);
+  const int fd = open_file(path.c_str());
   if (fd < 0) return Error(Code::system, "cannot open the log file", errno);
   struct stat status {};
   if (::fstat(fd, &status) != 0) {

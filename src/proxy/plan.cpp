@@ -25,17 +25,18 @@ Plan::Plan(PlanSettings settings, std::vector<PlanUpstream> upstreams)
   filters::ChainSettings global;
   global.headers = &settings_.headers;
   const auto global_filters = filters::make_filters(global);
-  unrouted_ =
-      std::make_unique<pipeline::Chain>(global_filters, std::make_shared<pipeline::Refuse>());
+  const auto refuse = std::make_shared<pipeline::Refuse>();
+  unrouted_ = std::make_unique<pipeline::Chain>(global_filters, refuse);
   https_redirect_ = std::make_unique<pipeline::Chain>(
       global_filters, std::make_shared<HttpsRedirect>(https_port(settings_.listeners)));
   for (const RouteSettings& route : settings_.routes) {
     filters::ChainSettings wanted;
-    wanted.rewrite = &route.rewrite;
     wanted.headers = &route.headers;
+    auto refusing = std::make_unique<pipeline::Chain>(filters::make_filters(wanted), refuse);
+    wanted.rewrite = &route.rewrite;
     auto chain =
         std::make_unique<pipeline::Chain>(filters::make_filters(wanted), handler_of(route));
-    routes_.push_back({&route, std::move(chain)});
+    routes_.push_back({&route, std::move(chain), std::move(refusing)});
   }
 }
 

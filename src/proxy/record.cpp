@@ -1,5 +1,6 @@
 #include "proxy/record.h"
 
+#include <algorithm>
 #include <chrono>
 #include <unordered_set>
 
@@ -38,6 +39,15 @@ std::uint16_t logged_status(const http::Response& response, const Result<void>& 
   return response.head.status;
 }
 
+// A target that was refused has not been taken apart, and what it holds is to be masked all the
+// same.
+void fill_raw_target(AccessRecord& record, std::string_view target) noexcept {
+  const std::size_t end = std::min(target.find_first_of("?#"), target.size());
+  record.path_is_raw = true;
+  record.path = target.substr(0, end);
+  record.query = target.substr(std::min(end + 1, target.size()));
+}
+
 void fill_request(AccessRecord& record, pipeline::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
   record.id = exchange.id();
@@ -47,8 +57,9 @@ void fill_request(AccessRecord& record, pipeline::Exchange& exchange) {
   record.method = head.method_text;
   record.scheme = exchange.scheme() == net::Scheme::https ? "https" : "http";
   record.host = head.host;
-  record.path = head.target.path.empty() ? head.raw_target : head.target.path;
+  record.path = head.target.path;
   record.query = head.target.query;
+  if (record.path.empty()) fill_raw_target(record, head.raw_target);
   record.referer = exchange.notes.referer;
   record.user_agent = exchange.notes.user_agent;
 }

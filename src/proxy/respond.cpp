@@ -1,5 +1,7 @@
 #include "proxy/respond.h"
 
+#include <algorithm>
+
 #include "revproxyd/pipeline/error_response.h"
 #include "revproxyd/pipeline/text_body.h"
 
@@ -27,6 +29,11 @@ http::Response redirect_to(pipeline::Exchange& exchange, std::uint16_t status,
   return with_text(std::move(head), {});
 }
 
+http::Response no_host(pipeline::Exchange& exchange) {
+  const Error error(Code::malformed_request, Side::downstream, "no host to redirect to");
+  return pipeline::error_response(exchange, error);
+}
+
 std::string_view raw_path(const http::RequestHead& head) noexcept {
   return head.target.form == http::TargetForm::asterisk ? std::string_view("/") : head.target.path;
 }
@@ -52,6 +59,14 @@ std::string expand(const std::string& to, const pipeline::Exchange& exchange,
   return out;
 }
 
+// What begins with two slashes, or with what clients take for one, names another host (RFC 3986
+// section 4.2), and the path is the client's own.
+std::string on_this_host(std::string location) {
+  if (location.empty() || location.front() != '/') return location;
+  const std::size_t path = std::min(location.find_first_not_of("/\\"), location.size());
+  return location.erase(1, path - 1);
+}
+
 }  // namespace
 
 Task<http::Response> Respond::handle(pipeline::Exchange& exchange) const {
@@ -66,17 +81,17 @@ Task<http::Response> Respond::handle(pipeline::Exchange& exchange) const {
 }
 
 Task<http::Response> Redirect::handle(pipeline::Exchange& exchange) const {
-  const std::string location = expand(settings_.to, exchange, exchange.head());
+  const http::RequestHead& head = exchange.head();
+  if (head.host.empty() && settings_.to.find("{host}") != std::string::npos)
+    co_return no_host(exchange);
+  const std::string location = on_this_host(expand(settings_.to, exchange, head));
   const std::string_view kept = exchange.arena().copy(location);
   co_return redirect_to(exchange, settings_.status, kept);
 }
 
 Task<http::Response> HttpsRedirect::handle(pipeline::Exchange& exchange) const {
   const http::RequestHead& head = exchange.head();
-  if (head.host.empty()) {
-    const Error error(Code::malformed_request, Side::downstream, "no host to redirect to");
-    co_return pipeline::error_response(exchange, error);
-  }
+  if (head.host.empty()) co_return no_host(exchange);
   std::string location = "https://" + std::string(head.host);
   if (port_ != 443) location += ":" + std::to_string(port_);
   location += raw_path(head);

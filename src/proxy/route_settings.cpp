@@ -130,10 +130,18 @@ config::Type<R> split() {
 
 /// A URL or path with nothing in it that could break out of a Location field; {name} only where it
 /// is replaced.
+// Where a client could name the host.
+bool query_is_in_host(const std::string& to) {
+  const std::size_t host = to.find("://") + 3;
+  const std::size_t end =
+      std::min({to.find('/', host), to.find('?', host), to.find("{path}", host)});
+  return to.find("{query}", host) < end;
+}
+
 bool check_redirect_target(Reader& reader, const Node& node, const std::string& to) {
   const bool absolute =
       to.starts_with("http://") || to.starts_with("https://") || to.starts_with("{scheme}://");
-  const bool path = to.front() == '/' || to.starts_with("{path}");
+  const bool path = (to.front() == '/' && !to.starts_with("//")) || to.starts_with("{path}");
   if (!absolute && !path)
     return reader.error(node, Reader::shown(node) + " is not a place to redirect to",
                         "write https://... or /path");
@@ -151,6 +159,8 @@ bool check_redirect_target(Reader& reader, const Node& node, const std::string& 
                           "expected {scheme}, {host}, {path} or {query}");
     i = end;
   }
+  if (absolute && query_is_in_host(to))
+    return reader.error(node, "'{query}' within the host of the target", "write '?' before it");
   return true;
 }
 

@@ -35,11 +35,11 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
   exchange.route = &route;
   if (auto admitted = admit_to_route(exchange, *route.settings, *client.settings); !admitted) {
     exchange.refuse(admitted.error());
-    return plan.unrouted().handle(exchange);
+    return route.refusing->handle(exchange);
   }
   if (exchange.scope().cancelled()) {
     exchange.refuse(Error(exchange.scope().reason(), "ended before it was handled"));
-    return plan.unrouted().handle(exchange);
+    return route.refusing->handle(exchange);
   }
   set_forwarding_fields(exchange, plan.settings().forwarded);
   return route.chain->handle(exchange);
@@ -54,7 +54,11 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   auto answering = answer(exchange, client, worker);
   auto scoped = std::move(answering).under(exchange.scope());
   auto response = co_await std::move(scoped);
-  if (leaves_upgrade_out(exchange, response)) response = upgrade_refused(exchange);
+  if (leaves_upgrade_out(exchange, response)) {
+    exchange.refuse(Error(Code::upgrade_refused, Side::upstream, "answered without upgrading"));
+    auto refused = co_await exchange.route->refusing->handle(exchange);
+    response = std::move(refused);
+  }
   auto sending = send_response(*stream, response, exchange);
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);

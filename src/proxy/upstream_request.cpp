@@ -101,9 +101,4 @@ bool leaves_upgrade_out(pipeline::Exchange& exchange, const http::Response& resp
          response.head.status < 300 && response.error.code() == Code::none;
 }
 
-http::Response upgrade_refused(pipeline::Exchange& exchange) {
-  const Error why(Code::upgrade_refused, Side::upstream, "answered without upgrading");
-  return pipeline::error_response(exchange, why);
-}
-
 }  // namespace revproxyd::proxy

@@ -24,10 +24,8 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
 /// The request asks for a tunnel, and the route lets its token pass.
 bool opens_tunnel(const http::Request& request, const RouteSettings& route) noexcept;
 
-/// A request that is nothing without its upgrade got a success that is none; what is answered
-/// instead.
+/// A request that is nothing without its upgrade got a success that is none.
 bool leaves_upgrade_out(pipeline::Exchange& exchange, const http::Response& response) noexcept;
-http::Response upgrade_refused(pipeline::Exchange& exchange);
 
 /// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary
 /// request otherwise.

@@ -85,6 +85,26 @@ TEST(Logs, MaskSecretsInQueriesAndReferers) {
   EXPECT_EQ(proxy.origin.request().target, "/m?a=1&token=s3cret&PASSWORD=s3cret&c%6fde=s3cret");
 }
 
+TEST(Logs, MaskWhatIsSecretInRefusedTargetsToo) {
+  const Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+  const std::string cookie = "Cookie: " + std::string(40000, 'a') + "\r\n";
+  const std::string start = "GET /login?token=SECRET&next=1";
+  for (const std::string& request :
+       {start + " HTTP/1.1\r\nHost: a\r\nX_Trace: 1\r\n\r\n",
+        start + " HTTP/1.1\r\nHost: a\r\n" + cookie + "\r\n",
+        start + std::string(20000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n",
+        start + " HTTP/1.1\r\nHost: a b\r\n\r\n",
+        std::string("GET http://user:SECRET@a/x HTTP/1.1\r\nHost: a\r\n\r\n")}) {
+    RawClient client(daemon.port());
+    client.send(request);
+    EXPECT_GE(client.response().status, 400);
+  }
+  ASSERT_TRUE(wait_until([&] { return daemon.access_entries().size() == 5; }));
+  for (const AccessEntry& entry : daemon.access_entries())
+    EXPECT_EQ(entry.line().find("SECRET"), std::string::npos) << entry.line();
+  EXPECT_EQ(daemon.access_entries().front().path(), "/login");
+}
+
 TEST(Logs, MaskWhatTheConfigurationNames) {
   const Origin origin;
   const TempDir directory;
@@ -153,6 +173,23 @@ TEST(Logs, AreWrittenWithModeThatOthersCannotRead) {
   proxy.daemon.wait_access_of("/a");
   const CommandResult mode = run_command({"stat", "-c", "%a", proxy.daemon.access_log_file()});
   EXPECT_TRUE(mode.out.ends_with("0\n")) << mode.out;
+}
+
+TEST(Logs, AreReadableForTheirGroupWhateverTheUmask) {
+  const TempDir directory;
+  const std::string file = directory.file("proxy.yaml");
+  const std::string socket = directory.file("admin.sock");
+  write_file(file,
+             std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\nlog: { path: " +
+                 directory.file("log") + " }\naccess_log: { path: " + directory.file("access") +
+                 " }\nadmin: { socket: " + socket + " }\n");
+  const CommandResult modes =
+      run_command({"sh", "-c",
+                   "umask 077; " + binary_path() + " -c " + file + " & until [ -S " + socket +
+                       " ]; do sleep 0.02; done; kill $!; wait; cd " + directory.path() +
+                       "; stat -c %a log access"},
+                  Milliseconds(20000));
+  EXPECT_EQ(modes.out, "640\n640\n");
 }
 
 TEST(Logs, HaveTimesAndLevels) {

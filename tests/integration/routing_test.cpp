@@ -275,6 +275,51 @@ TEST(Routing, RedirectsWithPlaceholders) {
   EXPECT_EQ(daemon.wait_access_of("/other").why(), "redirect");
 }
 
+// "//other.example" as a place is another host.
+TEST(Routing, RedirectsToAPathStayOnTheHost) {
+  const Daemon daemon(std::string(kPlainListener) +
+                      "routes:\n  - { host: a, redirect: { to: '{path}/' } }\n"
+                      "  - { host: b, redirect: { to: '/{path}' } }\n"
+                      "  - { host: c, redirect: { to: '/{query}' } }\n");
+  const auto location = [&](const std::string& host, const std::string& target) {
+    RawClient client(daemon.port());
+    client.send("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    return client.response().field("Location");
+  };
+  EXPECT_EQ(location("a", "/x"), "/x/");
+  EXPECT_EQ(location("a", "//evil.example/x"), "/evil.example/x/");
+  EXPECT_EQ(location("a", "///evil.example"), "/evil.example/");
+  EXPECT_EQ(location("b", "/evil.example"), "/evil.example");
+  EXPECT_EQ(location("c", "/?/evil.example"), "/evil.example");
+}
+
+TEST(Routing, ARedirectThatNamesTheHostNeedsOne) {
+  const Daemon daemon(std::string(kPlainListener) +
+                      "routes: [ { redirect: { to: 'https://{host}{path}' } } ]\n");
+  RawClient client(daemon.port());
+  client.send("GET /x HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(client.response().status, 400);
+}
+
+TEST(Routing, EditsOfTheRouteApplyToWhatItRefuses) {
+  const Daemon daemon(
+      std::string(kPlainListener) +
+      "headers: { response: { set: { X-Frame-Options: DENY, X-Global: g } } }\n"
+      "routes:\n"
+      "  - { to: 'http://127.0.0.1:1', limits: { max_body: 10B }, headers: { response: { set: { "
+      "X-Frame-Options: SAMEORIGIN, X-Route: r } } } }\n");
+  for (const char* request : {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n",
+                              "GET /a%2Fb HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    RawClient client(daemon.port());
+    const Response response = client.send(request).response();
+    EXPECT_GE(response.status, 400);
+    EXPECT_LT(response.status, 500) << request;
+    EXPECT_EQ(response.field("X-Frame-Options"), "SAMEORIGIN") << request;
+    EXPECT_EQ(response.field("X-Route"), "r") << request;
+    EXPECT_EQ(response.field("X-Global"), "g") << request;
+  }
+}
+
 TEST(Routing, RedirectsAListenerToHttps) {
   const Daemon daemon(
       "listeners: [ { name: web, address: '127.0.0.1:0', redirect: https }, { name: tls, address: "

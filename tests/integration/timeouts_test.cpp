@@ -169,6 +169,18 @@ TEST(Timeouts, SlowReadersAreCut) {
   EXPECT_EQ(proxy.daemon.wait_access_why("write_timeout").path(), "/");
 }
 
+// What was on its way when the client stopped is acknowledged by its kernel, and is no progress.
+TEST(Timeouts, ReadersThatStopAreCutInTime) {
+  const std::string answer(64 * 1024 * 1024, 'd');
+  const Proxy proxy([&](OriginExchange& exchange) { exchange.respond(answer); },
+                    "timeouts: { write: 1s }\n");
+  RawClient client = RawClient::slow_reader(proxy.daemon.port());
+  client.send(kGet);
+  const double took = proxy.daemon.wait_access_why("write_timeout").number("t_total");
+  EXPECT_GE(took, 1000);
+  EXPECT_LT(took, 1700);
+}
+
 // The kernel's buffer of the sender holds megabytes, and tells of room when a third is free: a
 // client that takes less than that within the time is slow, but it reads.
 TEST(Timeouts, SteadyReadersAreLeftAlone) {

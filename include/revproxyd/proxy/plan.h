@@ -18,10 +18,11 @@
 
 namespace revproxyd::proxy {
 
-/// A route with its chain.
+/// A route with its chains.
 struct Route {
   const RouteSettings* settings = nullptr;  // in the plan
   std::unique_ptr<const pipeline::Chain> chain;
+  std::unique_ptr<const pipeline::Chain> refusing;  // answers what the route does not admit
 };
 
 /// What a plan is compiled from, of this layer.

@@ -6,6 +6,13 @@
 
 namespace revproxyd::http::h1 {
 
+namespace {
+
+// In the time that a peer may take nothing.
+constexpr int kLooks = 8;
+
+}  // namespace
+
 Result<std::span<iovec>> Writer::write_now(std::span<iovec> pieces) noexcept {
   pieces = net::drop_front(pieces, 0);
   while (!pieces.empty() && pieces.back().iov_len == 0) pieces = pieces.first(pieces.size() - 1);
@@ -58,12 +65,18 @@ Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
 }
 
 // The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
-// reader that is slow but steady is seen by what it has acknowledged.
+// reader that is slow but steady is seen by what it has acknowledged, which is looked at several
+// times, since what was under way already is acknowledged by any.
 Task<Result<void>> Writer::wait(net::Want want) {
   auto& readiness = transport_.readiness();
+  TimePoint moved = loop_now();
   for (auto queued = net::unacknowledged(transport_);;) {
     const TimePoint begun = loop_now();
-    readiness.write_deadline(rules_.stall, rules_.stall_code);
+    const Duration left_of_stall = std::max(rules_.stall - since(moved), Duration(1));
+    readiness.write_deadline(rules_.stall == Duration::zero()
+                                 ? Duration::zero()
+                                 : std::min(rules_.stall / kLooks + Duration(1), left_of_stall),
+                             rules_.stall_code);
     auto code = co_await readiness.wait(want);
     readiness.write_deadline(Duration::zero(), Code::none);
     rate_.waited(since(begun));
@@ -71,8 +84,9 @@ Task<Result<void>> Writer::wait(net::Want want) {
     if (rate_.too_slow(sent_ - std::min(sent_, left.value_or(0)), rules_.min_rate))
       co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
     if (code == Code::none) co_return {};
-    const bool moves = code == rules_.stall_code && queued && left && *left < *queued;
-    if (!moves) co_return Error(code, side_, "peer does not take what is sent");
+    if (queued && left && *left < *queued) moved = loop_now();
+    if (code != rules_.stall_code || since(moved) >= rules_.stall)
+      co_return Error(code, side_, "peer does not take what is sent");
     queued = left;
   }
 }

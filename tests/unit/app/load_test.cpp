@@ -363,7 +363,8 @@ TEST(Load, ChecksNoRecordThatLacksARequiredKey) {
 }
 
 TEST(Load, RefusesRedirectTargetsThatCannotWork) {
-  for (const char* bad : {"foo", "javascript:x", "/a b", "/{nope}", "/{path", "/a}"})
+  for (const char* bad : {"foo", "javascript:x", "/a b", "/{nope}", "/{path", "/a}", "//a.example",
+                          "https://a{query}", "http://{query}/x"})
     EXPECT_FALSE(
         load_text(std::string(kListener) + route("redirect: { to: '" + std::string(bad) + "' }"),
                   "x")
