@@ -267,7 +267,10 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
   }
   // Whoever is next takes what came free before this could be seen to wait.
   if (came_free(demand)) pass_on(queue, weak_from_this());
-  if (demand != nullptr && !event.is_set()) shared_->ask_for_idle(loop);
+  if (demand != nullptr && !event.is_set()) {
+    for (const auto& pool : pools_) pool->note_waiting();
+    shared_->ask_for_idle(loop);
+  }
   auto code = co_await wait_within(event, limit, Code::queue_timeout);
   if (code == Code::queue_timeout) co_return late;
   if (code != Code::none) co_return Error(code, "waiting for a server ended");

@@ -57,6 +57,7 @@ Pool::Pool(std::shared_ptr<Endpoint> endpoint, const UpstreamSettings& settings,
       listener_(listener),
       streams_(limits::kStreamsPerConnection),
       sweep_(*this, &Pool::sweep),
+      farewell_(*this, &Pool::renew_aged),
       rest_(*this, &Pool::end_rest) {}
 
 Pool::~Pool() {
@@ -130,9 +131,11 @@ std::unique_ptr<http::ClientStream> Pool::open_on(Kept& kept) {
   return kept.connection->open_stream();
 }
 
-bool Pool::old(Kept& kept) const noexcept {
-  return loop_now() - kept.born >= settings_.keepalive.lifetime || moved(kept);
+bool Pool::aged(const Kept& kept) const noexcept {
+  return loop_now() - kept.born >= settings_.keepalive.lifetime;
 }
+
+bool Pool::old(Kept& kept) const noexcept { return aged(kept) || moved(kept); }
 
 // The server's name has come to stand for other addresses than the one that this is connected to.
 bool Pool::moved(Kept& kept) const noexcept {
@@ -321,6 +324,23 @@ void Pool::end_rest() noexcept {
   } else if (listener_.wanted_elsewhere()) {
     rest();
   }
+}
+
+void Pool::note_waiting() noexcept {
+  if (farewell_.armed() || !endpoint_->at_connection_limit()) return;
+  if (std::ranges::any_of(shared_, [this](const Kept* kept) { return aged(*kept); }))
+    farewell_.arm(limits::kPoolFarewell);
+}
+
+// One of them, for those that it makes room for may change all.
+void Pool::renew_aged() noexcept {
+  if (!endpoint_->at_connection_limit()) return;
+  const auto found = std::ranges::find_if(shared_, [this](Kept* kept) {
+    return aged(*kept) && !moved(*kept) && kept->connection->capacity() != 0;
+  });
+  if (found == shared_.end()) return;
+  (*found)->born = loop_now();
+  told_room(**found);
 }
 
 // Armed for the connection that was idle for longest when it was armed; what has been used since is

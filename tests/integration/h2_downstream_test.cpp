@@ -49,6 +49,34 @@ TEST(H2Downstream, CarriesBodiesWithPaddingAndWithContentLength) {
   EXPECT_EQ(proxy.origin.request().field("Content-Length"), "6");
 }
 
+TEST(H2Downstream, AServerThatBreaksOffIsToldInTheLog) {
+  const H2Proxy proxy([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    exchange.close();
+  });
+  H2Client client = proxy.connect();
+  const std::uint32_t stream = client.open(client.fields("GET", "/"));
+  EXPECT_TRUE(client.reset_code(stream));
+  EXPECT_NE(proxy.daemon.wait_log("warning: upstream").find("end_of_stream"), std::string::npos);
+}
+
+// No failure of the server.
+TEST(H2Downstream, AClientThatResetsIsNotToldInTheLog) {
+  Gate release;
+  const H2Proxy proxy([&](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    release.wait();
+    exchange.close();
+  });
+  H2Client client = proxy.connect();
+  const std::uint32_t stream = client.open(client.fields("GET", "/"));
+  EXPECT_EQ(client.response_head(stream).status(), 200);
+  client.send(h2::rst_stream(stream, h2::kCancel));
+  EXPECT_EQ(proxy.daemon.wait_access_of("/").why(), "client_gone");
+  release.open();
+  EXPECT_EQ(proxy.daemon.log().find("warning: upstream"), std::string::npos);
+}
+
 TEST(H2Downstream, ServesCurl) {
   const H2Proxy proxy;
   const std::vector<std::vector<std::string>> calls{

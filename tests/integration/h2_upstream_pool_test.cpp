@@ -387,6 +387,30 @@ TEST(H2UpstreamPool, AConnectionThatIsOldTakesNoNewStreams) {
   EXPECT_TRUE(wait_until([&] { return proxy.origin.links()[0]->is_closed(); }));
 }
 
+TEST(H2UpstreamPool, AConnectionThatIsOldServesOnWhereThereMayBeNoOther) {
+  Gate finish;
+  H2Origin origin([&](const H2Request& request) {
+    if (request->request().path() == "/held") finish.wait();
+    H2Upstream::echo(request);
+  });
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { servers: [ { url: '" + origin.url() +
+                      "', max_connections: 1 } ], keepalive: { lifetime: 600ms } } }\n"
+                      "routes: [ { to: app } ]\n");
+  std::vector<RawClient> held = ask_at_once(daemon.port(), 1, "/held");
+  ASSERT_TRUE(origin.wait_requests(1));
+  for (const Stopwatch watch; watch.elapsed() < Milliseconds(2000);)
+    ASSERT_EQ(fetch(daemon.port(), "/other").status, 200);
+  EXPECT_EQ(origin.connections(), 1U);
+  finish.open();
+  EXPECT_EQ(held[0].response().body, "GET /held ");
+  // It ends where nothing holds it.
+  EXPECT_TRUE(wait_until([&] {
+    EXPECT_EQ(fetch(daemon.port(), "/other").status, 200);
+    return origin.connections() == 2;
+  }));
+}
+
 TEST(H2UpstreamPool, AReloadThatTakesTheServerAwayEndsItsConnection) {
   H2Origin old("old");
   H2Origin fresh("new");

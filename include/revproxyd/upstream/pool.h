@@ -76,6 +76,10 @@ class Pool {
   /// Waits for it; null when it turned out to serve others only. Errors are those of connect().
   Task<Result<std::unique_ptr<http::ClientStream>>> join();
 
+  /// A request waits for a connection. One that multiplexes, is too old for more streams and holds
+  /// the last place under max_connections may have to serve on.
+  void note_waiting() noexcept;
+
   /// Closes the connection that has been idle for longest; false when there is none.
   bool shed_idle() noexcept;
   void close_idle() noexcept;
@@ -95,6 +99,7 @@ class Pool {
   std::unique_ptr<http::ClientStream> open_on(Kept& kept);
   bool may_multiplex() const noexcept;
   static bool fits(const Kept& kept, Reuse which) noexcept;
+  bool aged(const Kept& kept) const noexcept;
   bool old(Kept& kept) const noexcept;
   bool moved(Kept& kept) const noexcept;
   void returned(Kept& kept) noexcept;
@@ -104,6 +109,7 @@ class Pool {
   void sweep() noexcept;
   void rest() noexcept;
   void end_rest() noexcept;
+  void renew_aged() noexcept;
   /// How long the connection that has been idle for longest may stay so.
   Duration patience() const noexcept;
   /// A PROXY header makes a connection one client's own.
@@ -123,8 +129,9 @@ class Pool {
   std::size_t streams_;        // that the server has allowed on a connection last
   bool single_ = false;        // ALPN has chosen a protocol without multiplexing
   MemberTimer<Pool> sweep_;
-  Kept* resting_ = nullptr;  // takes no stream for limits::kPoolRest, so that it may become idle
-  MemberTimer<Pool> rest_;   // runs from the begin of a rest until the next may be
+  MemberTimer<Pool> farewell_;  // of connections that are too old, while others wait
+  Kept* resting_ = nullptr;     // takes no stream for limits::kPoolRest, so that it may become idle
+  MemberTimer<Pool> rest_;      // runs from the begin of a rest until the next may be
 };
 
 }  // namespace revproxyd::upstream

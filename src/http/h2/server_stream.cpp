@@ -136,7 +136,8 @@ void ServerStream::on_closed(ErrorCode) {
   reader_.fail(fault_);
   if (writer_.complete()) return;
   writer_.fail(fault_);
-  scope_.cancel(fault_.code());
+  // Whoever reset it himself is not to take it for a client that left.
+  if (!abandoned_) scope_.cancel(fault_.code());
 }
 
 Request ServerStream::take_request() {
