@@ -272,6 +272,22 @@ TEST(H2Abuse, RequestsThatGoOnAfterGoawayEndTheConnection) {
   }));
 }
 
+TEST(H2Abuse, RequestsThatGoOnAfterTheClientsOwnGoawayEndTheConnection) {
+  AbusedProxy abused;
+  H2Client client = abused.connect();
+  abused.open_held(client);
+  client.send(h2::goaway(0, 0));
+  EXPECT_TRUE(wait_until([&] {
+    try {
+      for (int i = 0; i < 40; ++i) client.open(client.fields("GET", "/more"));
+    } catch (const Disconnected&) {
+      return true;
+    }
+    return client.closes(Milliseconds(5));
+  }));
+  EXPECT_TRUE(blamed(abused.proxy.daemon, "reset_flood"));
+}
+
 TEST(H2Abuse, EmptyDataForAStreamThatWasReset) {
   const AbusedProxy abused;
   H2Client client = abused.connect();

@@ -60,6 +60,18 @@ TEST(H2Downstream, AServerThatBreaksOffIsToldInTheLog) {
   EXPECT_NE(proxy.daemon.wait_log("warning: upstream").find("end_of_stream"), std::string::npos);
 }
 
+TEST(H2Downstream, CarriesTheLargestHeadThatAServerMaySend) {
+  std::string large;
+  for (int i = 0; i < 100; ++i)
+    large += "X-Large-" + std::to_string(i) + ": " + std::string(50000, 'a') + "\r\n";
+  Origin origin([&](OriginExchange& exchange) { exchange.respond("x", 200, large); });
+  const Daemon daemon(balance_over({origin.url()}, "limits: { response_header_bytes: 16MiB }"));
+  H2Client client(daemon.port());
+  const H2Message answer = client.get("/");
+  EXPECT_EQ(answer.status(), 200);
+  EXPECT_EQ(answer.field("x-large-99").size(), 50000U);
+}
+
 // No failure of the server.
 TEST(H2Downstream, AClientThatResetsIsNotToldInTheLog) {
   Gate release;

@@ -70,7 +70,10 @@ Task<Next> ServerConnection::next_stream() {
 
 SessionStream* ServerConnection::on_stream_opened(StreamId id) {
   // The last GOAWAY has named the last stream already; the client may try this one elsewhere.
-  if (parted_) return nullptr;
+  if (parted_) {
+    on_late_request();
+    return nullptr;
+  }
   if (active_ >= kUnfinished * settings_.streams ||
       session_.heads_waiting() >= kHeadsWaiting * settings_.streams) {
     judge(conduct_.offence(Code::reset_flood));
@@ -136,7 +139,7 @@ void ServerConnection::give_up(const Error& error) noexcept {
 }
 
 void ServerConnection::on_goaway(StreamId, ErrorCode) {
-  announced_ = parted_ = true;
+  close_to_streams();
   if (active_ == 0) close_down();
 }
 
@@ -187,7 +190,13 @@ void ServerConnection::on_clock() noexcept {
   incoming_->refuse(Error(Code::header_timeout, Side::downstream, "the head came too slowly"));
   head_complete(*incoming_);
   // The rest of that head would have to come before anything else can.
-  announced_ = parted_ = true;
+  close_to_streams();
+}
+
+// Without a word, for the client knows.
+void ServerConnection::close_to_streams() noexcept {
+  announced_ = true;
+  if (!std::exchange(parted_, true)) parted_at_ = loop_now();
 }
 
 // RFC 9113 section 6.8: first the wish, then, when the client must have heard it, the end. What was

@@ -52,6 +52,7 @@ class ServerConnection final : public http::ServerConnection,
   void judge(Verdict verdict) noexcept;
   void give_up(const Error& error) noexcept;
   void part() noexcept;
+  void close_to_streams() noexcept;
   void set_clock() noexcept;
   void on_clock() noexcept;
   void close_down() noexcept;

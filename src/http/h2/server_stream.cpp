@@ -175,6 +175,9 @@ Task<Result<void>> ServerStream::send_interim(const ResponseHead& head) {
   if (head.status == 100) {
     if (!expects_continue_) return Sent::settled(Result<void>());
     expects_continue_ = false;
+  } else if (connection_.session_.heads_waiting() >= connection_.settings_.streams) {
+    // A client that takes none of them is told the final answer only.
+    return Sent::settled(Result<void>());
   }
   WireFields fields;
   write_response(head, false, arena_, fields);

@@ -13,12 +13,17 @@ namespace {
 
 // What a head counts for among the frames that carry something.
 constexpr std::size_t kHeadBytes = 1024;
+// Content in pieces smaller than this counts when it adds up to so much.
+constexpr std::size_t kCrumbs = 512;
 // RFC 9218 section 7.1.
 constexpr std::uint8_t kPriorityUpdate = 0x10;
 // More CONTINUATION frames than a section of the size that is allowed can need, with room for
 // senders that fill their frames badly.
 constexpr std::size_t kFrameBytes = 16 * 1024;
 constexpr std::size_t kSpareContinuations = 8;
+// As the bound of nghttp2 counts, with some bytes more for each field: all that a configuration may
+// allow a server.
+constexpr std::size_t kLargestHead = 64U << 20;
 constexpr StreamId kAnyStream = INT32_MAX;
 
 std::string_view text_of(const std::uint8_t* bytes, std::size_t size) noexcept {
@@ -214,8 +219,13 @@ struct Session::Callbacks {
     return 0;
   }
 
-  static int frame_not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
-    if (frame->hd.type == NGHTTP2_HEADERS) --self(user).heads_waiting_;
+  static int frame_not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    --self(user).heads_waiting_;
+    // Its stream has gone meanwhile, or would wait for ever.
+    if (nghttp2_session_find_stream(session, frame->hd.stream_id) != nullptr)
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                NGHTTP2_INTERNAL_ERROR);
     return 0;
   }
 
@@ -268,7 +278,7 @@ struct Session::Callbacks {
     nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
     nghttp2_option_set_max_continuations(
         made, kSpareContinuations + 2 * settings.header_bytes / kFrameBytes);
-    nghttp2_option_set_max_send_header_block_length(made, 4 * 1024 * 1024);
+    nghttp2_option_set_max_send_header_block_length(made, kLargestHead);
     return made;
   }
 };
@@ -375,11 +385,11 @@ void Session::reset_sent(StreamId id) {
 void Session::note_content(const Outgoing& out) noexcept {
   content_sent_ += out.bytes;
   if (out.bytes == 0) return;
-  if (out.whole || out.bytes >= kHeadBytes) return owner_.on_useful_frame(out.bytes);
+  if (out.whole || out.bytes >= kCrumbs) return owner_.on_useful_frame(out.bytes);
   crumbs_ += out.bytes;
-  if (crumbs_ < kHeadBytes) return;
-  crumbs_ -= kHeadBytes;
-  owner_.on_useful_frame(kHeadBytes);
+  if (crumbs_ < kCrumbs) return;
+  crumbs_ -= kCrumbs;
+  owner_.on_useful_frame(kCrumbs);
 }
 
 void Session::reset(StreamId id, ErrorCode code) noexcept {
