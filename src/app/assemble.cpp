@@ -72,19 +72,22 @@ class Assembly {
                       std::map<std::string, std::size_t>& addresses) {
     const net::BindAddress& address = one.address;
     if (address.path.empty() && address.port == 0) return;  // the kernel gives each its own
-    const std::string key =
-        address.path + "|" + host_of(address) + "|" + std::to_string(address.port);
-    const auto [first, fresh] = addresses.emplace(key, index);
-    if (!fresh)
+    for (const std::string& host : hosts_of(address)) {
+      const std::string key = address.path + "|" + host + "|" + std::to_string(address.port);
+      const auto [first, fresh] = addresses.emplace(key, index);
+      if (fresh) continue;
       reader_.error(at("listeners", index, "address"), "two listeners at '" + address.text + "'",
                     "the other is at " + reader_.report().place(at("listeners", first->second)));
+      return;
+    }
   }
 
-  /// However it is written; empty for all interfaces.
-  static std::string host_of(const net::BindAddress& address) {
+  /// What it is bound to, however it is written; all interfaces are those of both families.
+  static std::vector<std::string> hosts_of(const net::BindAddress& address) {
+    if (address.path.empty() && address.host.empty()) return {"0.0.0.0", "::"};
     const bool v6 = address.host.find(':') != std::string::npos;
     const auto known = net::Address::ip(v6 ? "[" + address.host + "]" : address.host, 0);
-    return !known || known->is_any() ? std::string() : known->host();
+    return {known ? known->host() : std::string()};
   }
 
   /// A path at which a socket is made can be nothing else.

@@ -25,9 +25,10 @@ std::optional<Asked> split_url(std::string_view url) {
   } else {
     return std::nullopt;
   }
-  const std::size_t slash = std::min(url.find('/'), url.size());
-  asked.host = url.substr(0, slash);
-  asked.target = slash == url.size() ? "/" : url.substr(slash);
+  const std::size_t end = std::min(url.find_first_of("/?"), url.size());
+  asked.host = url.substr(0, end);
+  asked.target = url.substr(end);
+  if (!asked.target.starts_with('/')) asked.target.insert(0, "/");
   return asked;
 }
 
@@ -37,13 +38,20 @@ struct Met {
   std::optional<std::uint16_t> status;
 };
 
-const proxy::ListenerSettings* listener_for(const proxy::PlanSettings& settings,
-                                            net::Scheme scheme) {
-  const auto fits = [scheme](const auto& one) {
-    return one.tls.has_value() == (scheme == net::Scheme::https);
-  };
-  const auto found = std::ranges::find_if(settings.listeners, fits);
-  return found == settings.listeners.end() ? nullptr : &*found;
+// The one at the port of the URL, else the first of its scheme: what stands before the daemon may
+// have other ports.
+const proxy::ListenerSettings* listener_for(const proxy::PlanSettings& settings, net::Scheme scheme,
+                                            std::uint16_t named) {
+  const bool secure = scheme == net::Scheme::https;
+  const std::uint16_t usual = secure ? 443 : 80;
+  const std::uint16_t port = named == 0 ? usual : named;
+  const proxy::ListenerSettings* first = nullptr;
+  for (const proxy::ListenerSettings& one : settings.listeners) {
+    if (one.tls.has_value() != secure) continue;
+    if (one.address.path.empty() && one.address.port == port) return &one;
+    if (first == nullptr) first = &one;
+  }
+  return first;
 }
 
 // The parts of a head that routes look at; nothing for one that would be refused as malformed.
@@ -70,7 +78,9 @@ Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
   Arena arena;
   const auto head = head_of(test, asked, arena);
   if (!head) return {"", 400};
-  const proxy::ListenerSettings* listener = listener_for(plan.settings(), asked.scheme);
+  if (head->method == http::Method::connect || head->method == http::Method::trace)
+    return {"", 405};
+  const proxy::ListenerSettings* listener = listener_for(plan.settings(), asked.scheme, head->port);
   if (listener != nullptr && listener->redirect_https) return {"", 308};
   const auto client = net::Address::ip("127.0.0.1", 0);
   const proxy::MatchInput input{*head, *client, asked.scheme,

@@ -52,7 +52,8 @@ Supervisor::Supervisor(Launch launch)
       tickets_(std::make_shared<tls::TicketKeys>()),
       upgrade_(launch_.program),
       second_(*this, &Supervisor::every_second),
-      drain_(*this, &Supervisor::drain_time_over) {}
+      drain_(*this, &Supervisor::drain_time_over),
+      failure_(kExitStartFailed) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -60,7 +61,7 @@ int Supervisor::run(const Settings& settings) {
   if (!start_held(settings)) {
     if (launch_.successor != nullptr) launch_.successor->fail(problem_);
     finish_stop();
-    return kExitStartFailed;
+    return failure_;
   }
   begin_service();
   loop_.run();
@@ -107,6 +108,10 @@ bool Supervisor::start(const Settings& settings) {
   built_ = std::make_unique<Built>(build(settings_, nullptr, tickets_, ++generation_));
   log::lines(log::Level::warn, joined(built_->warnings));
   if (!built_->errors.empty()) return start_failed(joined(built_->errors));
+  if (launch_.strict && !built_->warnings.empty()) {
+    failure_ = kExitWarnings;
+    return start_failed("--strict: the configuration has warnings");
+  }
   if (!sockets_->bind(settings_, Ports::fixed, fresh, problem)) return start_failed(problem);
   upstreams_.resolve(built_->upstreams);
   wait_resolved();

@@ -34,6 +34,7 @@ struct Launch {
   std::function<LoadResult()> load;
   Program program;
   InheritedSockets inherited;
+  bool strict = false;  // warnings fail the start
   std::unique_ptr<Successor> successor;  // when it takes the place of another process
 };
 
@@ -114,6 +115,7 @@ class Supervisor {
   std::size_t seconds_ = 0;
   FileWatch files_;
   std::string problem_;   // why the start has failed
+  int failure_;           // and what to end with then
   bool hurried_ = false;  // after an upgrade: connections without a request have ended
   bool cut_ = false;      // what was left was ended
   Phase phase_ = Phase::starting;

@@ -57,7 +57,7 @@ constexpr std::array<Unit, 5> kSizes{
 constexpr QuantityRules kDuration{"a duration",      "s",   "ms, s, m, h or d", "",
                                   365ULL * 86400000, "365d"};
 constexpr QuantityRules kSize{"a size", "B", "B, KiB, MiB, GiB or TiB", "", 1ULL << 50, "1024TiB"};
-constexpr QuantityRules kRate{"a rate", "B/s",      "B/s, KiB/s, MiB/s or GiB/s",
+constexpr QuantityRules kRate{"a rate", "B/s",      "B/s, KiB/s, MiB/s, GiB/s or TiB/s",
                               "/s",     1ULL << 50, "1024TiB/s"};
 
 /// "KB" and "K" look like a size but say two different things to different people.
@@ -171,11 +171,21 @@ bool has_control(std::string_view text, bool lines) {
   return false;
 }
 
+/// What YAML takes for a number, a truth value or nothing is text where text is meant.
+Value any_scalar_schema(std::string_view what) {
+  Value schema = string_schema(what);
+  Value types = Value::list();
+  for (const char* one : {"string", "number", "boolean"})
+    types.items.push_back(Value::of_text(one));
+  schema.members.front().second = std::move(types);
+  return schema;
+}
+
 /// A text type from the test that its texts pass.
 Type<std::string> text_type(std::string_view what,
                             std::function<std::string(const std::string&)> problem) {
   Type<std::string> type;
-  type.schema = string_schema(what);
+  type.schema = any_scalar_schema(what);
   type.read = [what, problem](Reader& reader, const Node& node, std::string& out) {
     const std::string* text = reader.scalar(node, what);
     if (text == nullptr) return false;
@@ -234,7 +244,10 @@ bool unknown_word(Reader& reader, const Node& node, const std::vector<std::strin
 
 Value enum_schema(const std::vector<std::string_view>& words) {
   Value names = Value::list();
-  for (std::string_view word : words) names.items.push_back(Value::of_text(word));
+  for (std::string_view word : words) {
+    names.items.push_back(Value::of_text(word));
+    if (ascii::is_digit(word.front())) names.items.push_back(Value::of_plain(word));  // 1.2
+  }
   return any_of({Value::map({{"enum", std::move(names)}}),
                  Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
 }
@@ -292,7 +305,7 @@ Type<std::uint64_t> size(Zero zero) {
 
 Type<std::uint64_t> byte_rate(Zero zero) {
   Type<std::uint64_t> type;
-  type.schema = pattern_schema("^[0-9]+(B|KiB|MiB|GiB)/s$", "a rate: 240B/s, 1MiB/s", zero);
+  type.schema = pattern_schema("^[0-9]+(B|KiB|MiB|GiB|TiB)/s$", "a rate: 240B/s, 1MiB/s", zero);
   type.read = [zero](Reader& reader, const Node& node, std::uint64_t& out) {
     return read_quantity(reader, node, kRate, kSizes, {zero, &out});
   };

@@ -124,7 +124,8 @@ bool prefers_json(const http::Fields& fields) noexcept {
       rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
       const std::string_view type = ascii::trim(range.substr(0, range.find(';')));
       const int weight = weight_of(range);
-      if (type.ends_with("json") && weight > text) json = std::max(json, weight);
+      const std::size_t last = type.size() - std::min<std::size_t>(type.size(), 4);
+      if (ascii::iequals(type.substr(last), "json") && weight > text) json = std::max(json, weight);
       if (ascii::iequals(type.substr(0, 5), "text/") && weight > json) text = weight;
     }
   }

@@ -1,5 +1,6 @@
 #include "proxy/attempt.h"
 
+#include "revproxyd/base/ascii.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/patience.h"
 #include "revproxyd/base/ready_queue.h"
@@ -219,7 +220,8 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
   }
   // Streams of events are silent by nature.
   const std::string_view type = head.fields.get(FieldName::content_type);
-  if (type.starts_with("text/event-stream") || pipeline::is_grpc(head.fields)) {
+  constexpr std::string_view kEvents = "text/event-stream";
+  if (ascii::iequals(type.substr(0, kEvents.size()), kEvents) || pipeline::is_grpc(head.fields)) {
     rules.stall = request_.tunnel;
     rules.stall_code = Code::tunnel_timeout;
   }

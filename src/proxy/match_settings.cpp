@@ -131,6 +131,7 @@ config::Type<HostPattern> host_pattern() {
 config::Type<ValuePattern> value_pattern() {
   config::Type<ValuePattern> type;
   type.schema = config::any_of({config::string_schema("a text or ~regex"),
+                                config::Value::map({{"type", config::Value::of_text("number")}}),
                                 Value::map({{"type", Value::of_text("boolean")}})});
   type.read = [](Reader& reader, const Node& node, ValuePattern& out) {
     const std::string* text = reader.scalar(node, "a text, ~regex, true or false");

@@ -303,7 +303,7 @@ config::Type<RouteSettings> route_settings() {
                  "Routes of a higher one are tried first.")
           .field("strip_prefix", strip, filters::path_prefix(), "Cut from the front of the path.")
           .field("add_prefix", add, filters::path_prefix(), "Put in front of the path.")
-          .field("rewrite", &R::rewrite, rewrite, "Replaces the first match in the path.")
+          .field("rewrite", &R::rewrite, rewrite, "Where the regex matches, a new path.")
           .field("headers", &R::headers, filters::headers_settings(), "Edits of header fields.")
           .field("upgrade", &R::upgrade, config::list(upgrade_token(), {"protocols", true}),
                  "Protocols that clients may upgrade to.")

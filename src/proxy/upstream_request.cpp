@@ -63,6 +63,18 @@ std::string_view upstream_host(pipeline::Exchange& exchange,
   return exchange.arena().copy(host);
 }
 
+namespace {
+
+// The same for both forms of a target.
+std::string_view path_and_query(const http::RequestHead& head) noexcept {
+  const std::string_view raw = head.raw_target;
+  if (head.target.form != http::TargetForm::absolute) return raw;
+  const std::size_t authority = raw.find("://") + 3;
+  return raw.substr(std::min(raw.find('/', authority), raw.size()));
+}
+
+}  // namespace
+
 upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance) {
   if (balance.method != upstream::BalanceMethod::hash) return {};
   const http::RequestHead& head = exchange.head();
@@ -72,7 +84,7 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
             true};
   }
   std::string_view text;
-  if (balance.key == upstream::HashKey::uri) text = head.raw_target;
+  if (balance.key == upstream::HashKey::uri) text = path_and_query(head);
   if (balance.key == upstream::HashKey::header) text = head.fields.get(balance.name);
   if (balance.key == upstream::HashKey::cookie) text = cookie_value(head.fields, balance.name);
   if (text.empty()) return {};

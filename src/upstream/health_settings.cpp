@@ -7,6 +7,7 @@
 
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
+#include "revproxyd/net/settings_types.h"
 
 namespace revproxyd::upstream {
 
@@ -16,6 +17,14 @@ using config::Node;
 using config::Reader;
 using config::Record;
 using config::Value;
+
+config::Type<std::string> host() {
+  return config::checked<std::string>(
+      config::text("a host"), [](Reader& reader, const Node& node, const std::string& text) {
+        const bool good = net::parse_server_url("http://" + text).value && !text.ends_with('/');
+        return good || reader.error(node, Reader::shown(node) + " is not a host");
+      });
+}
 
 bool parse_status(std::string_view text, std::uint16_t& out) {
   const char* end = text.data() + text.size();
@@ -133,7 +142,7 @@ config::Type<HealthSettings> health_settings() {
              "The path that is asked for.")
       .whole("service", only({HealthType::grpc}, &H::service, config::text("a service")),
              "The service that is asked about; without it the server as a whole.")
-      .whole("host", only({HealthType::http, HealthType::grpc}, &H::host, config::text("a host")),
+      .whole("host", only({HealthType::http, HealthType::grpc}, &H::host, host()),
              "Host of the request; without it that of the server's URL.")
       .whole("expect", expect(), "What a healthy answer looks like.")
       .field("interval", &H::interval, config::duration(),

@@ -148,6 +148,7 @@ TEST(Balancing, HashByUriSpreadsAndKeepsPaths) {
     const std::string path = "/item/" + std::to_string(i) + "?a=" + std::to_string(i);
     const std::string server = client.get(path).body;
     EXPECT_EQ(client.get(path).body, server);
+    EXPECT_EQ(client.get("http://test" + path).body, server) << "the same path in absolute form";
     ++seen.at(std::stoul(server));
   }
   for (const int count : seen) EXPECT_GT(count, 4);

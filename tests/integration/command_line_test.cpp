@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/certificates.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -93,6 +94,23 @@ TEST(CommandLine, RunsTheTestsOfTheFile) {
   EXPECT_TRUE(has(failed, ":" + std::to_string(lines + 1) + ":10: error: test 'GET http://a/': "))
       << failed.out;
   EXPECT_TRUE(has(failed, "|          ^")) << failed.out;
+}
+
+TEST(CommandLine, TestsOfTheFileMeetTheListenerAtTheirPort) {
+  const std::string config =
+      "listeners: [ { name: a, address: ':8001', redirect: https }, { name: b, address: ':8002' }, "
+      "{ name: c, address: ':8003', tls: internal } ]\n"
+      "routes: [ { name: b, match: { listener: b }, respond: { body: x } }, { name: rest, respond: "
+      "{ body: x "
+      "} } "
+      "]\ntests:\n"
+      "  - { request: 'GET http://h:8001/', expect: { status: 308 } }\n"
+      "  - { request: 'GET http://h:8002/', expect: { route: b } }\n"
+      "  - { request: 'GET http://h:8002?q', expect: { route: b } }\n"
+      "  - { request: 'TRACE http://h:8002/', expect: { status: 405 } }\n"
+      "  - { request: 'GET https://h/', expect: { route: rest } }\n";
+  const CommandResult result = run_with(config, {"-t"});
+  EXPECT_EQ(result.status, 0) << result.out;
 }
 
 TEST(CommandLine, TestsOfTheFileNameTheRouteAndTheScheme) {
@@ -263,6 +281,27 @@ TEST(CommandLine, CtlDoesNotWaitForEverForADaemonThatStandsStill) {
   EXPECT_EQ(result.status, 3);
   EXPECT_TRUE(has(result, "in time")) << result.out;
   daemon.signal(SIGCONT);
+}
+
+TEST(CommandLine, AStrictStartFailsForWarningsOfCertificates) {
+  Certificates authority;
+  const Certificate other = authority.issue_for({"other.example"});
+  const std::string config =
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: {} } ]\ncertificates: [ { cert: '" +
+      other.cert_file + "', key: '" + other.key_file +
+      "', hosts: [ a.example ] } ]\nroutes: [ { respond: { body: x } } ]\n";
+  EXPECT_EQ(run_with(config, {"-t", "--strict"}).status, 2);
+  EXPECT_EQ(run_with(config, {"--strict"}).status, 2);
+}
+
+// The file may need secrets that only the daemon has.
+TEST(CommandLine, CtlFindsTheSocketInAFileThatItCannotReadWhole) {
+  Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+  const std::string file = daemon.config_file() + ".other";
+  write_file(file, "listeners: [ { address: '${env:REVPROXYD_NOT_SET}' } ]\nadmin: { socket: " +
+                       daemon.admin_socket() + " }\n");
+  const CommandResult status = run_revproxyd({"ctl", "status", "-c", file});
+  EXPECT_EQ(status.status, 0) << status.out;
 }
 
 // What is written to standard output or error must not reach a file of the daemon's own.

@@ -176,7 +176,15 @@ TEST(Load, RefusesSocketsAtOnePathWithSomethingElse) {
               "x:3:8: error: a log is written to '/run/a'"));
 }
 
+TEST(Load, TakesListenersOfBothFamiliesOnOnePort) {
+  good("listeners: [ { address: \"0.0.0.0:80\" }, { address: \"[::]:80\" } ]\n");
+}
+
 TEST(Load, RefusesListenersThatClash) {
+  EXPECT_TRUE(
+      holds(load_text("listeners: [ { address: \":80\" }, { address: \"[::]:80\" } ]\n", "x")
+                .report.text(),
+            "two listeners at"));
   EXPECT_TRUE(holds(
       load_text("listeners: [ { address: \"[::1]:80\" }, { address: \"[0:0::1]:80\" } ]\n", "x")
           .report.text(),
