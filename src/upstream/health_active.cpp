@@ -44,6 +44,7 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
                       static_cast<std::uint64_t>(loop_now().time_since_epoch().count()));
   bool asked = true;
   for (bool first = true;; first = false) {
+    const TimePoint begun = loop_now();
     auto result = co_await probe(endpoint, upstream, tls_.get());
     if (group_.scope().cancelled()) co_return;
     if (first) ++asked_;
@@ -60,9 +61,10 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
                                   << endpoint.url().text << " is down: " << result.reason;
     }
     const auto span = static_cast<std::uint64_t>(settings.interval.count()) * 2 / 5 + 1;
-    const Duration pause =
+    const Duration next =
         settings.interval * 4 / 5 + Duration(static_cast<std::int64_t>(random.below(span)));
-    auto woken = co_await Sleep(pause);
+    // A check that takes longer than that is not followed by the next at once.
+    auto woken = co_await Sleep(std::max(next - since(begun), settings.interval / 5));
     if (woken != Code::none) co_return;
   }
 }

@@ -69,6 +69,20 @@ TEST(Failover, HealthChecksTakeServersOutAndBack) {
   EXPECT_EQ(daemon.wait_access_why("no_server").status(), 503);
 }
 
+TEST(Failover, TheIntervalOfHealthChecksBeginsWithACheck) {
+  const Origin origin([](OriginExchange& exchange) {
+    std::this_thread::sleep_for(Milliseconds(300));
+    exchange.respond("ok");
+  });
+  const Daemon daemon(
+      balance_over({origin.url()}, "health_check: { path: /, interval: 500ms, timeout: 2s }"));
+  ASSERT_TRUE(origin.wait_requests(1));
+  const Stopwatch watch;
+  ASSERT_TRUE(origin.wait_requests(6));
+  EXPECT_GE(watch.elapsed().count(), 1900);
+  EXPECT_LT(watch.elapsed().count(), 3300) << "five times 400 to 600 ms, and not of 700 to 900";
+}
+
 TEST(Failover, HealthChecksLookAtTheBody) {
   Patient patient{.good = response_text("state: ready\n"),
                   .bad = response_text("state: starting\n")};
