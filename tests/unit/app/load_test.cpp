@@ -162,6 +162,23 @@ TEST(Load, GivesListenersTheGlobalValuesWhateverTheOrder) {
   EXPECT_EQ(s.listeners[0].limits.connections, 5U);
 }
 
+TEST(Load, WarnsOfRoutesThatOthersHide) {
+  const auto warns = [](const std::string& routes) {
+    const LoadResult result =
+        load_text(std::string(kListener) + "routes: [ " + routes + " ]\n", "x");
+    EXPECT_TRUE(result.ok()) << result.report.text();
+    return holds(result.report.text(), "route 'b' can never match: 'a' takes its requests");
+  };
+  const std::string to = "to: http://a } ";
+  EXPECT_TRUE(warns("{ name: a, path: '/a/**', " + to + ", { name: b, path: '/a/*/b', " + to));
+  EXPECT_TRUE(
+      warns("{ name: a, path: '/a/**', priority: 1, " + to + ", { name: b, path: /a/x, " + to));
+  EXPECT_FALSE(warns("{ name: b, path: '/a/*/b', " + to + ", { name: a, path: '/a/**', " + to));
+  EXPECT_FALSE(warns("{ name: a, path: '/a/**', " + to + ", { name: b, path: /a/x, " + to));
+  EXPECT_FALSE(warns("{ name: a, match: { path: '/a/**', method: GET }, " + to +
+                     ", { name: b, path: '/a/*/b', " + to));
+}
+
 TEST(Load, RefusesSocketsAtOnePathWithSomethingElse) {
   const auto refuses = [](const std::string& text, std::string_view reason) {
     return holds(load_text(text, "x").report.text(), reason);
