@@ -61,6 +61,8 @@ class Builder {
     built_.kept = !loaded.kept.empty();
     append(built_.warnings, loaded.warnings);
     built_.certificates = std::move(loaded.store);
+    const bool none = built_.certificates == nullptr || built_.certificates->first() == nullptr;
+    lost_certificates_ = none && !built_.errors.empty();
   }
 
   void add_listener(const proxy::ListenerSettings& listener) {
@@ -79,7 +81,8 @@ class Builder {
       options.alpn_required = !listener.http1;
       options.tickets = tickets_;
       auto context = tls::ServerContext::create(std::move(options));
-      if (!context) built_.errors.push_back("listener " + listener.name + ": " + context.error);
+      if (!context && !(lost_certificates_ && !listener.tls->internal))
+        built_.errors.push_back("listener " + listener.name + ": " + context.error);
       one.tls = context.context;
     }
     built_.listeners.push_back(std::move(one));
@@ -154,6 +157,7 @@ class Builder {
   std::unordered_map<std::string_view, const proxy::PlanUpstream*> known_;  // of previous_
   std::unordered_set<std::string> watched_;
   Built built_;
+  bool lost_certificates_ = false;  // there is none, which has been told
 };
 
 }  // namespace

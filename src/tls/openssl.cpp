@@ -1,5 +1,7 @@
 #include "tls/openssl.h"
 
+#include <system_error>
+
 #include <openssl/sslerr.h>
 
 namespace revproxyd::tls {
@@ -11,7 +13,13 @@ const char* take_reason() noexcept {
   return text != nullptr ? text : "TLS failure";
 }
 
-std::string reason_text() { return take_reason(); }
+// OpenSSL has no words of its own for what the system says.
+std::string reason_text() {
+  const unsigned long code = ERR_peek_error();
+  if (!ERR_SYSTEM_ERROR(code)) return take_reason();
+  ERR_clear_error();
+  return std::generic_category().message(ERR_GET_REASON(code));
+}
 
 Error take_error(const SSL* ssl) noexcept {
   const unsigned long code = ERR_peek_error();

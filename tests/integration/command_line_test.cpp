@@ -283,6 +283,19 @@ TEST(CommandLine, CtlDoesNotWaitForEverForADaemonThatStandsStill) {
   daemon.signal(SIGCONT);
 }
 
+TEST(CommandLine, SaysOnceWhatIsWrongWithFilesOfTls) {
+  const CommandResult result = run_with(
+      "listeners: [ { name: tls, address: ':8443', tls: {} } ]\ncertificates: [ { cert: "
+      "/nonexistent/cert, key: /nonexistent/key } ]\nupstreams: { u: { servers: [ { url: https://a "
+      "} ], "
+      "tls: { ca: /nonexistent/ca } } }\nroutes: [ { to: u } ]\n",
+      {"-t"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(has(result, "/nonexistent/cert")) << result.out;
+  EXPECT_TRUE(has(result, "ca /nonexistent/ca: No such file or directory")) << result.out;
+  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 2) << result.out;
+}
+
 TEST(CommandLine, AStrictStartFailsForWarningsOfCertificates) {
   Certificates authority;
   const Certificate other = authority.issue_for({"other.example"});
