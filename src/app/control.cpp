@@ -44,13 +44,6 @@ Task<Result<std::string>> read_line(net::Transport& transport) {
   }
 }
 
-bool is_refused(const std::string& path) noexcept {
-  const auto address = net::Address::unix_path(path);
-  const net::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return address && ::connect(probe.get(), address->data(), address->size()) != 0 &&
-         errno == ECONNREFUSED;
-}
-
 void limit_wait(int fd, int option) noexcept {
   const timeval patience{kAnswerPatience.count(), 0};
   ignore(::setsockopt(fd, SOL_SOCKET, option, &patience, sizeof patience), "then it waits on");
@@ -62,8 +55,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& pa
                                                            net::Descriptor inherited,
                                                            Execute execute) {
   std::unique_ptr<ControlServer> server(new ControlServer(path, std::move(execute)));
-  const bool reachable = inherited && !net::socket_file_is_gone(path);
-  auto opened = reachable ? server->listen(std::move(inherited)) : server->listen_anew();
+  auto opened = inherited ? server->listen(std::move(inherited)) : server->listen_anew();
   if (!opened) return opened.error();
   return server;
 }
@@ -86,12 +78,13 @@ Result<void> ControlServer::listen(net::Descriptor socket) {
   // Whoever it was that listened before, nobody can come to him.
   if (listener_ != nullptr) ignore(::shutdown(listener_->fd(), SHUT_RDWR), "it is out of reach");
   listener_ = listener->get();
+  file_ = SocketFile(path_);
   accepting_.spawn(accept_loop(std::move(*listener)));
   return {};
 }
 
 Result<void> ControlServer::restore() {
-  if (!net::socket_file_is_gone(path_)) return {};
+  if (!file_.is_lost()) return {};
   auto opened = listen_anew();
   if (opened) {
     told_ = false;
@@ -101,7 +94,7 @@ Result<void> ControlServer::restore() {
 }
 
 void ControlServer::look_for_file() {
-  if (!net::socket_file_is_gone(path_) || std::exchange(told_, true)) return;
+  if (!file_.is_lost() || std::exchange(told_, true)) return;
   log::Line(log::Level::warn) << "admin socket " << path_
                               << ": its file was removed, nobody can connect; a reload (SIGHUP) "
                               << "makes it anew";
@@ -109,7 +102,7 @@ void ControlServer::look_for_file() {
 
 ControlServer::~ControlServer() {
   // Another process may listen at it by now: a successor, unless it has another path.
-  if (is_refused(path_)) ::unlink(path_.c_str());
+  if (nobody_listens_at(path_)) ::unlink(path_.c_str());
 }
 
 void ControlServer::hand_over() noexcept { accepting_.cancel(Code::shutdown); }

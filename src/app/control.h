@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "app/socket_file.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/task_group.h"
 #include "revproxyd/net/listener.h"
@@ -25,17 +26,17 @@ class ControlServer {
                                                      net::Descriptor inherited, Execute execute);
   ~ControlServer();
 
-  /// Makes the socket anew if its file was removed. When that fails all stays as it was.
+  /// Makes the socket anew if its file is lost. When that fails all stays as it was.
   Result<void> restore();
-  /// Says once when the file has been removed.
+  /// Says once when the file is lost.
   void look_for_file();
 
   /// Another process serves the socket from now on; who is connected still gets an answer.
   void hand_over() noexcept;
   void stop() noexcept;
   bool stopped() const noexcept { return tasks_.size() + accepting_.size() == 0; }
-  /// The listening socket, for a successor; -1 when there is none any more.
-  int fd() const noexcept { return listener_ == nullptr ? -1 : listener_->fd(); }
+  /// The listening socket, for a successor; -1 when there is none that can be reached.
+  int fd() const noexcept { return listener_ == nullptr || file_.is_lost() ? -1 : listener_->fd(); }
 
  private:
   ControlServer(std::string path, Execute execute);
@@ -46,7 +47,8 @@ class ControlServer {
 
   std::string path_;
   net::Listener* listener_ = nullptr;  // the latest, its loop's
-  bool told_ = false;                  // that its file is gone
+  SocketFile file_;
+  bool told_ = false;  // that it is lost
   Execute execute_;
   TaskGroup accepting_;
   TaskGroup tasks_;

@@ -128,8 +128,9 @@ config::Type<AdminSettings> admin() {
           .later({"listen", "allow", "auth"})
           .type();
   type.read = [read = type.read](Reader& reader, const Node& node, AdminSettings& out) {
-    out.configured = node.find("socket") != nullptr;
-    return read(reader, node, out);
+    const bool good = read(reader, node, out);
+    out.configured = good && node.find("socket") != nullptr;
+    return good;
   };
   type.write = [write = type.write](const AdminSettings& admin) {
     return admin.configured ? write(admin) : Value::none();

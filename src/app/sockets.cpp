@@ -70,8 +70,9 @@ bool collides(const net::Address& ours, const net::BindAddress& wanted) {
   return !other || other->is_any() || ours.is_any() || *other == ours;
 }
 
-bool is_out_of_reach(const net::BindAddress& address) {
-  return !address.path.empty() && net::socket_file_is_gone(address.path);
+// None for TCP, nor for a name without a file.
+SocketFile file_of(const std::string& where) {
+  return where.starts_with("unix:/") ? SocketFile(where.substr(kUnix.size())) : SocketFile();
 }
 
 void describe(BoundAddress& bound) {
@@ -141,7 +142,6 @@ void complete(BoundAddress& bound) {
 Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
                                                 const Fresh& fresh) {
   auto inherited = inherited_.take(listener);
-  if (is_out_of_reach(listener.address)) inherited.clear();
   if (inherited.empty()) {
     const auto same = [&](const auto& one) {
       return collides(net::local_address(one.second.kept.front().get()), listener.address);
@@ -162,7 +162,7 @@ bool ListeningSockets::bind(Settings& settings, Ports ports, Fresh& fresh, std::
     const bool chosen = listener.address.path.empty() && listener.address.port == 0;
     if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
     if (const auto known = open_.find(identity);
-        known != open_.end() && !is_out_of_reach(listener.address)) {
+        known != open_.end() && !known->second.file.is_lost()) {
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
     }
@@ -190,7 +190,7 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
     }
     BoundAddress& bound = found->second;
     complete(bound);
-    one = Open{bound.where, bound.port, std::move(bound.kept), false};
+    one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound.where)};
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
                                 << one.where;
   }
@@ -199,9 +199,7 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
 
 void ListeningSockets::look_for_files() {
   for (auto& [identity, one] : open_) {
-    if (!one.where.starts_with(kUnix)) continue;
-    if (!net::socket_file_is_gone(one.where.substr(kUnix.size())) || std::exchange(one.told, true))
-      continue;
+    if (!one.file.is_lost() || std::exchange(one.told, true)) continue;
     log::Line(log::Level::warn) << one.where << ": the file of the socket was removed, nobody can "
                                 << "connect; a reload makes it anew";
   }
@@ -210,6 +208,7 @@ void ListeningSockets::look_for_files() {
 std::vector<std::pair<std::string, int>> ListeningSockets::all() const {
   std::vector<std::pair<std::string, int>> out;
   for (const auto& [identity, one] : open_) {
+    if (one.file.is_lost()) continue;
     for (const net::Descriptor& socket : one.kept) out.emplace_back(identity, socket.get());
   }
   return out;

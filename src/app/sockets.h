@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/inherited.h"
+#include "app/socket_file.h"
 #include "revproxyd/app/settings.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/net/descriptor.h"
@@ -60,7 +61,8 @@ class ListeningSockets {
     std::string where;
     std::uint16_t port = 0;
     std::vector<net::Descriptor> kept;
-    bool told = false;  // that its file is gone
+    SocketFile file;
+    bool told = false;  // that it is lost
   };
 
   ListeningSockets(InheritedSockets inherited, std::size_t workers)
@@ -75,9 +77,10 @@ class ListeningSockets {
   /// `listeners` are all there are from now on; what is kept of others is closed here, before the
   /// workers close theirs.
   void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);
-  /// Says of every UNIX socket once when its file has been removed.
+  /// Says of every UNIX socket once when its file is lost.
   void look_for_files();
-  /// Identity and descriptor of all that is open.
+  /// Identity and descriptor of all that is open, without those that nobody can reach: a successor
+  /// makes these anew.
   std::vector<std::pair<std::string, int>> all() const;
   const std::map<std::string, Open>& open() const noexcept { return open_; }
   void close() { open_.clear(); }

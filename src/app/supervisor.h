@@ -34,7 +34,7 @@ struct Launch {
   std::function<LoadResult()> load;
   Program program;
   InheritedSockets inherited;
-  bool strict = false;  // warnings fail the start
+  bool strict = false;                   // warnings fail the start
   std::unique_ptr<Successor> successor;  // when it takes the place of another process
 };
 

@@ -17,6 +17,8 @@ namespace {
 constexpr Duration kLastLines{1000};
 // After the drain time the rest is cut, and given this long to notice.
 constexpr Duration kCutTime{3000};
+// How long a successor that accepts already may take to say that it does.
+constexpr Duration kLastStep{3000};
 
 }  // namespace
 
@@ -104,7 +106,7 @@ void Supervisor::begin_stop() {
   log::info("stopping: finishing what is under way");
   if (before != Phase::handed_over)
     notify_service_manager("STOPPING=1\nSTATUS=stopping: finishing what is under way");
-  drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
+  drain_.arm(std::max(settings_.shutdown.drain, upgrade_.committed() ? kLastStep : Duration(1)));
   if (!upgrade_.committed()) jobs_.cancel(Code::shutdown);
   if (before == Phase::handed_over) hurry();
   if (before == Phase::serving) drain();

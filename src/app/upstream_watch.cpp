@@ -36,6 +36,7 @@ void UpstreamWatch::resolve(const std::vector<proxy::PlanUpstream>& upstreams) {
     }
   }
   std::erase_if(names_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+  inherited_.clear();  // it grows old
 }
 
 void UpstreamWatch::check(const std::vector<proxy::PlanUpstream>& upstreams) {

@@ -95,11 +95,6 @@ Result<Descriptor> bind_unix(const std::string& path, int backlog) {
 
 }  // namespace
 
-bool socket_file_is_gone(const std::string& path) noexcept {
-  struct stat status {};
-  return ::lstat(path.c_str(), &status) != 0 && errno == ENOENT;
-}
-
 Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int backlog) {
   if (!where.path.empty()) return bind_unix(where.path, backlog);
   if (where.host.empty()) return bind_all_interfaces(where.port, reuse_port, backlog);

@@ -132,8 +132,8 @@ void put_referer(Pen& out, std::string_view referer, const AccessMask& mask, Esc
   put_url(out, referer, mask, escape);
 }
 
-void put_path(Pen& out, const AccessRecord& record, const AccessMask& mask, Escape escape) {
-  if (record.path_is_raw) return put_url(out, record.path, mask, escape);
+void put_path(Pen& out, const AccessRecord& record, Escape escape) {
+  if (record.path_is_cut) out.put("***");
   put_text(out, record.path, escape);
 }
 
@@ -219,7 +219,7 @@ void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buf
   text_member(out, ",\"scheme\":", record.scheme);
   text_member(out, ",\"host\":", record.host);
   out.put(",\"path\":\"");
-  put_path(out, record, mask, Escape::json);
+  put_path(out, record, Escape::json);
   out.put('"');
   if (!record.query.empty()) {
     out.put(",\"query\":\"");
@@ -266,7 +266,7 @@ void format_combined(const AccessRecord& record, const AccessMask& mask, Buffer&
   if (record.path.empty()) {
     out.put('-');
   } else {
-    put_path(out, record, mask, Escape::combined);
+    put_path(out, record, Escape::combined);
   }
   if (!record.query.empty()) {
     out.put('?');

@@ -42,8 +42,10 @@ std::uint16_t logged_status(const http::Response& response, const Result<void>& 
 // A target that was refused has not been taken apart, and what it holds is to be masked all the
 // same.
 void fill_raw_target(AccessRecord& record, std::string_view target) noexcept {
+  const std::size_t user = target.starts_with('/') ? std::string_view::npos : target.rfind('@');
+  record.path_is_cut = user != std::string_view::npos;
+  if (record.path_is_cut) target.remove_prefix(user);
   const std::size_t end = std::min(target.find_first_of("?#"), target.size());
-  record.path_is_raw = true;
   record.path = target.substr(0, end);
   record.query = target.substr(std::min(end + 1, target.size()));
 }

@@ -246,6 +246,7 @@ void Pool::returned(Kept& kept) noexcept {
   if (kept.connection->active() != 0) {
     if (!rest_.armed() && endpoint_->at_connection_limit() && listener_.wanted_elsewhere()) rest();
     if (&kept != resting_ && kept.connection->capacity() != 0 && !old(kept)) listener_.on_room();
+    if (aged(kept) && listener_.anyone_waits()) note_waiting();
     return;
   }
   if (kept.shared) std::erase(shared_, &kept);
@@ -334,7 +335,7 @@ void Pool::note_waiting() noexcept {
 
 // One of them, for those that it makes room for may change all.
 void Pool::renew_aged() noexcept {
-  if (!endpoint_->at_connection_limit()) return;
+  if (!endpoint_->at_connection_limit() || !listener_.anyone_waits()) return;
   const auto found = std::ranges::find_if(shared_, [this](Kept* kept) {
     return aged(*kept) && !moved(*kept) && kept->connection->capacity() != 0;
   });

@@ -317,6 +317,14 @@ TEST(CommandLine, CtlFindsTheSocketInAFileThatItCannotReadWhole) {
   EXPECT_EQ(status.status, 0) << status.out;
 }
 
+// Nor must it be taken for the default when it is the socket that cannot be read.
+TEST(CommandLine, CtlAsksNobodyWhenItCannotReadTheSocketOfTheFile) {
+  const CommandResult result =
+      run_with("admin: { socket: '${env:REVPROXYD_NOT_SET}/x' }\n", {"ctl", "status"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(has(result, "REVPROXYD_NOT_SET")) << result.out;
+}
+
 // What is written to standard output or error must not reach a file of the daemon's own.
 TEST(CommandLine, ClosedStandardDescriptorsLeadNowhere) {
   const TempDir directory;

@@ -411,6 +411,36 @@ TEST(H2UpstreamPool, AConnectionThatIsOldServesOnWhereThereMayBeNoOther) {
   }));
 }
 
+TEST(H2UpstreamPool, AConnectionThatGrowsOldWhileARequestWaitsServesIt) {
+  Gate finish;
+  Gate first;
+  H2OriginOptions options;
+  options.settings = {{h2::kMaxConcurrentStreams, 2}};
+  H2Origin origin(
+      [&](const H2Request& request) {
+        if (request->request().path() == "/held") finish.wait();
+        if (request->request().path() == "/first") first.wait();
+        H2Upstream::echo(request);
+      },
+      options);
+  const Daemon daemon(
+      std::string(kPlainListener) + "workers: 1\nupstreams: { app: { servers: [ { url: '" +
+      origin.url() +
+      "', max_connections: 1 } ], keepalive: { lifetime: 1s }, limits: { queue_timeout: 8s } } }\n"
+      "routes: [ { to: app } ]\n");
+  const Stopwatch age;
+  std::vector<RawClient> clients = ask_at_once(daemon.port(), 1, "/held");
+  ASSERT_TRUE(origin.wait_requests(1));
+  std::vector<RawClient> second = ask_at_once(daemon.port(), 1, "/first");
+  ASSERT_TRUE(origin.wait_requests(2));
+  std::vector<RawClient> third = ask_at_once(daemon.port(), 1, "/waits");
+  std::this_thread::sleep_for(Milliseconds(1200) - age.elapsed());  // until it is old
+  first.open();
+  EXPECT_EQ(third[0].response().status, 200);
+  EXPECT_EQ(origin.connections(), 1U);
+  finish.open();
+}
+
 TEST(H2UpstreamPool, AReloadThatTakesTheServerAwayEndsItsConnection) {
   H2Origin old("old");
   H2Origin fresh("new");

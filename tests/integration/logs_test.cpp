@@ -94,12 +94,14 @@ TEST(Logs, MaskWhatIsSecretInRefusedTargetsToo) {
         start + " HTTP/1.1\r\nHost: a\r\n" + cookie + "\r\n",
         start + std::string(20000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n",
         start + " HTTP/1.1\r\nHost: a b\r\n\r\n",
-        std::string("GET http://user:SECRET@a/x HTTP/1.1\r\nHost: a\r\n\r\n")}) {
+        std::string("GET http://user:SECRET@a/x HTTP/1.1\r\nHost: a\r\n\r\n"),
+        std::string("GET http://user:SE/SECRET?SECRET@a/x HTTP/1.1\r\nHost: a\r\n\r\n"),
+        std::string("CONNECT user:SECRET@a:443 HTTP/1.1\r\nHost: a\r\n\r\n")}) {
     RawClient client(daemon.port());
     client.send(request);
     EXPECT_GE(client.response().status, 400);
   }
-  ASSERT_TRUE(wait_until([&] { return daemon.access_entries().size() == 5; }));
+  ASSERT_TRUE(wait_until([&] { return daemon.access_entries().size() == 7; }));
   for (const AccessEntry& entry : daemon.access_entries())
     EXPECT_EQ(entry.line().find("SECRET"), std::string::npos) << entry.line();
   EXPECT_EQ(daemon.access_entries().front().path(), "/login");

@@ -317,6 +317,21 @@ TEST(Reload, MakesSocketsAnewWhoseFilesWereRemoved) {
   EXPECT_EQ(kept.get("/").body, "here");
 }
 
+// A refused reload has made the file, and leaves it without anybody behind it.
+TEST(Reload, MakesSocketsAnewAfterOneThatWasRefused) {
+  const TempDir directory;
+  const Origin holder;
+  const std::string path = directory.file("web.sock");
+  const std::string routes = "routes: [ { respond: { body: here } } ]\n";
+  const std::string web = "{ name: web, address: 'unix:" + path + "' }";
+  Daemon daemon("listeners: [ " + web + " ]\n" + routes);
+  std::filesystem::remove(path);
+  EXPECT_FALSE(daemon.reload("listeners: [ " + web + ", { name: other, address: '" +
+                             holder.address() + "' } ]\n" + routes));
+  ASSERT_TRUE(daemon.reload("listeners: [ " + web + " ]\n" + routes));
+  EXPECT_EQ(RawClient::unix_socket(path).get("/").body, "here");
+}
+
 TEST(Reload, UsrOneOpensTheAccessLogAgain) {
   const Daemon daemon(responding("x"));
   fetch(daemon.port(), "/before");

@@ -32,9 +32,6 @@ class Poller;
 /// and errno. `backlog` is cut to the kernel's net.core.somaxconn.
 Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int backlog);
 
-/// The file of a UNIX socket has been removed, so that nobody reaches who listens at it.
-bool socket_file_is_gone(const std::string& path) noexcept;
-
 /// What `fd` is bound to; of an accepted connection, the address that the client called. An empty
 /// Address on failure.
 Address local_address(int fd) noexcept;

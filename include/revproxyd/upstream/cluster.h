@@ -100,6 +100,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;
   void on_room() noexcept override;
+  bool anyone_waits() const noexcept override { return shared_->places().anyone(); }
   bool wanted_elsewhere() const noexcept override;
   bool has_none() const noexcept;
   bool needs_place(const Demand* demand) const noexcept;

@@ -26,6 +26,8 @@ class PoolListener {
   virtual void on_place_free() noexcept = 0;
   /// A connection that is in use has room for one more stream.
   virtual void on_room() noexcept = 0;
+  /// Requests wait for a place or for room.
+  virtual bool anyone_waits() const noexcept = 0;
   /// Next in turn is a request of another worker, which has no connection at all.
   virtual bool wanted_elsewhere() const noexcept = 0;
 

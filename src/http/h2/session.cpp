@@ -219,13 +219,15 @@ struct Session::Callbacks {
     return 0;
   }
 
+  // An answer whose head cannot be sent, and whose stream has not gone meanwhile, would wait for
+  // ever. A request's stream is closed by nghttp2, and was never opened for the peer.
   static int frame_not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void* user) {
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-    --self(user).heads_waiting_;
-    // Its stream has gone meanwhile, or would wait for ever.
-    if (nghttp2_session_find_stream(session, frame->hd.stream_id) != nullptr)
-      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                NGHTTP2_INTERNAL_ERROR);
+    Session& me = self(user);
+    --me.heads_waiting_;
+    const StreamId id = frame->hd.stream_id;
+    if (me.role_ == Role::server && nghttp2_session_find_stream(session, id) != nullptr)
+      me.reset(id, ErrorCode::internal_error);
     return 0;
   }
 

@@ -109,6 +109,7 @@ class UpstreamPool : public ::testing::Test, private PoolListener {
   bool on_idle() noexcept override { return false; }
   void on_place_free() noexcept override {}
   void on_room() noexcept override {}
+  bool anyone_waits() const noexcept override { return false; }
   bool wanted_elsewhere() const noexcept override { return false; }
 };
 

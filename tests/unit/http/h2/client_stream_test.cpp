@@ -1,6 +1,9 @@
 #include "http/h2/client_stream.h"
 
+#include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -265,6 +268,27 @@ TEST_F(H2ClientStream, IsResetWhenItIsLeft) {
   settle();
   EXPECT_EQ(request(1).reset, frames::kCancel);
   EXPECT_TRUE(connection_->alive());
+}
+
+// RFC 9113 section 6.4: RST_STREAM for a stream that was never opened ends the connection.
+TEST_F(H2ClientStream, IsNotResetWhenItIsLeftBeforeItWasOpened) {
+  const auto first = ask();
+  peer_.take_only(0);
+  std::vector<std::unique_ptr<http::ClientStream>> waiting;
+  for (int i = 0; i < 4; ++i) {
+    waiting.push_back(begin(Method::get, "GET", {}));
+    EXPECT_TRUE(runner_.run(waiting.back()->send_body(Piece({}, true))));
+  }
+  waiting.clear();
+  peer_.take_all();
+  settle();
+  std::set<std::uint32_t> opened;
+  for (const frames::Frame& frame : frames_) {
+    if (frame.type == frames::kHeaders) opened.insert(frame.stream);
+    if (frame.type == frames::kRstStream) {
+      EXPECT_TRUE(opened.contains(frame.stream)) << frame.stream;
+    }
+  }
 }
 
 TEST_F(H2ClientStream, IsNotResetAfterAWholeExchange) {

@@ -1,0 +1,39 @@
+#include "app/socket_file.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "revproxyd/net/address.h"
+#include "revproxyd/net/descriptor.h"
+
+namespace revproxyd::app {
+
+bool nobody_listens_at(const std::string& path) noexcept {
+  const auto address = net::Address::unix_path(path);
+  const net::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return address && ::connect(probe.get(), address->data(), address->size()) != 0 &&
+         errno == ECONNREFUSED;
+}
+
+SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+  struct stat status {};
+  if (::lstat(path_.c_str(), &status) != 0) {
+    path_.clear();
+    return;
+  }
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+}
+
+bool SocketFile::is_lost() const noexcept {
+  if (path_.empty()) return false;
+  struct stat status {};
+  if (::lstat(path_.c_str(), &status) != 0) return errno == ENOENT;
+  const bool same = status.st_dev == device_ && status.st_ino == inode_;
+  return !same && nobody_listens_at(path_);
+}
+
+}  // namespace revproxyd::app
