@@ -77,12 +77,16 @@ std::set<std::string> expected_contents() {
         "lib/systemd/system/revproxyd.service", "lib/systemd/system/revproxyd.socket",
         "usr/share/bash-completion/completions/revproxyd",
         "usr/share/doc/revproxyd/changelog.Debian.gz", "usr/share/doc/revproxyd/changelog.gz",
-        "usr/share/doc/revproxyd/configuration.md", "usr/share/doc/revproxyd/copyright",
-        "usr/share/doc/revproxyd/log.md", "usr/share/doc/revproxyd/operations.md",
-        "usr/share/fish/vendor_completions.d/revproxyd.fish",
+        "usr/share/doc/revproxyd/copyright", "usr/share/fish/vendor_completions.d/revproxyd.fish",
         "usr/share/lintian/overrides/revproxyd", "usr/share/man/man8/revproxyd.8.gz",
         "usr/share/zsh/vendor-completions/_revproxyd"})
     files.insert("-rw-r--r-- root/root ./" + std::string(path));
+  const fs::path pages = fs::path(REVPROXYD_SOURCE_DIR) / "docs";
+  for (const auto& entry : fs::recursive_directory_iterator(pages)) {
+    const std::string page = fs::relative(entry.path(), pages).string();
+    if (entry.is_regular_file() && page != "changelog.md")
+      files.insert("-rw-r--r-- root/root ./usr/share/doc/revproxyd/" + page);
+  }
   for (const auto& entry :
        fs::recursive_directory_iterator(std::string(REVPROXYD_SOURCE_DIR) + "/config")) {
     if (entry.path().extension() == ".yaml")
