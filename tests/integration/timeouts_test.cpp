@@ -171,7 +171,7 @@ TEST(Timeouts, SlowReadersAreCut) {
 
 // What was on its way when the client stopped is acknowledged by its kernel, and is no progress.
 TEST(Timeouts, ReadersThatStopAreCutInTime) {
-  const std::string answer(64 * 1024 * 1024, 'd');
+  const std::string answer(12 * 1024 * 1024, 'd');
   const Proxy proxy([&](OriginExchange& exchange) { exchange.respond(answer); },
                     "timeouts: { write: 3s }\n");
   RawClient client = RawClient::slow_reader(proxy.daemon.port());
