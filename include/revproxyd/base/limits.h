@@ -110,8 +110,8 @@ inline constexpr std::chrono::milliseconds kSurplusIdle{1000};
 inline constexpr std::chrono::milliseconds kPoolRest{100};
 inline constexpr std::chrono::milliseconds kPoolServe{1000};
 
-// While a place for a new connection is wanted and there is none, one that is too old to take streams
-// has so long to end; then it serves on for as long again as it may live.
+// While a place for a new connection is wanted and there is none, one that is too old to take
+// streams has so long to end; then it serves on for as long again as it may live.
 inline constexpr std::chrono::milliseconds kPoolFarewell{250};
 
 // A request that is not idempotent uses a kept connection only if it has been idle for less.
