@@ -85,8 +85,7 @@ class Assembly {
   /// What it is bound to, however it is written; all interfaces are those of both families.
   static std::vector<std::string> hosts_of(const net::BindAddress& address) {
     if (address.path.empty() && address.host.empty()) return {"0.0.0.0", "::"};
-    const bool v6 = address.host.find(':') != std::string::npos;
-    const auto known = net::Address::ip(v6 ? "[" + address.host + "]" : address.host, 0);
+    const auto known = net::Address::ip(address.host, 0);
     return {known ? known->host() : std::string()};
   }
 

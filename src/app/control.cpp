@@ -86,15 +86,12 @@ Result<void> ControlServer::listen(net::Descriptor socket) {
 Result<void> ControlServer::restore() {
   if (!file_.is_lost()) return {};
   auto opened = listen_anew();
-  if (opened) {
-    told_ = false;
-    log::Line(log::Level::info) << "admin socket " << path_ << ": made anew";
-  }
+  if (opened) log::Line(log::Level::info) << "admin socket " << path_ << ": made anew";
   return opened;
 }
 
 void ControlServer::look_for_file() {
-  if (!file_.is_lost() || std::exchange(told_, true)) return;
+  if (!file_.is_newly_lost()) return;
   log::Line(log::Level::warn) << "admin socket " << path_
                               << ": its file was removed, nobody can connect; a reload (SIGHUP) "
                               << "makes it anew";

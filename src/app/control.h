@@ -48,7 +48,6 @@ class ControlServer {
   std::string path_;
   net::Listener* listener_ = nullptr;  // the latest, its loop's
   SocketFile file_;
-  bool told_ = false;  // that it is lost
   Execute execute_;
   TaskGroup accepting_;
   TaskGroup tasks_;

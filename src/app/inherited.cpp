@@ -51,8 +51,7 @@ bool is_bound_to(const net::Address& where, const net::BindAddress& wanted) {
   if (!wanted.path.empty()) return where.text() == "unix:" + wanted.path;
   if (!where.is_ip() || wanted.port == 0 || where.port() != wanted.port) return false;
   if (wanted.host.empty()) return where.is_any();
-  const bool v6 = wanted.host.find(':') != std::string::npos;
-  const auto address = net::Address::ip(v6 ? "[" + wanted.host + "]" : wanted.host, wanted.port);
+  const auto address = net::Address::ip(wanted.host, wanted.port);
   return address && *address == where;
 }
 

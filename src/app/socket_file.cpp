@@ -36,4 +36,6 @@ bool SocketFile::is_lost() const noexcept {
   return !same && nobody_listens_at(path_);
 }
 
+bool SocketFile::is_newly_lost() noexcept { return is_lost() && !std::exchange(told_, true); }
+
 }  // namespace revproxyd::app

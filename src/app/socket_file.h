@@ -21,12 +21,14 @@ class SocketFile {
 
   /// It was removed, or another was put in its place at which nobody listens.
   bool is_lost() const noexcept;
-  const std::string& path() const noexcept { return path_; }
+  /// The same, once: for the log.
+  bool is_newly_lost() noexcept;
 
  private:
   std::string path_;  // empty: there is nothing to be lost
   dev_t device_ = 0;
   ino_t inode_ = 0;
+  bool told_ = false;
 };
 
 }  // namespace revproxyd::app

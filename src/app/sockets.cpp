@@ -199,7 +199,7 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
 
 void ListeningSockets::look_for_files() {
   for (auto& [identity, one] : open_) {
-    if (!one.file.is_lost() || std::exchange(one.told, true)) continue;
+    if (!one.file.is_newly_lost()) continue;
     log::Line(log::Level::warn) << one.where << ": the file of the socket was removed, nobody can "
                                 << "connect; a reload makes it anew";
   }

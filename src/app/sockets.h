@@ -62,7 +62,6 @@ class ListeningSockets {
     std::uint16_t port = 0;
     std::vector<net::Descriptor> kept;
     SocketFile file;
-    bool told = false;  // that it is lost
   };
 
   ListeningSockets(InheritedSockets inherited, std::size_t workers)

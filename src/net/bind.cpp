@@ -98,9 +98,7 @@ Result<Descriptor> bind_unix(const std::string& path, int backlog) {
 Result<Descriptor> bind_listener(const BindAddress& where, bool reuse_port, int backlog) {
   if (!where.path.empty()) return bind_unix(where.path, backlog);
   if (where.host.empty()) return bind_all_interfaces(where.port, reuse_port, backlog);
-  const bool v6 = where.host.find(':') != std::string::npos;
-  const std::optional<Address> address =
-      Address::ip(v6 ? "[" + where.host + "]" : where.host, where.port);
+  const std::optional<Address> address = Address::ip(where.host, where.port);
   if (!address) return Error(Code::system, "the host is not a numeric address", EINVAL);
   return bind_ip(*address, {reuse_port, true}, backlog);
 }

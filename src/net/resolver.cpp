@@ -79,11 +79,7 @@ bool is_localhost(std::string_view host) {
 
 /// What needs no query.
 std::optional<std::vector<Address>> known_addresses(const std::string& host) {
-  if (const auto literal = Address::ip(
-          host.find(':') == std::string::npos || host.starts_with('[') ? host : "[" + host + "]",
-          0)) {
-    return std::vector<Address>{*literal};
-  }
+  if (const auto literal = Address::ip(host, 0)) return std::vector<Address>{*literal};
   if (!is_localhost(host)) return std::nullopt;
   return std::vector<Address>{*Address::ip("127.0.0.1", 0), *Address::ip("::1", 0)};
 }

@@ -171,6 +171,10 @@ Parsed<ServerUrl> parse_server_url(std::string_view text) {
   return {std::move(out), {}, {}};
 }
 
+bool is_authority(std::string_view text) {
+  return !text.ends_with('/') && parse_server_url("http://" + std::string(text)).value;
+}
+
 config::Type<BindAddress> bind_address() {
   return parsed_type("an address such as \":80\", \"127.0.0.1:80\" or unix:/path",
                      parse_bind_address);

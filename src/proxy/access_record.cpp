@@ -132,11 +132,6 @@ void put_referer(Pen& out, std::string_view referer, const AccessMask& mask, Esc
   put_url(out, referer, mask, escape);
 }
 
-void put_path(Pen& out, const AccessRecord& record, Escape escape) {
-  if (record.path_is_cut) out.put("***");
-  put_text(out, record.path, escape);
-}
-
 void put_user_agent(Pen& out, std::string_view user_agent, const AccessMask& mask, Escape escape) {
   put_text(out, mask.hides_user_agent() ? "***" : user_agent, escape);
 }
@@ -218,9 +213,7 @@ void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buf
   kept_member(out, ",\"method\":", record.method);
   text_member(out, ",\"scheme\":", record.scheme);
   text_member(out, ",\"host\":", record.host);
-  out.put(",\"path\":\"");
-  put_path(out, record, Escape::json);
-  out.put('"');
+  kept_member(out, ",\"path\":", record.path);
   if (!record.query.empty()) {
     out.put(",\"query\":\"");
     put_query(out, record.query, mask, Escape::json);
@@ -263,11 +256,7 @@ void format_combined(const AccessRecord& record, const AccessMask& mask, Buffer&
   out.put("] \"");
   put_or_dash(out, record.method);
   out.put(' ');
-  if (record.path.empty()) {
-    out.put('-');
-  } else {
-    put_path(out, record, Escape::combined);
-  }
+  put_or_dash(out, record.path);
   if (!record.query.empty()) {
     out.put('?');
     put_query(out, record.query, mask, Escape::combined);

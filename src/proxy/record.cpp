@@ -40,11 +40,10 @@ std::uint16_t logged_status(const http::Response& response, const Result<void>& 
 }
 
 // A target that was refused has not been taken apart, and what it holds is to be masked all the
-// same.
-void fill_raw_target(AccessRecord& record, std::string_view target) noexcept {
+// same: parameters, and what may be a password before a host.
+void fill_raw_target(AccessRecord& record, std::string_view target, Arena& arena) {
   const std::size_t user = target.starts_with('/') ? std::string_view::npos : target.rfind('@');
-  record.path_is_cut = user != std::string_view::npos;
-  if (record.path_is_cut) target.remove_prefix(user);
+  if (user != std::string_view::npos) target = arena.copy("***" + std::string(target.substr(user)));
   const std::size_t end = std::min(target.find_first_of("?#"), target.size());
   record.path = target.substr(0, end);
   record.query = target.substr(std::min(end + 1, target.size()));
@@ -61,7 +60,7 @@ void fill_request(AccessRecord& record, pipeline::Exchange& exchange) {
   record.host = head.host;
   record.path = head.target.path;
   record.query = head.target.query;
-  if (record.path.empty()) fill_raw_target(record, head.raw_target);
+  if (record.path.empty()) fill_raw_target(record, head.raw_target, exchange.arena());
   record.referer = exchange.notes.referer;
   record.user_agent = exchange.notes.user_agent;
 }

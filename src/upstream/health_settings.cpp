@@ -19,11 +19,10 @@ using config::Record;
 using config::Value;
 
 config::Type<std::string> host() {
-  return config::checked<std::string>(
-      config::text("a host"), [](Reader& reader, const Node& node, const std::string& text) {
-        const bool good = net::parse_server_url("http://" + text).value && !text.ends_with('/');
-        return good || reader.error(node, Reader::shown(node) + " is not a host");
-      });
+  return config::checked<std::string>(config::text("a host"), [](Reader& reader, const Node& node,
+                                                                 const std::string& text) {
+    return net::is_authority(text) || reader.error(node, Reader::shown(node) + " is not a host");
+  });
 }
 
 bool parse_status(std::string_view text, std::uint16_t& out) {

@@ -260,8 +260,7 @@ config::Type<HostHeaderSettings> host_header() {
       out.mode = HostHeader::upstream;
       return true;
     }
-    const net::Parsed<net::ServerUrl> host = net::parse_server_url("http://" + *text);
-    if (!host.value || text->ends_with('/'))
+    if (!net::is_authority(*text))
       return reader.error(node, Reader::shown(node) + " is not keep, upstream or a host");
     out.mode = HostHeader::value;
     out.value = *text;

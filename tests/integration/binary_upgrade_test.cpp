@@ -70,6 +70,21 @@ struct OwnBinary {
   std::optional<Daemon> daemon;
 };
 
+constexpr std::string_view kUpgraded = "upgraded: process";
+
+// What the log says of an upgrade in the end: kUpgraded or the other; empty when nothing comes.
+std::string wait_verdict(const Daemon& daemon) {
+  std::string found;
+  const bool told = wait_until([&] {
+    const std::string log = daemon.log();
+    for (const std::string_view text : {kUpgraded, std::string_view("upgrade refused")}) {
+      if (log.find(text) != std::string::npos) found = text;
+    }
+    return !found.empty();
+  });
+  return told ? found : std::string();
+}
+
 // Connects and asks until nobody listens; how many had a connection and no answer.
 std::size_t lost_until_refused(std::uint16_t port) {
   std::size_t lost = 0;
@@ -397,9 +412,9 @@ TEST(BinaryUpgrade, AStopWhileItStartsLosesNoMoreThanAnyOther) {
     daemon.wait_log("upgrade: starting");
     std::this_thread::sleep_for(Milliseconds(10 + 4 * round));  // a moment of the start
     daemon.signal(SIGTERM);
-    const auto has = [&](const char* text) { return daemon.log().find(text) != std::string::npos; };
-    ASSERT_TRUE(wait_until([&] { return has("upgraded: process") || has("upgrade refused"); }));
-    if (has("upgraded: process")) {
+    const std::string verdict = wait_verdict(daemon);
+    ASSERT_NE(verdict, "");
+    if (verdict == kUpgraded) {
       daemon.follow();
       EXPECT_EQ(daemon.wait_former(), 0);
       EXPECT_EQ(daemon.stop(), 0);
@@ -422,9 +437,9 @@ TEST(BinaryUpgrade, AStopAtAnyMomentLeavesOneOutcome) {
     daemon.wait_log("listening on", from);
     std::this_thread::sleep_for(Milliseconds(2 * moment));
     daemon.signal(SIGTERM);
-    const auto has = [&](const char* text) { return daemon.log().find(text) != std::string::npos; };
-    ASSERT_TRUE(wait_until([&] { return has("upgraded: process") || has("upgrade refused"); }));
-    if (has("upgraded: process")) {
+    const std::string verdict = wait_verdict(daemon);
+    ASSERT_NE(verdict, "");
+    if (verdict == kUpgraded) {
       daemon.follow();
       EXPECT_EQ(daemon.wait_former(), 0);
       EXPECT_EQ(fetch(port).body, "x");

@@ -62,6 +62,18 @@ void expect_cut_off(const std::string& code, std::uint32_t error, const std::str
   EXPECT_EQ(other.get("/after").status(), 200);
 }
 
+// Requests without end, until the connection does.
+bool goes_on_until_it_is_cut(H2Client& client) {
+  return wait_until([&] {
+    try {
+      for (int i = 0; i < 40; ++i) client.open(client.fields("GET", "/more"));
+    } catch (const Disconnected&) {
+      return true;
+    }
+    return client.closes(Milliseconds(5));
+  });
+}
+
 h2::Fields usual() {
   return {{":method", "GET"}, {":scheme", "http"}, {":authority", "test"}, {":path", "/"}};
 }
@@ -262,14 +274,7 @@ TEST(H2Abuse, RequestsThatGoOnAfterGoawayEndTheConnection) {
   abused.open_held(client);
   ASSERT_TRUE(provoke_goaway(client, pings()));
   // What crosses the GOAWAY on its way is no offence, what comes a second later is.
-  EXPECT_TRUE(wait_until([&] {
-    try {
-      for (int i = 0; i < 40; ++i) client.open(client.fields("GET", "/more"));
-    } catch (const Disconnected&) {
-      return true;
-    }
-    return client.closes(Milliseconds(5));
-  }));
+  EXPECT_TRUE(goes_on_until_it_is_cut(client));
 }
 
 TEST(H2Abuse, RequestsThatGoOnAfterTheClientsOwnGoawayEndTheConnection) {
@@ -277,14 +282,7 @@ TEST(H2Abuse, RequestsThatGoOnAfterTheClientsOwnGoawayEndTheConnection) {
   H2Client client = abused.connect();
   abused.open_held(client);
   client.send(h2::goaway(0, 0));
-  EXPECT_TRUE(wait_until([&] {
-    try {
-      for (int i = 0; i < 40; ++i) client.open(client.fields("GET", "/more"));
-    } catch (const Disconnected&) {
-      return true;
-    }
-    return client.closes(Milliseconds(5));
-  }));
+  EXPECT_TRUE(goes_on_until_it_is_cut(client));
   EXPECT_TRUE(blamed(abused.proxy.daemon, "reset_flood"));
 }
 

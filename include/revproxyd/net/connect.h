@@ -27,9 +27,9 @@ inline constexpr std::chrono::milliseconds kLongestConnect{60000};
 /// one starts when one fails or is slow, and the losers are closed. `addresses` must stay until the
 /// end. `limit` is for everything together. Errors: refused, unreachable (also for an empty list),
 /// reset, system (of the machine here: no descriptors but the last sixteenth of the limit, at most
-/// 64, which others need; no ports), connect_timeout, and the reason
-/// of the scope. Of several failures the most telling: one of these answers before "unreachable".
-/// A UNIX socket whose queue is full is tried again until the limit.
+/// 64, which others need; no ports), connect_timeout, and the reason of the scope. Of several
+/// failures the most telling: one of these answers before "unreachable". A UNIX socket whose queue
+/// is full is tried again until the limit.
 Task<Result<std::unique_ptr<Transport>>> connect(std::span<const Address> addresses,
                                                  Duration limit);
 

@@ -23,6 +23,8 @@ struct Parsed {
 Parsed<BindAddress> parse_bind_address(std::string_view text);
 /// Refuses paths, queries and user information.
 Parsed<ServerUrl> parse_server_url(std::string_view text);
+/// True for what may stand in a Host field: a host, and perhaps a port.
+bool is_authority(std::string_view text);
 /// True for labels of letters, digits, '-' and '_', each at most 63 long, 253 in all; for IPv4
 /// addresses too.
 bool is_host_name(std::string_view text) noexcept;

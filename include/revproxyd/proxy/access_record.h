@@ -31,7 +31,6 @@ struct AccessRecord {
   std::string_view scheme;
   std::string_view host;
   std::string_view path;        // as received
-  bool path_is_cut = false;     // what stood before it may be a password
   std::string_view query;       // without '?'; masked when written
   std::uint16_t status = 0;     // 0 = no answer could be sent
   std::uint64_t bytes_in = 0;   // request body

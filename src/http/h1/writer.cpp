@@ -69,14 +69,11 @@ Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
 // times, since what was under way already is acknowledged by any.
 Task<Result<void>> Writer::wait(net::Want want) {
   auto& readiness = transport_.readiness();
+  const Duration look = (rules_.stall + Duration(kLooks - 1)) / kLooks;
   TimePoint moved = loop_now();
   for (auto queued = net::unacknowledged(transport_);;) {
     const TimePoint begun = loop_now();
-    const Duration left_of_stall = std::max(rules_.stall - since(moved), Duration(1));
-    readiness.write_deadline(rules_.stall == Duration::zero()
-                                 ? Duration::zero()
-                                 : std::min(rules_.stall / kLooks + Duration(1), left_of_stall),
-                             rules_.stall_code);
+    readiness.write_deadline(look, rules_.stall_code);
     auto code = co_await readiness.wait(want);
     readiness.write_deadline(Duration::zero(), Code::none);
     rate_.waited(since(begun));
