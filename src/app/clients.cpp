@@ -158,7 +158,6 @@ Task<std::unique_ptr<net::Transport>> Clients::prepare(net::Descriptor socket,
     auto read = co_await read_proxy_header(*transport, client);
     if (!read) co_return nullptr;
   }
-  client.trusted = net::contains(runtime_.snapshot->plan().settings().trusted_proxies, client.peer);
   if (tls == nullptr) co_return std::move(transport);
   auto secured = co_await tls::accept(std::move(transport), *tls, settings.timeouts.handshake,
                                       runtime_.shedding);

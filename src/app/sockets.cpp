@@ -83,11 +83,6 @@ void describe(BoundAddress& bound) {
 
 }  // namespace
 
-std::string listener_identity(const proxy::ListenerSettings& listener) {
-  const bool chosen = listener.address.path.empty() && listener.address.text.ends_with(":0");
-  return chosen ? listener.name + " " + listener.address.text : listener.address.text;
-}
-
 Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t workers,
                                   bool alone) {
   std::vector<net::Descriptor> sockets;

@@ -21,10 +21,6 @@ namespace revproxyd::app {
 
 struct BuiltListener;
 
-/// What makes a listener the same over reloads: its address as written; with a port that the kernel
-/// chooses, its name too.
-std::string listener_identity(const proxy::ListenerSettings& listener);
-
 /// Sockets of one worker; shared only because functions that are posted are copied.
 using WorkerSockets = std::vector<std::shared_ptr<net::Descriptor>>;
 

@@ -51,6 +51,7 @@ Exchange::Exchange(http::Request request, Arena& arena, CancelScope& scope, cons
       arena_(arena),
       scope_(scope),
       client_(client),
+      standing_{.listener = client.listener},
       snapshot_(snapshot),
       request_(std::move(request)),
       address_(client.peer),
@@ -63,7 +64,7 @@ Exchange::Exchange(http::Request request, Arena& arena, CancelScope& scope, cons
 std::string_view Exchange::id() {
   if (!id_.empty()) return id_;
   const std::string_view given = request_.head.fields.get(http::FieldName::x_request_id);
-  id_ = client_.trusted && acceptable_id(given) ? given : random_id(arena_);
+  id_ = standing_.trusted && acceptable_id(given) ? given : random_id(arena_);
   return id_;
 }
 

@@ -36,7 +36,7 @@ std::uint64_t seed_from_system() noexcept {
 // With its port where the client is the peer itself; a hop of X-Forwarded-For has none.
 const net::Address& client_of(const pipeline::Exchange& exchange) noexcept {
   const net::Address& peer = exchange.client().peer;
-  return !exchange.client().trusted || peer.bytes() == exchange.address().bytes()
+  return !exchange.standing().trusted || peer.bytes() == exchange.address().bytes()
              ? peer
              : exchange.address();
 }

@@ -139,7 +139,7 @@ std::string_view text_of(const net::Address& address, Arena& arena) {
 }
 
 void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena& arena) {
-  const bool trusted = exchange.client().trusted;
+  const bool trusted = exchange.standing().trusted;
   const std::string_view peer = text_of(exchange.client().peer, arena);
   if (!trusted) {
     fields.remove(FieldName::x_forwarded_for);
@@ -184,7 +184,7 @@ void set_client_certificate(pipeline::Exchange& exchange) {
 
 void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted) {
   set_client_certificate(exchange);
-  if (!exchange.client().trusted) return;
+  if (!exchange.standing().trusted) return;
   const http::Fields& fields = exchange.head().fields;
   exchange.set_address(through_proxies(fields, exchange.client().peer, trusted));
   const std::string_view proto = fields.get(FieldName::x_forwarded_proto);
@@ -204,7 +204,7 @@ void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {
   // The server would take that of an HTTP/1.0 client for one that waits (RFC 9110 section 10.1.1).
   if (!head.expect_continue) fields.remove(FieldName::expect);
   set_forwarded_for(exchange, fields, arena);
-  if (!exchange.client().trusted) fields.remove(FieldName::forwarded);
+  if (!exchange.standing().trusted) fields.remove(FieldName::forwarded);
   if (forwarded || fields.has(FieldName::forwarded)) {
     append_to_list(fields, FieldName::forwarded, forwarded_element(exchange, head.authority, arena),
                    arena);

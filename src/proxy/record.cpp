@@ -136,7 +136,7 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   const auto total = std::chrono::duration_cast<microseconds>(Clock::now() - exchange_.notes.began);
   record.ts = std::chrono::system_clock::now() - total;
   record.client = client;
-  record.listener = exchange_.client().listener;
+  record.listener = exchange_.standing().listener;
   if (const net::TlsInfo* tls = exchange_.client().tls; tls != nullptr) {
     record.tls = tls->version;
     record.sni = tls->server_name;

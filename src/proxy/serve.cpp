@@ -8,6 +8,7 @@
 #include "proxy/forwarding_fields.h"
 #include "proxy/record.h"
 #include "proxy/send_response.h"
+#include "proxy/standing.h"
 #include "proxy/upstream_request.h"
 #include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/task_group.h"
@@ -24,8 +25,9 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
     exchange.refuse(admitted.error());
     return plan.unrouted().handle(exchange);
   }
-  if (client.settings->redirect_https) return plan.https_redirect().handle(exchange);
-  const MatchInput input{exchange.head(), exchange.address(), exchange.scheme(), client.listener};
+  if (exchange.standing().redirect_https) return plan.https_redirect().handle(exchange);
+  const MatchInput input{exchange.head(), exchange.address(), exchange.scheme(),
+                         exchange.standing().listener};
   const auto match = plan.router().match(input);
   if (!match) {
     exchange.refuse(Error(Code::no_route, "no route takes this host and path"));
@@ -47,9 +49,10 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
 
 }  // namespace
 
-Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client,
+Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, Connection& client,
                           SnapshotPtr snapshot, Runtime& worker) {
   pipeline::Exchange exchange(*stream, client, *snapshot);
+  exchange.set_standing(standing_under(snapshot->plan().settings(), client));
   RecordedExchange recorded(exchange, worker);
   auto answering = answer(exchange, client, worker);
   auto scoped = std::move(answering).under(exchange.scope());
@@ -69,7 +72,7 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Conn
   recorded.finish(response, sent, *stream);
 }
 
-Task<bool> serve_connection(http::ServerConnection& connection, const Connection& client,
+Task<bool> serve_connection(http::ServerConnection& connection, Connection& client,
                             Runtime& worker) {
   CancelScope* scope = co_await current_scope();
   TaskGroup exchanges(scope);

@@ -109,6 +109,11 @@ bool check_listener(Reader& reader, const Node& node, ListenerSettings& out) {
 
 }  // namespace
 
+std::string listener_identity(const ListenerSettings& listener) {
+  const bool chosen = listener.address.path.empty() && listener.address.text.ends_with(":0");
+  return chosen ? listener.name + " " + listener.address.text : listener.address.text;
+}
+
 config::Type<Timeouts> timeouts() {
   using T = Timeouts;
   const auto time = config::duration();

@@ -79,6 +79,29 @@ TEST(Reload, TakesUpTheNewRoutesAtTheNextRequest) {
   EXPECT_EQ(fetch(daemon.port()).body, "new");
 }
 
+TEST(Reload, KeptConnectionsAreTrustedAsTheNewConfigurationSays) {
+  const Origin origin;
+  const std::string config = forward_to(origin.url());
+  const std::string trusting = config + "trusted_proxies: [ 127.0.0.1 ]\n";
+  constexpr std::string_view kClaims =
+      "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Request-Id: given\r\n";
+  Daemon daemon(trusting);
+  RawClient kept(daemon.port());
+  const auto forwarded = [&] {
+    EXPECT_EQ(kept.get("/", kClaims).status, 200);
+    return origin.request(origin.request_count() - 1);
+  };
+  EXPECT_EQ(forwarded().field("X-Forwarded-For"), "203.0.113.9, 127.0.0.1");
+  ASSERT_TRUE(daemon.reload(config));
+  const Request distrusted = forwarded();
+  EXPECT_EQ(distrusted.field("X-Forwarded-For"), "127.0.0.1");
+  EXPECT_EQ(distrusted.field("X-Forwarded-Proto"), "http");
+  EXPECT_NE(distrusted.field("X-Request-Id"), "given");
+  ASSERT_TRUE(daemon.reload(trusting));
+  EXPECT_EQ(forwarded().field("X-Forwarded-For"), "203.0.113.9, 127.0.0.1");
+  EXPECT_EQ(origin.connections(), 1U);
+}
+
 TEST(Reload, AsksClientsOfAListenerThatChangedToConnectAgain) {
   const std::string tight = "limits: { header_bytes: 4KiB }\n";
   Daemon daemon(responding("old"));

@@ -69,6 +69,9 @@ class Exchange {
   void refuse(Error error) noexcept { refusal_ = error; }
 
   const Client& client() const noexcept { return client_; }
+  /// What the configuration of this exchange makes of the client, whose connection may be older.
+  const Standing& standing() const noexcept { return standing_; }
+  void set_standing(const Standing& standing) noexcept { standing_ = standing; }
   /// The client's address through trusted proxies; the peer's until admit() has looked.
   const net::Address& address() const noexcept { return address_; }
   void set_address(const net::Address& address) noexcept { address_ = address; }
@@ -77,7 +80,7 @@ class Exchange {
   void set_scheme(net::Scheme scheme) noexcept { scheme_ = scheme; }
 
   /// What logs and answers call the exchange: the X-Request-Id of a trusted peer, else 32 random
-  /// hexadecimal digits.
+  /// hexadecimal digits. Settled when it is first asked for, so not before the standing is.
   std::string_view id();
 
   Arena& arena() noexcept { return arena_; }
@@ -110,6 +113,7 @@ class Exchange {
   Arena& arena_;
   CancelScope& scope_;
   const Client& client_;
+  Standing standing_;
   const proxy::Snapshot& snapshot_;
   http::Request request_;
   net::Address address_;

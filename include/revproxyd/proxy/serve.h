@@ -20,6 +20,10 @@ class RecordedExchange;
 /// plan.
 struct Connection : pipeline::Client {
   std::shared_ptr<const ListenerSettings> settings;
+  // Looked up once a plan, when the first exchange under it begins; see src/proxy/standing.h.
+  std::uint64_t generation = 0;    // of that plan; 0 = none yet
+  bool trusted = false;            // its peer, there
+  std::size_t listener_index = 0;  // its listener there; beyond the last one: gone
 };
 
 /// What serving needs of the worker that it runs on.
@@ -74,11 +78,11 @@ void end_removed_routes(Runtime& worker, Duration streams);
 
 /// Serves exchanges until the connection ends (false) or pauses (true): then it may rest.
 /// `connection` and `client` must stay until then.
-Task<bool> serve_connection(http::ServerConnection& connection, const Connection& client,
+Task<bool> serve_connection(http::ServerConnection& connection, Connection& client,
                             Runtime& worker);
 
 /// Serves one exchange, from its head to its line in the log.
-Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, const Connection& client,
+Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, Connection& client,
                           SnapshotPtr snapshot, Runtime& worker);
 
 }  // namespace revproxyd::proxy

@@ -56,6 +56,9 @@ struct ListenerSettings {
   Limits limits;
   bool operator==(const ListenerSettings&) const = default;
 };
+/// What makes a listener the same over reloads: its address as written; with a port that the kernel
+/// chooses, its name too.
+std::string listener_identity(const ListenerSettings& listener);
 
 enum class HostKind : std::uint8_t { any, exact, wildcard };
 struct HostPattern {

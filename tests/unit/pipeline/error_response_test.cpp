@@ -183,11 +183,9 @@ TEST(ErrorResponse, IsAResponseWhoseErrorIsSetAndWhoseCauseIsNoted) {
 }
 
 TEST(ErrorResponse, QuotesInATrustedIdDoNotLeaveTheirJsonString) {
-  Client client;
-  client.trusted = true;
   Subrequest request(
       "GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nX-Request-Id: a\"b\\c\r\n\r\n",
-      client);
+      {.trusted = true});
   http::Response response = error_response(request.exchange(), Error(Code::no_route));
   EXPECT_NE(body_of(response).find(R"("request_id":"a\"b\\c"})"), std::string::npos);
 }

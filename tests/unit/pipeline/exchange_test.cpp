@@ -17,11 +17,7 @@ using testing::Subrequest;
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 constexpr std::string_view kWithId = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: given-1\r\n\r\n";
 
-Client trusted_client() {
-  Client client;
-  client.trusted = true;
-  return client;
-}
+constexpr Standing kTrusted{.trusted = true};
 
 // Something that takes until an event to end.
 class SlowEnd final : public Running {
@@ -56,7 +52,7 @@ TEST(Exchange, TwoExchangesHaveDifferentIds) {
 }
 
 TEST(Exchange, KeepsTheIdThatATrustedPeerGives) {
-  Subrequest request(kWithId, trusted_client());
+  Subrequest request(kWithId, kTrusted);
   EXPECT_EQ(request.exchange().id(), "given-1");
 }
 
@@ -67,14 +63,12 @@ TEST(Exchange, ReplacesTheIdThatAnybodyElseGives) {
 
 TEST(Exchange, ReplacesAnIdThatIsTooLongOrHoldsBlanksEvenFromATrustedPeer) {
   Subrequest longest(
-      "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(128, 'x') + "\r\n\r\n",
-      trusted_client());
+      "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(128, 'x') + "\r\n\r\n", kTrusted);
   EXPECT_EQ(longest.exchange().id().size(), 128U);
   Subrequest longer(
-      "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(129, 'x') + "\r\n\r\n",
-      trusted_client());
+      "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + std::string(129, 'x') + "\r\n\r\n", kTrusted);
   EXPECT_EQ(longer.exchange().id().size(), 32U);
-  Subrequest blank("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: a b\r\n\r\n", trusted_client());
+  Subrequest blank("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: a b\r\n\r\n", kTrusted);
   EXPECT_EQ(blank.exchange().id().size(), 32U);
 }
 

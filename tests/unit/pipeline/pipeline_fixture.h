@@ -17,11 +17,11 @@ namespace revproxyd::pipeline::testing {
 /// A request of the proxy's own.
 class Subrequest {
  public:
-  explicit Subrequest(std::string_view head) : Subrequest(head, Client()) {}
-  Subrequest(std::string_view head, Client client) : client_(std::move(client)) {
+  explicit Subrequest(std::string_view head, const Standing& standing = {}) {
     auto parsed = http::h1::parse_request(arena_.copy(head), arena_, http::h1::HeadLimits());
     http::Request request(std::move(*parsed));
     exchange_ = std::make_unique<Exchange>(std::move(request), arena_, scope_, client_, snapshot_);
+    exchange_->set_standing(standing);
   }
   Exchange& exchange() noexcept { return *exchange_; }
 

@@ -32,12 +32,13 @@ class OneExchange {
     client.local = *net::Address::ip("192.0.2.80", 8080);
     return client;
   }
-  static pipeline::Client trusted_client() {
+  /// A peer that is one of trusted_proxies.
+  static pipeline::Client near_client() {
     pipeline::Client client = ordinary_client();
     client.peer = *net::Address::ip("10.0.0.1", 1234);
-    client.trusted = true;
     return client;
   }
+  void trust() noexcept { exchange_->set_standing({.trusted = true}); }
 
  private:
   Arena arena_;

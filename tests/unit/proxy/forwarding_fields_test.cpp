@@ -32,7 +32,8 @@ class FromAnybody : public ::testing::Test {
 class FromATrustedProxy : public ::testing::Test {
  protected:
   OneExchange& send(std::string_view fields, bool forwarded = false) {
-    exchange_.emplace(get(fields), OneExchange::trusted_client());
+    exchange_.emplace(get(fields), OneExchange::near_client());
+    exchange_->trust();
     trust_client(**exchange_, kTrusted);
     set_forwarding_fields(**exchange_, forwarded);
     return *exchange_;
@@ -216,9 +217,10 @@ TEST_F(FromATrustedProxy, AnEmptyFieldIsNoPartOfTheList) {
 }
 
 TEST(ForwardingFields, ATrustedProxyThatSpeaksTlsMaySayThatItsClientDidNot) {
-  pipeline::Client client = OneExchange::trusted_client();
+  pipeline::Client client = OneExchange::near_client();
   client.scheme = net::Scheme::https;
   OneExchange exchange(get("X-Forwarded-Proto: http\r\n"), client);
+  exchange.trust();
   trust_client(*exchange, kTrusted);
   EXPECT_EQ(exchange->scheme(), net::Scheme::http);
 }

@@ -213,9 +213,9 @@ TEST_F(SpineOverHttp1, ADrainingWorkerEndsIdleConnectionsAndNamesTheEndToBusyOne
 }
 
 TEST_F(SpineOverHttp1, AListenerThatRedirectsAsksNoRoute) {
-  auto settings = std::make_shared<ListenerSettings>();
-  settings->redirect_https = true;
-  spine_.client().settings = settings;
+  PlanSettings settings = small_plan();
+  settings.listeners.emplace_back().redirect_https = true;
+  spine_.install(std::move(settings));
   const auto answers = ask("GET /none?q HTTP/1.1\r\nHost: x\r\n\r\n");
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_EQ(answers[0].status, 308);

@@ -1,0 +1,12 @@
+#pragma once
+// What a configuration says of a client whose connection may be older than it is.
+
+#include "revproxyd/proxy/serve.h"
+
+namespace revproxyd::proxy {
+
+/// For an exchange that begins under `plan`, which outlives it. A listener that the plan does not
+/// have any more keeps its name and redirects nothing: it has no successor to send anyone to.
+pipeline::Standing standing_under(const PlanSettings& plan, Connection& client);
+
+}  // namespace revproxyd::proxy

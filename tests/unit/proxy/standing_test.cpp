@@ -1,0 +1,62 @@
+#include "proxy/standing.h"
+
+#include <gtest/gtest.h>
+
+namespace revproxyd::proxy {
+namespace {
+
+ListenerSettings listener(std::string address, std::string name, bool redirects = false) {
+  ListenerSettings out;
+  out.address.text = std::move(address);
+  out.name = std::move(name);
+  out.redirect_https = redirects;
+  return out;
+}
+
+PlanSettings plan(std::uint64_t generation, std::vector<ListenerSettings> listeners) {
+  PlanSettings out;
+  out.generation = generation;
+  out.listeners = std::move(listeners);
+  return out;
+}
+
+// Accepted by the listener "web" of :80, from 192.0.2.1.
+class Standing : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    client_.settings = std::make_shared<const ListenerSettings>(listener(":80", "web", true));
+    client_.listener = client_.settings->name;
+    client_.peer = *net::Address::ip("192.0.2.1", 1234);
+  }
+  Connection client_;
+};
+
+TEST_F(Standing, APeerIsTrustedWhileTheConfigurationTrustsIt) {
+  PlanSettings trusting = plan(1, {});
+  trusting.trusted_proxies.push_back(*net::Cidr::parse("192.0.2.0/24"));
+  EXPECT_TRUE(standing_under(trusting, client_).trusted);
+  EXPECT_FALSE(standing_under(plan(2, {}), client_).trusted);
+  trusting.generation = 3;
+  EXPECT_TRUE(standing_under(trusting, client_).trusted);
+}
+
+TEST_F(Standing, AListenerGoesByItsNewNameWhereverItStands) {
+  const PlanSettings renamed = plan(1, {listener(":81", "web"), listener(":80", "front")});
+  EXPECT_EQ(standing_under(renamed, client_).listener, "front");
+  EXPECT_EQ(standing_under(renamed, client_).listener, "front");
+}
+
+TEST_F(Standing, AListenerRedirectsWhileTheConfigurationSaysSo) {
+  EXPECT_TRUE(standing_under(plan(1, {listener(":80", "web", true)}), client_).redirect_https);
+  EXPECT_FALSE(standing_under(plan(2, {listener(":80", "web")}), client_).redirect_https);
+}
+
+TEST_F(Standing, AListenerThatIsGoneKeepsItsNameAndRedirectsNothing) {
+  const PlanSettings without = plan(1, {listener(":81", "other", true)});
+  const pipeline::Standing standing = standing_under(without, client_);
+  EXPECT_EQ(standing.listener, "web");
+  EXPECT_FALSE(standing.redirect_https);
+}
+
+}  // namespace
+}  // namespace revproxyd::proxy
