@@ -27,6 +27,8 @@ namespace revproxyd::app {
 namespace {
 
 constexpr Duration kSecond{1000};
+// For what a former access log still holds. Long enough for any disk that works.
+constexpr Duration kPartingTime{1000};
 // How long the start waits for names; a server whose name is still unknown then is just not ready
 // yet.
 constexpr Duration kResolveWait{2000};
@@ -94,7 +96,9 @@ bool Supervisor::start_failed(const std::string& problem) {
 
 bool Supervisor::start(const Settings& settings) {
   std::string problem;
-  if (!open_logs(settings, settings_, access_log_, problem)) return start_failed(problem);
+  std::shared_ptr<LogWriter> access_log;
+  if (!open_logs(settings, settings_, access_log, problem)) return start_failed(problem);
+  access_log_.replace(std::move(access_log));
   settings_ = settings;
   if (launch_.successor != nullptr) {
     tickets_->adopt(launch_.successor->take_tickets());
@@ -189,7 +193,7 @@ void Supervisor::install(ListeningSockets::Fresh fresh) {
     Installation installation;
     installation.plan = built_->plan;
     installation.streams = settings_.shutdown.streams;
-    installation.access_log = access_log_;
+    installation.access_log = access_log_.writer();
     installation.generation = generation_;
     for (const auto& listener : built_->listeners) {
       const auto found = fresh.find(listener.identity);
@@ -204,6 +208,7 @@ void Supervisor::install(ListeningSockets::Fresh fresh) {
 // A worker serves by the new configuration. Success is told when all do.
 void Supervisor::installed() {
   if (--pending_ != 0) return;
+  access_log_.let_go(kPartingTime);
   if (in_force_.empty()) return;
   for (const std::string& text : in_force_) log::info(text);
   in_force_.clear();
@@ -215,7 +220,7 @@ void Supervisor::on_signal(int number) {
   if (number == SIGHUP) {
     reload();
   } else if (number == SIGUSR1) {
-    reopen_logs(access_log_.get());
+    reopen_logs(access_log_.writer().get());
   } else if (number == SIGUSR2) {
     jobs_.spawn(upgrade_by_signal());
   } else if (phase_ != Phase::stopping) {
@@ -287,7 +292,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
     verdict.text += "\n" + joined(next->errors);
     return verdict;
   }
-  std::shared_ptr<LogWriter> access_log = access_log_;
+  std::shared_ptr<LogWriter> access_log = access_log_.writer();
   if (!sockets_->bind(settings, Ports::fixed, fresh, problem)) return refuse(problem);
   if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem);
   if (settings.workers != settings_.workers) log::warn("a change of workers needs a restart");
@@ -299,7 +304,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   retired_.push_back(built_->plan);
   built_ = std::move(next);
   settings_ = settings;
-  access_log_ = std::move(access_log);
+  access_log_.replace(std::move(access_log));
   ++generation_;
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
@@ -337,7 +342,7 @@ void Supervisor::every_second() {
     for (const auto& worker : workers_) worker->trim();
   }
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
-  if (access_log_ != nullptr) counts_.access_log_dropped.set(access_log_->dropped_lines());
+  counts_.access_log_dropped.set(access_log_.dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());
   if (seconds_ % kWatchEverySeconds == 0 && phase_ == Phase::serving) watch_files();
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/access_log.h"
 #include "app/build.h"
 #include "app/control.h"
 #include "app/file_watch.h"
@@ -21,7 +22,6 @@
 #include "revproxyd/app/load.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/event.h"
-#include "revproxyd/base/log_writer.h"
 #include "revproxyd/base/metrics.h"
 #include "revproxyd/net/loop.h"
 #include "revproxyd/net/signals.h"
@@ -95,7 +95,7 @@ class Supervisor {
   std::deque<std::shared_ptr<const proxy::Plan>>
       retired_;  // so that the last reference is dropped here
   std::unique_ptr<ListeningSockets> sockets_;
-  std::shared_ptr<LogWriter> access_log_;
+  AccessLog access_log_;
   std::vector<std::unique_ptr<Worker>> workers_;
   UpstreamWatch upstreams_;
   std::unique_ptr<ControlServer> control_;

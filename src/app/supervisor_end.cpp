@@ -158,8 +158,8 @@ void Supervisor::finish_stop() {
          Clock::now() < end)
     loop_.run_for(Duration(10));
   control_.reset();
-  if (access_log_ != nullptr) access_log_->flush_and_stop(kLastLines);
-  access_log_.reset();
+  access_log_.replace(nullptr);
+  access_log_.let_go(kLastLines);
   log::info("stopped");
   log::stop(kLastLines);
 }

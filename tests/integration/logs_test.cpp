@@ -1,5 +1,7 @@
 // The access log and the log, as docs/log.md describes them.
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -158,6 +160,26 @@ TEST(Logs, CanBeOff) {
   EXPECT_EQ(fetch(daemon.port(), "/out").status, 200);
   EXPECT_EQ(daemon.stop(), 0);
   EXPECT_EQ(daemon.output(), "");
+}
+
+TEST(Logs, AReloadThatChangesTheFileLosesNoLine) {
+  const TempDir directory;
+  const auto config = [](const std::string& path) {
+    return std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n" +
+           "access_log: { path: '" + path + "' }\n";
+  };
+  std::vector<std::string> files;
+  for (int i = 0; i < 20; ++i) files.push_back(directory.file(std::to_string(i)));
+  Daemon daemon(config(files[0]));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    EXPECT_EQ(fetch(daemon.port()).status, 200);
+    EXPECT_EQ(fetch(daemon.port()).status, 200);
+    ASSERT_TRUE(daemon.reload(config(i + 1 < files.size() ? files[i + 1] : "off")));
+  }
+  for (const std::string& file : files) {
+    EXPECT_TRUE(wait_until([&] { return std::ranges::count(read_file(file), '\n') == 2; }))
+        << file << ": " << read_file(file);
+  }
 }
 
 TEST(Logs, AFullDiskStopsNoTraffic) {
