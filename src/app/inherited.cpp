@@ -72,18 +72,25 @@ void InheritedSockets::add(net::Descriptor socket, std::string label) {
   sockets_.push_back({std::move(socket), std::move(label), net::local_address(fd)});
 }
 
-bool InheritedSockets::is_meant(const Socket& socket, const proxy::ListenerSettings& listener) {
-  if (socket.label == listener_identity(listener)) return true;
+bool InheritedSockets::Socket::fits(const proxy::ListenerSettings& listener) const {
+  if (label == listener_identity(listener)) return true;
   // Which families such a socket takes is part of its identity: "[::]:80" is not ":80".
-  if (is_of_predecessor(socket.label) && socket.where.is_any()) return false;
-  if (is_bound_to(socket.where, listener.address)) return true;
-  return socket.label == listener.name && socket.where.is_ip() == listener.address.path.empty();
+  if (is_of_predecessor(label) && where.is_any()) return false;
+  return is_bound_to(where, listener.address);
 }
 
-std::vector<net::Descriptor> InheritedSockets::take(const proxy::ListenerSettings& listener) {
+bool InheritedSockets::Socket::is_named(const proxy::ListenerSettings& listener) const {
+  return label == listener.name && where.is_ip() == listener.address.path.empty();
+}
+
+std::vector<net::Descriptor> InheritedSockets::take(
+    const proxy::ListenerSettings& listener, const std::vector<proxy::ListenerSettings>& all) {
   std::vector<net::Descriptor> taken;
   for (Socket& socket : sockets_) {
-    if (!is_meant(socket, listener)) continue;
+    const auto fits = [&](const auto& one) { return socket.fits(one); };
+    const bool meant =
+        socket.fits(listener) || (socket.is_named(listener) && std::ranges::none_of(all, fits));
+    if (!meant) continue;
     const net::BindAddress& wanted = listener.address;
     const bool elsewhere = !is_bound_to(socket.where, wanted) &&
                            (wanted.port != 0 || !wanted.path.empty()) &&

@@ -19,9 +19,11 @@ class InheritedSockets {
   /// `label` is what the giver calls it: a listener's identity, or FileDescriptorName=.
   void add(net::Descriptor socket, std::string label);
 
-  /// Those that are meant for the listener, no longer kept here: bound to its address, or labelled
-  /// with its identity or name.
-  std::vector<net::Descriptor> take(const proxy::ListenerSettings& listener);
+  /// Those that are meant for `listener`, one of `all`, no longer kept here: bound to its address,
+  /// labelled with its identity, or with its name while they fit no other one so well. A service
+  /// manager has one name for all sockets of a unit.
+  std::vector<net::Descriptor> take(const proxy::ListenerSettings& listener,
+                                    const std::vector<proxy::ListenerSettings>& all);
   /// That of the admin socket at `path`.
   net::Descriptor take_path(const std::string& path);
 
@@ -37,8 +39,10 @@ class InheritedSockets {
     net::Descriptor descriptor;
     std::string label;
     net::Address where;
+
+    bool fits(const proxy::ListenerSettings& listener) const;
+    bool is_named(const proxy::ListenerSettings& listener) const;
   };
-  static bool is_meant(const Socket& socket, const proxy::ListenerSettings& listener);
   std::vector<Socket> sockets_;
 };
 

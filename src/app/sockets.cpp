@@ -135,8 +135,9 @@ void complete(BoundAddress& bound) {
 }
 
 Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
+                                                const std::vector<proxy::ListenerSettings>& all,
                                                 const Fresh& fresh) {
-  auto inherited = inherited_.take(listener);
+  auto inherited = inherited_.take(listener, all);
   if (inherited.empty()) {
     const auto same = [&](const auto& one) {
       return collides(net::local_address(one.second.kept.front().get()), listener.address);
@@ -161,7 +162,7 @@ bool ListeningSockets::bind(Settings& settings, Ports ports, Fresh& fresh, std::
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
     }
-    auto bound = bind_one(listener, fresh);
+    auto bound = bind_one(listener, settings.listeners, fresh);
     if (!bound) {
       problem = "listener " + listener.name + ": " + listener.address.text + ": " +
                 text_of(bound.error());

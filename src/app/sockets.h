@@ -81,7 +81,9 @@ class ListeningSockets {
   void close() { open_.clear(); }
 
  private:
-  Result<BoundAddress> bind_one(const proxy::ListenerSettings& listener, const Fresh& fresh);
+  Result<BoundAddress> bind_one(const proxy::ListenerSettings& listener,
+                                const std::vector<proxy::ListenerSettings>& all,
+                                const Fresh& fresh);
 
   InheritedSockets inherited_;
   std::size_t workers_;

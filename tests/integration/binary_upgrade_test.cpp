@@ -289,6 +289,16 @@ TEST(BinaryUpgrade, UnixSocketsPassToo) {
   }
 }
 
+TEST(BinaryUpgrade, TheAdminSocketIsForNoListenerWhateverItIsCalled) {
+  const TempDir directory;
+  const std::string path = directory.file("web.sock");
+  Daemon daemon("listeners: [ { name: admin, address: 'unix:" + path +
+                "' } ]\nroutes: [ { respond: { body: here } } ]\n");
+  ASSERT_EQ(daemon.upgrade().status, 0);
+  EXPECT_EQ(RawClient::unix_socket(path).get("/").body, "here");
+  EXPECT_EQ(daemon.ctl("status").status, 0);
+}
+
 TEST(BinaryUpgrade, MakesSocketsAnewWhoseFilesWereRemoved) {
   const TempDir directory;
   const std::string path = directory.file("web.sock");

@@ -41,7 +41,7 @@ bool fits(const std::string& host, const std::string& wanted) {
   const std::uint16_t port = net::local_address(socket->get()).port();
   InheritedSockets inherited;
   inherited.add(std::move(*socket), "other");
-  return !inherited.take(listener_at(address_of(wanted, port))).empty();
+  return !inherited.take(listener_at(address_of(wanted, port)), {}).empty();
 }
 
 TEST(InheritedSockets, OfAllInterfacesFitAListenerWithoutAHost) {
@@ -66,11 +66,25 @@ TEST(InheritedSockets, OfAPathAreFoundByItButNotByANameOfAnotherFamily) {
   at_path.path = path;
   InheritedSockets inherited;
   inherited.add(std::move(*net::bind_listener(at_path, false, 16)), "web");
-  EXPECT_TRUE(inherited.take(listener_at(address_of("127.0.0.1", 0))).empty());
+  EXPECT_TRUE(inherited.take(listener_at(address_of("127.0.0.1", 0)), {}).empty());
   EXPECT_FALSE(inherited.take_path("/another"));
-  EXPECT_EQ(inherited.take(listener_at(at_path)).size(), 1U);
+  EXPECT_EQ(inherited.take(listener_at(at_path), {}).size(), 1U);
   EXPECT_TRUE(inherited.empty());
   std::filesystem::remove(path);
+}
+
+TEST(InheritedSockets, OfOneNameGoToTheListenersOfTheirAddresses) {
+  InheritedSockets inherited;
+  std::vector<proxy::ListenerSettings> listeners;
+  for (const char* name : {"web", "other"}) {
+    auto socket = net::bind_listener(address_of("127.0.0.1", 0), false, 16);
+    listeners.push_back(
+        listener_at(address_of("127.0.0.1", net::local_address(socket->get()).port())));
+    listeners.back().name = name;
+    inherited.add(std::move(*socket), "web");
+  }
+  EXPECT_EQ(inherited.take(listeners[0], listeners).size(), 1U);
+  EXPECT_EQ(inherited.take(listeners[1], listeners).size(), 1U);
 }
 
 TEST(InheritedSockets, ThatAreNoneAreNotKept) {

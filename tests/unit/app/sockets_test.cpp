@@ -73,13 +73,13 @@ TEST(Inherited, AreFoundByAddressNameOrIdentity) {
     const std::uint16_t port = net::local_address(socket->get()).port();
     inherited.add(std::move(*socket), label);
     listener.address = loopback(label == "web" ? 0 : port);
-    EXPECT_EQ(inherited.take(listener).size(), 1U) << label;
+    EXPECT_EQ(inherited.take(listener, {}).size(), 1U) << label;
     EXPECT_TRUE(inherited.empty());
   }
   InheritedSockets inherited;
   inherited.add(std::move(*net::bind_listener(loopback(), false, 16)), "web 127.0.0.1:0");
   listener.address = loopback();
-  EXPECT_EQ(inherited.take(listener).size(), 1U);
+  EXPECT_EQ(inherited.take(listener, {}).size(), 1U);
 }
 
 // ":80" takes both families, "0.0.0.0:80" one.
@@ -98,10 +98,10 @@ TEST(Inherited, AWildcardOfAPredecessorIsForTheSameWildcardOnly) {
     listener.address.text = number;
     listener.address.host.clear();
     listener.address.port = port;
-    EXPECT_EQ(inherited.take(listener).size(), of_service_manager ? 1U : 0U);
+    EXPECT_EQ(inherited.take(listener, {}).size(), of_service_manager ? 1U : 0U);
     listener.address.text = "0.0.0.0" + number;
     listener.address.host = "0.0.0.0";
-    EXPECT_EQ(inherited.take(listener).size(), of_service_manager ? 0U : 1U);
+    EXPECT_EQ(inherited.take(listener, {}).size(), of_service_manager ? 0U : 1U);
     EXPECT_FALSE(inherited.holds_port(port));
   }
 }
@@ -112,7 +112,7 @@ TEST(Inherited, OthersAreLeft) {
   proxy::ListenerSettings listener;
   listener.name = "web";
   listener.address = loopback(9);
-  EXPECT_TRUE(inherited.take(listener).empty());
+  EXPECT_TRUE(inherited.take(listener, {}).empty());
   EXPECT_FALSE(inherited.empty());
   inherited.drop_rest();
   EXPECT_TRUE(inherited.empty());
