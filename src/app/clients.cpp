@@ -1,5 +1,6 @@
 #include "app/clients.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -147,6 +148,21 @@ Task<void> Clients::dismiss(ClientPtr client) {
   client->rest.transport->try_shutdown();
 }
 
+/// Something of the client is awaited that is no request.
+class Clients::Preparing {
+ public:
+  Preparing(Clients& owner, net::Readiness& readiness) : owner_(owner), readiness_(&readiness) {
+    owner_.preparing_.insert(readiness_);
+  }
+  ~Preparing() { owner_.preparing_.erase(readiness_); }
+  Preparing(const Preparing&) = delete;
+  Preparing& operator=(const Preparing&) = delete;
+
+ private:
+  Clients& owner_;
+  net::Readiness* readiness_;
+};
+
 Task<std::unique_ptr<net::Transport>> Clients::prepare(net::Descriptor socket,
                                                        proxy::Connection& client,
                                                        const tls::ServerContext* tls) {
@@ -154,13 +170,16 @@ Task<std::unique_ptr<net::Transport>> Clients::prepare(net::Descriptor socket,
   auto made = net::make_socket_transport(socket.release());
   if (!made) co_return nullptr;
   auto transport = std::move(*made);
-  if (net::contains(settings.proxy_protocol_from, client.peer)) {
+  const bool announced = net::contains(settings.proxy_protocol_from, client.peer);
+  if (!announced && tls == nullptr) co_return std::move(transport);
+  const Preparing preparing(*this, transport->readiness());
+  if (announced) {
     auto read = co_await read_proxy_header(*transport, client);
     if (!read) co_return nullptr;
   }
   if (tls == nullptr) co_return std::move(transport);
-  auto secured = co_await tls::accept(std::move(transport), *tls, settings.timeouts.handshake,
-                                      runtime_.shedding);
+  auto secured =
+      co_await tls::accept(std::move(transport), *tls, patience(settings), runtime_.shedding);
   if (!secured) {
     counts_.connections_refused[static_cast<std::size_t>(secured.error().code())].add();
     log::Line(log::Level::debug) << "listener " << settings.name << ": " << client.peer.host()
@@ -172,7 +191,7 @@ Task<std::unique_ptr<net::Transport>> Clients::prepare(net::Descriptor socket,
 
 Task<Result<void>> Clients::read_proxy_header(net::Transport& transport,
                                               proxy::Connection& client) {
-  transport.readiness().read_deadline(client.settings->timeouts.handshake, Code::handshake_timeout);
+  transport.readiness().read_deadline(patience(*client.settings), Code::handshake_timeout);
   auto header = co_await net::read_proxy_header(transport);
   transport.readiness().read_deadline(Duration::zero(), Code::none);
   if (!header) {
@@ -247,6 +266,19 @@ Clients::ClientPtr Clients::pick_up(Client& client) noexcept {
   counts_.connections_resting.subtract();
   client.ignore();
   return ClientPtr(&client);
+}
+
+void Clients::hurry() noexcept {
+  end_resting();
+  for (net::Readiness* readiness : preparing_) {
+    readiness->read_deadline(limits::kDrainTime, Code::handshake_timeout);
+    readiness->write_deadline(limits::kDrainTime, Code::handshake_timeout);
+  }
+}
+
+Duration Clients::patience(const proxy::ListenerSettings& settings) const noexcept {
+  const Duration whole = settings.timeouts.handshake;
+  return runtime_.draining ? std::min<Duration>(whole, limits::kDrainTime) : whole;
 }
 
 void Clients::end_resting() noexcept {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <unordered_set>
 
 #include "app/gate.h"
 #include "revproxyd/base/metrics.h"
@@ -11,6 +12,7 @@
 #include "revproxyd/http/idle_list.h"
 #include "revproxyd/net/descriptor.h"
 #include "revproxyd/net/listener.h"
+#include "revproxyd/net/readiness.h"
 #include "revproxyd/proxy/serve.h"
 #include "revproxyd/tls/context.h"
 
@@ -35,14 +37,16 @@ class Clients {
   std::size_t size() const noexcept {
     return serving_.size() + counts_.connections_resting.value();
   }
-  /// Ends the connections that rest, as an orderly end of idle ones.
-  void end_resting() noexcept;
+  /// The process ends: connections that rest end in order, PROXY headers and handshakes under way
+  /// have limits::kDrainTime left.
+  void hurry() noexcept;
   /// Ends all of them.
   void cancel(Code reason) noexcept;
   bool cancelled() noexcept { return serving_.scope().cancelled(); }
 
  private:
   class Client;
+  class Preparing;
   using ClientPtr = std::unique_ptr<Client>;
 
   Task<void> welcome(ClientPtr client, net::Descriptor socket,
@@ -53,11 +57,14 @@ class Clients {
   /// PROXY header and handshake; null when it came to nothing.
   Task<std::unique_ptr<net::Transport>> prepare(net::Descriptor socket, proxy::Connection& client,
                                                 const tls::ServerContext* tls);
+  /// For the PROXY header, and for the handshake.
+  Duration patience(const proxy::ListenerSettings& settings) const noexcept;
   Task<Result<void>> read_proxy_header(net::Transport& transport, proxy::Connection& client);
   std::unique_ptr<http::ServerConnection> open(http::Resting rest, const proxy::Connection& client,
                                                CancelScope& scope);
   Task<void> turn_away(net::Accepted accepted, Code why, bool plain);
 
+  void end_resting() noexcept;
   void lay_down(ClientPtr client, http::Resting rest);
   ClientPtr pick_up(Client& client) noexcept;
 
@@ -66,7 +73,8 @@ class Clients {
   metrics::WorkerCounts& counts_;
   Outdated outdated_;
   http::IdleList idle_;
-  Client* first_ = nullptr;      // of those that rest
+  Client* first_ = nullptr;  // of those that rest
+  std::unordered_set<net::Readiness*> preparing_;
   std::size_t turned_away_ = 0;  // refused connections that linger
   TaskGroup serving_;
 };

@@ -345,7 +345,7 @@ void Worker::stop_accepting() {
 void Worker::begin_haste() {
   runtime_.draining = true;
   connections_list_.drain_all();
-  clients_->end_resting();
+  clients_->hurry();
 }
 
 Task<void> Worker::wait_drained(std::function<void()> done) {

@@ -28,6 +28,21 @@ TEST(Shutdown, EndsAtOnceWhenIdle) {
   EXPECT_TRUE(idle.closes());
 }
 
+// Scanners, and balancers that ask whether the port is open.
+TEST(Shutdown, DoesNotWaitForClientsThatHaveYetToIntroduceThemselves) {
+  Daemon daemon(
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal }, { name: proxied, "
+      "address: "
+      "'127.0.0.1:0', proxy_protocol: { from: [ 127.0.0.1 ] } } ]\n"
+      "timeouts: { handshake: 60s }\n"
+      "shutdown: { drain: 60s }\n"
+      "routes: [ { respond: { body: x } } ]\n");
+  const RawClient in_handshake(daemon.port("tls"));
+  const RawClient before_header(daemon.port("proxied"));
+  ASSERT_TRUE(comes_to(daemon, "connections_active", 2));
+  EXPECT_EQ(daemon.stop(Milliseconds(10000)), 0);
+}
+
 TEST(Shutdown, LetsRequestsUnderWayFinishAndRefusesNewConnections) {
   Gate answer;
   Proxy proxy(
