@@ -68,7 +68,8 @@ class Builder {
   void add_listener(const proxy::ListenerSettings& listener) {
     BuiltListener one;
     one.identity = listener_identity(listener);
-    one.settings = std::make_shared<const proxy::ListenerSettings>(listener);
+    auto settings = std::make_shared<proxy::ListenerSettings>(listener);
+    one.settings = settings;
     if (listener.tls) {
       watch(listener.tls->client_auth.ca);
       tls::ServerContext::Options options;
@@ -84,8 +85,16 @@ class Builder {
       if (!context && !(lost_certificates_ && !listener.tls->internal))
         built_.errors.push_back("listener " + listener.name + ": " + context.error);
       one.tls = context.context;
+      if (one.tls != nullptr) settings->authorities = authorities_of(one.identity, *one.tls);
     }
     built_.listeners.push_back(std::move(one));
+  }
+
+  std::uint64_t authorities_of(const std::string& identity, const tls::ServerContext& now) const {
+    if (previous_ == nullptr) return 0;
+    const auto known = std::ranges::find(previous_->listeners, identity, &BuiltListener::identity);
+    if (known == previous_->listeners.end() || known->tls == nullptr) return 0;
+    return known->settings->authorities + (known->tls->judges_like(now) ? 0 : 1);
   }
 
   void add_upstream(const upstream::UpstreamSettings& upstream) {

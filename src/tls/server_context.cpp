@@ -202,4 +202,8 @@ Built<ServerContext> ServerContext::create(Options options) {
 ServerContext::ServerContext(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 ServerContext::~ServerContext() = default;
 
+bool ServerContext::judges_like(const ServerContext& other) const noexcept {
+  return state_->policy == other.state_->policy;
+}
+
 }  // namespace revproxyd::tls

@@ -229,6 +229,21 @@ TEST(ClientCertificate, IsNotLogged) {
   EXPECT_EQ(written.find(part), std::string::npos);
 }
 
+TEST(ClientCertificate, ClientsWhomAnotherFileOfAuthoritiesLetInConnectAgain) {
+  Told told("mode: required");
+  const Certificates others("Others");
+  RawClient client(told.daemon.port(), told.known());
+  const auto is_to_go = [&] {
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    return client.response().field("Connection") == "close";
+  };
+  ASSERT_TRUE(told.daemon.reload());
+  EXPECT_FALSE(is_to_go());
+  write_file(told.root.authority_file(), others.authority_pem());
+  ASSERT_TRUE(told.daemon.reload());
+  EXPECT_TRUE(is_to_go());
+}
+
 TEST(ClientCertificate, ATicketOfAnotherListenerSkipsNoVerification) {
   const Identities who;
   const Certificates others("Others");

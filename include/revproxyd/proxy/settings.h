@@ -54,6 +54,9 @@ struct ListenerSettings {
   std::vector<net::Cidr> proxy_protocol_from;
   Timeouts timeouts;  // global ones with this listener's overrides applied
   Limits limits;
+  // Not of the configuration: counts the contents that the file of tls.client_auth.ca had, so that
+  // connections which older ones let in are outdated.
+  std::uint64_t authorities = 0;
   bool operator==(const ListenerSettings&) const = default;
 };
 /// What makes a listener the same over reloads: its address as written; with a port that the kernel

@@ -41,6 +41,10 @@ class ServerContext : public std::enable_shared_from_this<ServerContext> {
   static Built<ServerContext> create(Options options);
   ~ServerContext();
 
+  /// Clients whom one has let in the other would let in as well: the same settings, and the same
+  /// authorities in the file of `client_auth.ca`.
+  bool judges_like(const ServerContext& other) const noexcept;
+
   struct State;  // src/tls/server_context.h
   const State& state() const noexcept { return *state_; }
 
