@@ -72,29 +72,52 @@ class Builder {
     one.settings = settings;
     if (listener.tls) {
       watch(listener.tls->client_auth.ca);
-      tls::ServerContext::Options options;
-      options.settings = *listener.tls;
-      options.certificates = built_.certificates;
-      options.alpn = protocol_names(listener.http1, listener.http2);
-      // Some clients that speak HTTP/1.0 offer nothing else.
-      if (listener.http1) options.alpn.emplace_back("http/1.0");
-      // Without ALPN a client speaks HTTP/1.1 (RFC 9113 section 3.2).
-      options.alpn_required = !listener.http1;
-      options.tickets = tickets_;
-      auto context = tls::ServerContext::create(std::move(options));
-      if (!context && !(lost_certificates_ && !listener.tls->internal))
-        built_.errors.push_back("listener " + listener.name + ": " + context.error);
-      one.tls = context.context;
-      if (one.tls != nullptr) settings->authorities = authorities_of(one.identity, *one.tls);
+      const BuiltListener* before = find_listener(one.identity);
+      one.tls = server_context(listener, before);
+      if (one.tls != nullptr && before != nullptr && before->tls != nullptr)
+        settings->authorities =
+            before->settings->authorities + (before->tls->judges_like(*one.tls) ? 0 : 1);
     }
     built_.listeners.push_back(std::move(one));
   }
 
-  std::uint64_t authorities_of(const std::string& identity, const tls::ServerContext& now) const {
-    if (previous_ == nullptr) return 0;
+  const BuiltListener* find_listener(const std::string& identity) const {
+    if (previous_ == nullptr) return nullptr;
     const auto known = std::ranges::find(previous_->listeners, identity, &BuiltListener::identity);
-    if (known == previous_->listeners.end() || known->tls == nullptr) return 0;
-    return known->settings->authorities + (known->tls->judges_like(now) ? 0 : 1);
+    return known == previous_->listeners.end() ? nullptr : &*known;
+  }
+
+  std::shared_ptr<const tls::ServerContext> server_context(const proxy::ListenerSettings& listener,
+                                                           const BuiltListener* before) {
+    tls::ServerContext::Options options;
+    options.settings = *listener.tls;
+    options.certificates = built_.certificates;
+    options.alpn = protocol_names(listener.http1, listener.http2);
+    // Some clients that speak HTTP/1.0 offer nothing else.
+    if (listener.http1) options.alpn.emplace_back("http/1.0");
+    // Without ALPN a client speaks HTTP/1.1 (RFC 9113 section 3.2).
+    options.alpn_required = !listener.http1;
+    options.tickets = tickets_;
+    auto made = tls::ServerContext::create(options);
+    const bool told = lost_certificates_ && !listener.tls->internal;
+    if (made || told) return made.context;
+    const bool same = before != nullptr && before->tls != nullptr &&
+                      before->settings->tls->client_auth == listener.tls->client_auth;
+    if (same) {
+      options.authorities = before->tls;
+      if (auto kept = tls::ServerContext::create(std::move(options)); kept) {
+        keep("listener " + listener.name + ": " + made.error);
+        return kept.context;
+      }
+    }
+    built_.errors.push_back("listener " + listener.name + ": " + made.error);
+    return nullptr;
+  }
+
+  // A file that is bad now must not hold up the renewal of all others.
+  void keep(const std::string& trouble) {
+    built_.warnings.push_back(trouble + " (what was read before stays in use)");
+    built_.kept = true;
   }
 
   void add_upstream(const upstream::UpstreamSettings& upstream) {
@@ -103,9 +126,10 @@ class Builder {
     for (const auto& file : files) watch(file);
     const std::string signature = signature_of(files);
     const proxy::PlanUpstream* known = find_previous(upstream.name);
-    built_.upstream_files[upstream.name] = signature;
-    if (known != nullptr && known->shared->settings() == upstream &&
-        previous_->upstream_files.at(upstream.name) == signature) {
+    const bool same = known != nullptr && known->shared->settings() == upstream;
+    std::string& files_of = built_.upstream_files[upstream.name];
+    files_of = signature;
+    if (same && previous_->upstream_files.at(upstream.name) == signature) {
       built_.upstreams.push_back(*known);
       return;
     }
@@ -114,19 +138,30 @@ class Builder {
       return server.url.scheme == net::Scheme::https;
     });
     if (secure) {
-      tls::ClientContext::Options options;
-      options.settings = tls;
-      using upstream::Protocol;
-      options.alpn = protocol_names(upstream.protocol != Protocol::http2,
-                                    upstream.protocol != Protocol::http1);
-      options.alpn_required = upstream.protocol == Protocol::http2;
-      auto context = tls::ClientContext::create(options);
-      if (!context) built_.errors.push_back("upstream " + upstream.name + ": " + context.error);
-      one.tls = context.context;
+      auto made = client_context(upstream);
+      const std::string trouble = "upstream " + upstream.name + ": " + made.error;
+      if (!made && same && known->tls != nullptr) {
+        keep(trouble);
+        files_of = previous_->upstream_files.at(upstream.name);
+        built_.upstreams.push_back(*known);
+        return;
+      }
+      if (!made) built_.errors.push_back(trouble);
+      one.tls = made.context;
     }
     one.shared = std::make_shared<upstream::Shared>(
         upstream, known == nullptr ? nullptr : known->shared.get());
     built_.upstreams.push_back(std::move(one));
+  }
+
+  static tls::Built<tls::ClientContext> client_context(const upstream::UpstreamSettings& upstream) {
+    using upstream::Protocol;
+    tls::ClientContext::Options options;
+    options.settings = upstream.tls;
+    options.alpn =
+        protocol_names(upstream.protocol != Protocol::http2, upstream.protocol != Protocol::http1);
+    options.alpn_required = upstream.protocol == Protocol::http2;
+    return tls::ClientContext::create(options);
   }
 
   const proxy::PlanUpstream* find_previous(const std::string& name) const {

@@ -48,8 +48,12 @@ std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols) 
 std::string trust_file(SSL_CTX* context, const std::string& path) {
   if (SSL_CTX_load_verify_file(context, path.c_str()) != 1)
     return "ca " + path + ": " + reason_text();
-  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+  trust_anchors(context);
   return {};
+}
+
+void trust_anchors(SSL_CTX* context) noexcept {
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
 }
 
 }  // namespace revproxyd::tls

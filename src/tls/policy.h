@@ -19,5 +19,7 @@ std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols);
 
 /// Makes the certificates of the PEM file trust anchors, intermediate ones too. Empty, or why not.
 std::string trust_file(SSL_CTX* context, const std::string& path);
+/// What is in the context's store needs nothing above it.
+void trust_anchors(SSL_CTX* context) noexcept;
 
 }  // namespace revproxyd::tls

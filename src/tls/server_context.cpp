@@ -114,18 +114,38 @@ int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
   return SSL_TLSEXT_ERR_OK;
 }
 
-std::string require_client_certificates(State& state, std::string& ca_bytes) {
+std::string read_authorities(State& state) {
+  const std::string& file = state.settings.client_auth.ca;
+  if (file.empty()) return "client_auth: a ca file is needed";
+  std::string error;
+  state.ca_bytes = read_file(file, error);
+  if (!error.empty()) return "ca " + file + ": " + error;
+  SSL_CTX* const context = state.context.get();
+  if (error = trust_file(context, file); !error.empty()) return error;
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file.c_str());
+  if (names == nullptr) return "ca " + file + ": " + reason_text();
+  SSL_CTX_set_client_CA_list(context, names);  // takes them
+  return {};
+}
+
+std::string share_authorities(State& state, const State& from) {
+  SSL_CTX* const context = state.context.get();
+  STACK_OF(X509_NAME)* names = SSL_dup_CA_list(SSL_CTX_get_client_CA_list(from.context.get()));
+  if (names == nullptr) return "tls: " + reason_text();
+  SSL_CTX_set_client_CA_list(context, names);  // takes them
+  SSL_CTX_set1_cert_store(context, SSL_CTX_get_cert_store(from.context.get()));
+  trust_anchors(context);
+  state.ca_bytes = from.ca_bytes;
+  return {};
+}
+
+std::string require_client_certificates(State& state, const ServerContext* authorities) {
   const ClientAuth& auth = state.settings.client_auth;
   if (auth.mode == ClientAuthMode::none) return {};
-  if (auth.ca.empty()) return "client_auth: a ca file is needed";
-  std::string error;
-  ca_bytes = read_file(auth.ca, error);
-  if (!error.empty()) return "ca " + auth.ca + ": " + error;
+  const std::string error = authorities == nullptr ? read_authorities(state)
+                                                   : share_authorities(state, authorities->state());
+  if (!error.empty()) return error;
   SSL_CTX* const context = state.context.get();
-  if (error = trust_file(context, auth.ca); !error.empty()) return error;
-  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(auth.ca.c_str());
-  if (names == nullptr) return "ca " + auth.ca + ": " + reason_text();
-  SSL_CTX_set_client_CA_list(context, names);  // takes them
   const int missing = auth.mode == ClientAuthMode::required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | missing, nullptr);
   SSL_CTX_set_verify_depth(context, kVerifyDepth);
@@ -186,12 +206,12 @@ Built<ServerContext> ServerContext::create(Options options) {
   state->context.reset(SSL_CTX_new(TLS_server_method()));
   if (!state->context || !apply_policy(state->context.get(), state->settings.min_version))
     return {nullptr, "tls: " + reason_text()};
-  std::string ca_bytes;
   if (std::string error = choose_certificates(*state, options); !error.empty())
     return {nullptr, error};
-  if (std::string error = require_client_certificates(*state, ca_bytes); !error.empty())
+  if (std::string error = require_client_certificates(*state, options.authorities.get());
+      !error.empty())
     return {nullptr, error};
-  state->policy = policy_of(state->settings, ca_bytes);
+  state->policy = policy_of(state->settings, state->ca_bytes);
   SSL_CTX_set_session_cache_mode(state->context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(state->context.get(), kSessionSeconds);
   install_callbacks(*state);

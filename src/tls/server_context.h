@@ -18,6 +18,7 @@ struct ServerContext::State {
   std::shared_ptr<TicketKeys> tickets;
   std::string alpn;  // as on the wire
   bool alpn_required = false;
+  std::string ca_bytes;  // of the file of client_auth.ca
   Fingerprint policy{};  // what a ticket's connection must have agreed to
 };
 

@@ -338,6 +338,42 @@ TEST(Tls, KeepsTheOldCertificateWhenAReloadFindsABadFile) {
   EXPECT_EQ(presented(daemon, with_sni("a.example")), files.now.cert_pem);
 }
 
+TEST(Tls, ABrokenFileOfAnUpstreamHoldsUpNoRenewal) {
+  const Replaceable files;
+  const std::string ca = files.authority.directory().file("servers.pem");
+  write_file(ca, files.authority.authority_pem());
+  Daemon daemon(tls_config(entry("a.example", files.now)) +
+                "upstreams: { secure: { servers: [ { url: 'https://127.0.0.1:1' } ], tls: { ca: " +
+                ca + " } } }\n");
+  std::filesystem::remove(ca);
+  files.replace(files.next.cert_pem, files.next.key_pem);
+  const CommandResult told = daemon.ctl("reload");
+  EXPECT_EQ(told.status, 0) << told.out;
+  EXPECT_NE(told.out.find("upstream secure: ca " + ca), std::string::npos) << told.out;
+  EXPECT_EQ(presented(daemon, with_sni("a.example")), files.next.cert_pem);
+}
+
+TEST(Tls, ABrokenFileOfAuthoritiesHoldsUpNoRenewal) {
+  const Replaceable files;
+  Certificates clients("Clients");
+  Certificates strangers("Strangers");
+  Daemon daemon(tls_config(entry("a.example", files.now), "{ client_auth: { mode: optional, ca: " +
+                                                              clients.authority_file() + " } }"));
+  write_file(clients.authority_file(), "nothing of use");
+  files.replace(files.next.cert_pem, files.next.key_pem);
+  const CommandResult told = daemon.ctl("reload");
+  EXPECT_EQ(told.status, 0) << told.out;
+  EXPECT_NE(told.out.find(clients.authority_file()), std::string::npos) << told.out;
+  EXPECT_EQ(presented(daemon, with_sni("a.example")), files.next.cert_pem);
+  const Certificate good = clients.issue_for({"client"});
+  const Certificate bad = strangers.issue_for({"client"});
+  ClientTls tls = with_sni("a.example");
+  tls.certificate = &good;
+  EXPECT_TRUE(serves(daemon, tls)) << "clients are judged as before";
+  tls.certificate = &bad;
+  EXPECT_FALSE(serves(daemon, tls)) << "clients are judged as before";
+}
+
 // Clients that look at it refuse it; for those that do not it is better than nothing.
 TEST(Tls, ShowsACertificateThatHasExpiredAndWarnsOfIt) {
   Certificates authority;

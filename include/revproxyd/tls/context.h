@@ -35,6 +35,9 @@ class ServerContext : public std::enable_shared_from_this<ServerContext> {
         alpn;  // best first; a client that offers only others is refused (RFC 7301 section 3.2)
     bool alpn_required = false;  // a client that offers none at all is refused, too
     std::shared_ptr<TicketKeys> tickets;
+    /// Clients' certificates are judged by the authorities that this one has read, and the file of
+    /// client_auth.ca is left alone. May be null.
+    std::shared_ptr<const ServerContext> authorities;
   };
 
   /// Never throws for a fault of the configuration.
