@@ -19,6 +19,12 @@ Arena::~Arena() {
   }
 }
 
+std::size_t Arena::held_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (const Block* block = blocks_; block != nullptr; block = block->next) bytes += block->size;
+  return bytes;
+}
+
 void* Arena::from_new_block(std::size_t size) {
   // The header keeps the payload aligned to 16.
   const std::size_t block_size = std::max(kBlockSize, size + sizeof(Block));

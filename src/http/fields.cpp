@@ -1,5 +1,6 @@
 #include "revproxyd/http/fields.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstring>
@@ -202,6 +203,32 @@ std::size_t Fields::count(FieldName field) const noexcept {
   std::size_t count = 0;
   for (const Field& candidate : *this) count += candidate.known == field ? 1 : 0;
   return count;
+}
+
+std::string_view Fields::join(FieldName field, std::string_view separator,
+                              std::string_view last) const {
+  if (!has(field)) return last;
+  // How many there are is the sender's choice: a join for each would be quadratic.
+  std::size_t size = 0;
+  std::string_view only;
+  const auto each = [&](auto take) {
+    for (const Field& candidate : *this) {
+      if (candidate.known == field && !candidate.value.empty()) take(candidate.value);
+    }
+    if (!last.empty()) take(last);
+  };
+  each([&](std::string_view value) {
+    size += (size == 0 ? 0 : separator.size()) + value.size();
+    only = value;
+  });
+  if (size == only.size()) return only;
+  char* const text = arena_->text(size);
+  char* at = text;
+  each([&](std::string_view value) {
+    if (at != text) at = std::ranges::copy(separator, at).out;
+    at = std::ranges::copy(value, at).out;
+  });
+  return {text, size};
 }
 
 void Fields::append(Field field) {

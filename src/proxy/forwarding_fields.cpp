@@ -100,17 +100,9 @@ std::string_view forwarded_element(const pipeline::Exchange& exchange, std::stri
   return arena.copy(element);
 }
 
-void append_to_list(http::Fields& fields, FieldName name, std::string_view value, Arena& arena) {
-  std::string_view whole = value;
-  for (std::size_t left = fields.count(name); left > 0; --left) {
-    // Several fields become one list in their order.
-    std::size_t index = 0;
-    for (const http::Field& field : fields) {
-      if (field.known == name && ++index == left && !field.value.empty())
-        whole = arena.join(field.value, ", ", whole);
-    }
-  }
-  fields.set(name, whole);
+// Several fields become one list in their order.
+void append_to_list(http::Fields& fields, FieldName name, std::string_view value) {
+  fields.set(name, fields.join(name, ", ", value));
 }
 
 // The version that the request was received in (RFC 9110 section 7.6.3).
@@ -145,7 +137,7 @@ void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena
     fields.remove(FieldName::x_forwarded_for);
     remove_other_forwarded(fields);
   }
-  if (!peer.empty()) append_to_list(fields, FieldName::x_forwarded_for, peer, arena);
+  if (!peer.empty()) append_to_list(fields, FieldName::x_forwarded_for, peer);
   const auto keep_or_set = [&](FieldName name, std::string_view value) {
     if (trusted && fields.has(name)) return;
     if (value.empty()) {
@@ -206,10 +198,10 @@ void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {
   set_forwarded_for(exchange, fields, arena);
   if (!exchange.standing().trusted) fields.remove(FieldName::forwarded);
   if (forwarded || fields.has(FieldName::forwarded)) {
-    append_to_list(fields, FieldName::forwarded, forwarded_element(exchange, head.authority, arena),
-                   arena);
+    append_to_list(fields, FieldName::forwarded,
+                   forwarded_element(exchange, head.authority, arena));
   }
-  append_to_list(fields, FieldName::via, via_of(head.version), arena);
+  append_to_list(fields, FieldName::via, via_of(head.version));
   fields.set(FieldName::x_request_id, id);
 }
 

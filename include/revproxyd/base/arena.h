@@ -32,6 +32,8 @@ class Arena {
                         std::string_view d = {});
   /// Room for `size` characters that the caller fills.
   char* text(std::size_t size) { return static_cast<char*>(allocate(size, 1)); }
+  /// What it has taken from the slab so far; walks the blocks.
+  std::size_t held_bytes() const noexcept;
 
  private:
   struct Block {

@@ -113,6 +113,10 @@ class Fields {
   std::string_view get(FieldName field) const noexcept;
   std::string_view get(std::string_view name) const noexcept;
   std::size_t count(FieldName field) const noexcept;
+  /// What all fields of that name say and `last` behind them, with `separator` in between; empty
+  /// values are left out. Copied into the arena once, or not at all where there is but one.
+  std::string_view join(FieldName field, std::string_view separator,
+                        std::string_view last = {}) const;
 
   void add(FieldName field, std::string_view value) { append({http::name(field), value, field}); }
   void add(std::string_view name, std::string_view value) { append({name, value, lookup(name)}); }

@@ -104,14 +104,9 @@ bool persists(Version version, const ConnectionOptions& options) noexcept {
 }
 
 // All Upgrade fields as one list; of HTTP/1.0 it is ignored (RFC 9110 section 7.8).
-std::string_view upgrade_list(const RequestHead& head, Arena& arena) {
+std::string_view upgrade_list(const RequestHead& head) {
   if (head.version == Version::http10) return {};
-  std::string_view list;
-  for (const Field& field : head.fields) {
-    if (field.known != FieldName::upgrade || field.value.empty()) continue;
-    list = list.empty() ? field.value : arena.join(list, ", ", field.value);
-  }
-  return list;
+  return head.fields.join(FieldName::upgrade, ", ");
 }
 
 // RFC 9112 section 4: "HTTP/1.1 200 OK". Some servers that send no reason leave out the space
@@ -168,7 +163,7 @@ Result<RequestHead> parse_request(Bytes block, Arena& arena, const HeadLimits& l
   const auto options = read_connection(head.fields, Kind::request);
   if (!options) return options.error();
   head.keep_alive = persists(head.version, *options);
-  if (options->upgrade) head.upgrade = upgrade_list(head, arena);
+  if (options->upgrade) head.upgrade = upgrade_list(head);
   head.accepts_trailers = list_has_token(head.fields, FieldName::te, "trailers");
   if (auto expectation = read_expectation(head); !expectation) return expectation.error();
   return head;

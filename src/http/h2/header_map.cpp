@@ -66,18 +66,7 @@ void put(WireFields& out, std::string_view name, std::string_view value, bool se
 // leave white space at an end of the value, which no field has.
 void join_cookies(Fields& fields) {
   if (fields.count(FieldName::cookie) < 2) return;
-  std::size_t size = 0;
-  for (const Field& field : fields) {
-    if (field.known == FieldName::cookie) size += field.value.size() + 2;
-  }
-  char* const text = fields.arena().text(size);
-  char* at = text;
-  for (const Field& field : fields) {
-    if (field.known != FieldName::cookie || field.value.empty()) continue;
-    at = std::ranges::copy(at == text ? std::string_view() : std::string_view("; "), at).out;
-    at = std::ranges::copy(field.value, at).out;
-  }
-  fields.set(FieldName::cookie, {text, static_cast<std::size_t>(at - text)});
+  fields.set(FieldName::cookie, fields.join(FieldName::cookie, "; "));
 }
 
 // A key of an opening handshake: 16 random bytes in base64 (RFC 6455 section 4.1).

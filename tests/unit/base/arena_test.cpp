@@ -63,5 +63,17 @@ TEST(Arena, JoinsTexts) {
   EXPECT_EQ(arena.join("", ""), "");
 }
 
+TEST(Arena, TellsWhatItHolds) {
+  Arena arena;
+  EXPECT_EQ(arena.held_bytes(), 0U);
+  arena.copy("text");
+  const std::size_t block = arena.held_bytes();
+  EXPECT_GT(block, 0U);
+  arena.copy("text");
+  EXPECT_EQ(arena.held_bytes(), block);
+  arena.text(50'000);
+  EXPECT_GE(arena.held_bytes(), block + 50'000);
+}
+
 }  // namespace
 }  // namespace revproxyd

@@ -136,6 +136,26 @@ TEST_F(FieldsTest, GrowBeyondTheirFirstRoom) {
   EXPECT_EQ(fields_.begin()[99].value, "99");
 }
 
+TEST_F(FieldsTest, JoinLeavesEmptyValuesOut) {
+  fields_.add("Via", "");
+  fields_.add("Via", "1");
+  fields_.add("Host", "a");
+  fields_.add("via", "2");
+  fields_.add("Via", "");
+  EXPECT_EQ(fields_.join(FieldName::via, ", "), "1, 2");
+  EXPECT_EQ(fields_.join(FieldName::via, ", ", "3"), "1, 2, 3");
+  EXPECT_EQ(fields_.join(FieldName::cookie, "; "), "");
+  EXPECT_EQ(fields_.join(FieldName::cookie, "; ", "3"), "3");
+}
+
+TEST_F(FieldsTest, JoinCopiesNothingWhereThereIsButOneValue) {
+  const std::string_view only = "1";
+  fields_.add("Via", "");
+  fields_.add("Via", only);
+  EXPECT_EQ(fields_.join(FieldName::via, ", ").data(), only.data());
+  EXPECT_EQ(fields_.join(FieldName::host, ", ", only).data(), only.data());
+}
+
 TEST_F(FieldsTest, MoveLeavesAnEmptyList) {
   fields_.add("Via", "1");
   Fields moved = std::move(fields_);

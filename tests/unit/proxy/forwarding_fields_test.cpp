@@ -216,6 +216,18 @@ TEST_F(FromATrustedProxy, AnEmptyFieldIsNoPartOfTheList) {
       "192.0.2.7, 10.0.0.1");
 }
 
+TEST_F(FromATrustedProxy, ListsInManyLinesTakeTheirOwnSizeOnceMore) {
+  for (const char* name : {"Via: ", "X-Forwarded-For: ", "Forwarded: "}) {
+    std::string lines;
+    for (int i = 0; i < 90; ++i) lines.append(name).append(std::string(300, 'a')).append("\r\n");
+    exchange_.emplace(get(lines));
+    exchange_->trust();
+    const std::size_t before = (*exchange_)->arena().held_bytes();
+    set_forwarding_fields(**exchange_, false);
+    EXPECT_LE((*exchange_)->arena().held_bytes() - before, 2 * lines.size()) << name;
+  }
+}
+
 TEST(ForwardingFields, ATrustedProxyThatSpeaksTlsMaySayThatItsClientDidNot) {
   pipeline::Client client = OneExchange::near_client();
   client.scheme = net::Scheme::https;

@@ -28,6 +28,18 @@ TEST(H1Parser, InternsKnownNames) {
   EXPECT_EQ(head->fields.begin()[1].known, FieldName::unknown);
 }
 
+TEST(H1Parser, TakesUpgradesInManyLinesAsOneListOfTheirSize) {
+  std::string head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";
+  const std::string value(300, 'a');
+  for (int i = 0; i < 90; ++i) head.append("Upgrade: ").append(value).append("\r\n");
+  head.append("\r\n");
+  Arena arena;
+  const auto parsed = parse_request(head, arena, {});
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->upgrade.size(), 90 * value.size() + 89 * 2);
+  EXPECT_LE(arena.held_bytes(), 2 * head.size());
+}
+
 TEST(H1Parser, SeesWhetherTheClientTakesTrailers) {
   const auto takes_trailers = [](std::string_view fields) {
     Arena arena;
