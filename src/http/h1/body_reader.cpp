@@ -66,6 +66,11 @@ std::optional<std::uint64_t> BodyReader::left() const noexcept {
   return std::nullopt;
 }
 
+bool BodyReader::ends_within(std::size_t bytes) const {
+  if (const auto known = left()) return *known <= bytes;
+  return decoder_ && decoder_->ends_within(input_.held().substr(viewed_, bytes));
+}
+
 Result<std::optional<Piece>> BodyReader::take() {
   switch (length_.framing) {
     case Framing::none: done_ = true; return std::optional<Piece>(Piece({}, true));

@@ -47,6 +47,9 @@ class BodyReader final : public Body, public PipeSource {
   bool done() const noexcept { return done_; }
   /// Bytes still to come when that is known.
   std::optional<std::uint64_t> left() const noexcept;
+  /// It is certain by now that the body ends within so many bytes: by its length, or since its end
+  /// has been received.
+  bool ends_within(std::size_t bytes) const;
   /// Bytes that have been received and not handed out.
   std::size_t waiting() const noexcept { return input_.size() - viewed_; }
   /// Body bytes handed out so far.

@@ -32,6 +32,21 @@ Result<ChunkedDecoder::Step> ChunkedDecoder::step(Bytes input) {
   return step;
 }
 
+bool ChunkedDecoder::ends_within(Bytes input) const {
+  if (failed_ || !trailer_.empty()) return false;
+  ChunkedDecoder ahead(kind_, limits_);
+  ahead.left_ = left_;
+  ahead.extension_bytes_ = extension_bytes_;
+  ahead.digits_ = digits_;
+  ahead.state_ = state_;
+  while (!input.empty() && !ahead.done()) {
+    const auto step = ahead.step(input);
+    if (!step) return false;
+    input.remove_prefix(step->consumed);
+  }
+  return ahead.done();
+}
+
 // Takes everything up to the next body byte.
 std::optional<Error> ChunkedDecoder::take_framing(Bytes input, std::size_t& at) {
   while (at < input.size() && state_ != State::data && state_ != State::done) {

@@ -39,6 +39,9 @@ class ChunkedDecoder {
   bool in_data() const noexcept { return state_ == State::data; }
   /// The last chunk and the trailer section have been read.
   bool done() const noexcept { return state_ == State::done; }
+  /// The rest of `input` holds the body's end, and nothing malformed before it. Takes nothing.
+  /// False within a trailer section.
+  bool ends_within(Bytes input) const;
   /// Moves the trailers (those that may be forwarded) into `out`, once, after done(). Copies them
   /// into the arena of `out`.
   Result<void> take_trailers(Fields& out);

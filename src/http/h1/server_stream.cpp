@@ -132,8 +132,9 @@ bool ServerStream::can_keep_alive() const noexcept {
   if (!keep_alive_ || refusal_ || connection_.closing_ || connection_.last_exchange()) return false;
   if (reader_ == nullptr || reader_->done() || upgrade_) return true;
   // What is left of the request must be read before the next one; not worth it when it is long or
-  // may never come.
-  return !expects_continue_ && reader_->left().value_or(0) <= limits::kDrainBytes;
+  // may never come, and a promise that is not kept costs the client its next request (RFC 9112
+  // section 9.6).
+  return !expects_continue_ && reader_->ends_within(limits::kDrainBytes);
 }
 
 void ServerStream::stage_head(const ResponseHead& head) {

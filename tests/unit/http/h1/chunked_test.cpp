@@ -28,6 +28,21 @@ TEST(ChunkedDecoder, IsDoneTogetherWithTheLastRun) {
   EXPECT_EQ(input.substr(step->consumed), "next");
 }
 
+TEST(ChunkedDecoder, TellsWhetherItsEndIsThereWithoutTakingIt) {
+  ChunkedDecoder decoder(Kind::request, {});
+  const std::string_view input = "5\r\nhello\r\n0\r\nA: b\r\n\r\n";
+  for (std::size_t size = 0; size < input.size(); ++size)
+    EXPECT_FALSE(decoder.ends_within(input.substr(0, size))) << size;
+  EXPECT_TRUE(decoder.ends_within(input));
+  EXPECT_TRUE(decoder.ends_within(std::string(input) + "next"));
+  EXPECT_FALSE(decoder.ends_within("5\r\nhelloX0\r\n\r\n"));
+  ASSERT_EQ(decoder.step(input.substr(0, 6))->data, "hel");
+  EXPECT_FALSE(decoder.ends_within("lo\r\n"));
+  EXPECT_TRUE(decoder.ends_within(input.substr(6)));
+  ASSERT_EQ(decoder.step(input.substr(6, 10))->data, "lo");
+  EXPECT_FALSE(decoder.ends_within("\r\n\r\n")) << "within the trailers";
+}
+
 TEST(ChunkedDecoder, TakesNothingOnceItIsDone) {
   ChunkedDecoder decoder(Kind::request, {});
   ASSERT_TRUE(decoder.step("0\r\n\r\n").has_value());
