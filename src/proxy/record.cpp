@@ -23,16 +23,6 @@ std::string_view proto_text(http::Version version) noexcept {
   return "";
 }
 
-// What ended the exchange: the proxy's own answer, or what cut the sending of an origin's.
-Code reason_of(const pipeline::Exchange& exchange, const Result<void>& sent) noexcept {
-  if (sent) return exchange.notes.why;
-  const Error& error = sent.error();
-  // The word that goes with a server is not for a client that resets.
-  const bool left = error.side() == Side::downstream &&
-                    (error.code() == Code::reset || error.code() == Code::end_of_stream);
-  return left ? Code::client_gone : error.code();
-}
-
 std::uint16_t logged_status(const http::Response& response, const Result<void>& sent,
                             const http::ServerStream& stream) noexcept {
   if (!sent && !stream.head_sent()) return pipeline::status_of(sent.error());
@@ -110,7 +100,7 @@ void end_removed_routes(Runtime& worker, Duration streams) {
 
 void RecordedExchange::finish(const http::Response& response, const Result<void>& sent,
                               const http::ServerStream& stream) const {
-  const Code why = reason_of(exchange_, sent);
+  const Code why = sent ? exchange_.notes.why : word_for(sent.error());
   const http::StreamBytes bytes = stream.bytes();
   auto& counts = *worker_.counts;
   const std::uint16_t status = logged_status(response, sent, stream);
@@ -153,6 +143,12 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
     format_combined(record, settings.mask, line);
   }
   worker_.access_log->line_done();
+}
+
+Code word_for(const Error& error) noexcept {
+  const bool left = error.side() == Side::downstream &&
+                    (error.code() == Code::reset || error.code() == Code::end_of_stream);
+  return left ? Code::client_gone : error.code();
 }
 
 void log_server_failure(std::string_view upstream, std::string_view server, const Error& why) {

@@ -32,6 +32,10 @@ class RecordedExchange {
   RecordedExchange* next_ = nullptr;
 };
 
+/// What cut the sending of an answer. The words that go with a server are not for a client that
+/// resets.
+Code word_for(const Error& error) noexcept;
+
 /// A server that failed a request: a line in the log, with the reason that the client is not told.
 void log_server_failure(std::string_view upstream, std::string_view server, const Error& why);
 

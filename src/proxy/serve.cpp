@@ -65,7 +65,7 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, Connection
   auto sending = send_response(*stream, response, exchange);
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);
-  if (!sent) stream->reset(sent.error().code());
+  if (!sent) stream->reset(word_for(sent.error()));
   // Whoever was served with it is answered before this one is recorded and undone.
   co_await InStep{};
   co_await exchange.finish();

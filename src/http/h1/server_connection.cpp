@@ -53,7 +53,7 @@ Task<Next> ServerConnection::next_stream() {
     if (code != Code::none) co_return Next::failure(Error(code));
   }
   stream_gone_.clear();
-  if (failed_) co_return Next::failure(Error(Code::client_gone, Side::downstream));
+  if (failure_ != Code::none) co_return Next::failure(Error(failure_, Side::downstream));
   if (closing_ || (draining_ && served_ > 0 && !request_waits())) co_return Next::drained();
   if (unread_ != nullptr) {
     auto discarded = co_await discard_unread();
@@ -253,8 +253,16 @@ void ServerConnection::leave_if_cut_short() noexcept {
 
 void ServerConnection::client_left() noexcept {
   transport_->readiness().watch(nullptr);
-  failed_ = closing_ = true;
+  cut(Code::client_gone);
   stream_->scope_.cancel(Code::client_gone);
+}
+
+// What the server or the proxy has broken off would end a stream over HTTP/2, not the connection:
+// it stands with the exchange alone.
+void ServerConnection::cut(Code reason) noexcept {
+  failed_ = closing_ = true;
+  const bool by_client = reason == Code::client_gone || reason == Code::write_timeout;
+  if (by_client && failure_ == Code::none) failure_ = reason;
 }
 
 void ServerConnection::stream_ended(ServerStream& stream) noexcept {

@@ -57,6 +57,7 @@ class ServerConnection final : public http::ServerConnection,
   void watch_client() noexcept;
   void leave_if_cut_short() noexcept;
   void client_left() noexcept;
+  void cut(Code reason) noexcept;
   void stream_ended(ServerStream& stream) noexcept;
   bool last_exchange() const noexcept {
     return draining_ || retired_ || (settings_.requests != 0 && served_ >= settings_.requests);
@@ -77,12 +78,13 @@ class ServerConnection final : public http::ServerConnection,
   ServerStream* stream_ = nullptr;
   std::unique_ptr<BodyReader> unread_;  // what the last exchange left of its request
   std::uint64_t served_ = 0;
-  bool resting_ = false;   // it was asked to
-  bool closing_ = false;   // no exchange after this one
-  bool draining_ = false;  // as asked from outside
-  bool retired_ = false;   // no exchange after the next one
-  bool failed_ = false;    // the transport is of no more use
-  bool linger_ = false;    // the client may still be sending
+  Code failure_ = Code::none;  // how the client ended it within an exchange
+  bool resting_ = false;       // it was asked to
+  bool closing_ = false;       // no exchange after this one
+  bool draining_ = false;      // as asked from outside
+  bool retired_ = false;       // no exchange after the next one
+  bool failed_ = false;        // the transport is of no more use
+  bool linger_ = false;        // the client may still be sending
 };
 
 }  // namespace revproxyd::http::h1

@@ -167,9 +167,9 @@ Task<Result<void>> ServerStream::finish(const Fields& trailers) {
   return message_.finish(trailers);
 }
 
-void ServerStream::reset(Code) noexcept {
+void ServerStream::reset(Code reason) noexcept {
   keep_alive_ = false;
-  connection_.failed_ = connection_.closing_ = true;
+  connection_.cut(reason);
   // An orderly end would make a body without a length look whole; any other framing shows that
   // something is missing.
   if (message_.begun() && message_.ends_with_connection()) connection_.transport_->abort_on_close();

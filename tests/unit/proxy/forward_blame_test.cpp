@@ -14,7 +14,12 @@ using testing::LoopOrigin;
 using testing::ok;
 using testing::with_body;
 
-class ForwardBlame : public testing::ForwardTest {};
+class ForwardBlame : public testing::ForwardTest {
+ protected:
+  std::uint64_t failed_connections(Code why) const {
+    return spine_->counts().connections_failed[static_cast<std::size_t>(why)].value();
+  }
+};
 
 // The client has reset, and its edge comes after the interim answer.
 TEST_F(ForwardBlame, AClientThatIsGoneWhenAnInterimAnswerComesIsNoFailureOfTheServer) {
@@ -42,6 +47,21 @@ TEST_F(ForwardBlame, AClientThatResetsItsTunnelIsGone) {
   await([&] { return spine_->counts().requests_active.value() == 0; });
   EXPECT_EQ(spine_->answers_with(Code::client_gone), 1U) << spine_->log();
   EXPECT_EQ(spine_->answers_with(Code::reset), 0U);
+  await([&] { return tasks_.size() == 0; });
+  EXPECT_EQ(failed_connections(Code::client_gone), 1U);
+}
+
+TEST_F(ForwardBlame, AServerThatBreaksOffInsideItsAnswerIsNoClientThatHasGone) {
+  LoopOrigin origin(runner_);
+  open({&origin});
+  request(kGet);
+  await([&] { return origin.requests() == 1; });
+  origin.send(0, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nABC");
+  origin.close(0);
+  await([&] { return tasks_.size() == 0; });
+  EXPECT_EQ(spine_->answers_with(Code::end_of_stream), 1U) << spine_->log();
+  EXPECT_EQ(failed_connections(Code::client_gone), 0U);
+  EXPECT_EQ(failed_connections(Code::end_of_stream), 0U);
 }
 
 TEST_F(ForwardBlame, AMalformedUploadBesideItsAnswerIsNoFaultOfTheServer) {

@@ -140,12 +140,23 @@ TEST_F(H1ServerConnection, AnAnswerThatWasNotFinishedEndsTheConnection) {
   auto stream = next_stream_of(kGet);
   stream->stage_head(head_of(200, *stream, 10));
   ASSERT_TRUE(runner_.run(stream->send_body(Piece("half", false))));
-  stream->reset(Code::reset);
+  stream->reset(Code::end_of_stream);
   stream.reset();
   ask();
-  EXPECT_TRUE(failed());
+  EXPECT_TRUE(drained());
   runner_.spawn(connection_->finish());
   EXPECT_FALSE(peer_.saw_end()) << "no orderly goodbye";
+}
+
+TEST_F(H1ServerConnection, FailsWithTheReasonWhereTheClientEndsAnAnswer) {
+  open();
+  auto stream = next_stream_of(kGet);
+  stream->stage_head(head_of(200, *stream, 10));
+  stream->reset(Code::write_timeout);
+  stream.reset();
+  ask();
+  ASSERT_TRUE(failed());
+  EXPECT_EQ(next_->error().code(), Code::write_timeout);
 }
 
 TEST_F(H1ServerConnection, AnAnswerWhoseEndIsTheConnectionsIsCutWithAResetWhenItWasNotFinished) {
