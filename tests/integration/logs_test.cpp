@@ -72,6 +72,25 @@ TEST(Logs, CountBytesOfChunkedBodiesWithoutTheirChunks) {
   EXPECT_EQ(entry.number("bytes_out"), 7);
 }
 
+// So long a body passes by without being read.
+TEST(Logs, CountOfABodyThatTheClientDidNotWaitForWhatWasSent) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n");
+    exchange.send(std::string(30000000, 'x'));
+  });
+  std::size_t head = 0;
+  {
+    RawClient client = proxy.connect();
+    client.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+    head = client.until("\r\n\r\n").size();
+    client.bytes(1000000);
+  }
+  const AccessEntry entry = proxy.daemon.wait_access_of("/long");
+  EXPECT_EQ(entry.why(), "client_gone");
+  const auto sent = static_cast<std::size_t>(entry.number("bytes_out"));
+  EXPECT_TRUE(comes_to(proxy.daemon, "bytes_out", head + sent)) << sent;
+}
+
 TEST(Logs, MaskSecretsInQueriesAndReferers) {
   const Proxy proxy;
   EXPECT_EQ(

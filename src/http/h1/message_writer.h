@@ -35,7 +35,7 @@ class MessageWriter final : public PipeSink {
   }
   Task<Result<void>> send_from(net::Pipe& pipe, bool last) override;
 
-  /// Body bytes taken so far, without framing.
+  /// Body bytes taken so far, without framing; after a write that failed those that went out.
   std::uint64_t body_bytes() const noexcept { return sent_; }
   /// The whole message has been handed to the kernel.
   bool complete() const noexcept { return complete_; }
@@ -44,15 +44,18 @@ class MessageWriter final : public PipeSink {
   using Pieces = std::array<iovec, 3>;  // what is staged, the body's bytes, the framing behind them
 
   bool stage(const Piece& piece);
-  Task<Result<void>> send_rest(Pieces pieces, std::size_t first, bool last);
+  Task<Result<void>> send_rest(Pieces pieces, std::size_t first, Piece piece);
   void sent_whole(bool last) noexcept;
   Task<Result<void>> write_staged();
   Result<void> count(std::size_t bytes, bool last) noexcept;
+  Error take_back(const Error& error, std::size_t size) noexcept;
 
   Buffer& out_;
   Writer& writer_;
   BodyLength length_;
   std::uint64_t sent_ = 0;
+  std::uint64_t mark_ = 0;  // what the writer had written before what is being written
+  std::size_t staged_ = 0;  // body bytes in out_
   bool begun_ = false;
   bool complete_ = false;
 };

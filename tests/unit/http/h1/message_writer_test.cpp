@@ -170,6 +170,51 @@ TEST_F(H1MessageWriter, ReportsAWriteThatFails) {
   EXPECT_FALSE(message_.complete());
 }
 
+TEST_F(H1MessageWriter, CountsOfABodyThatIsCutWhatWasTaken) {
+  for (const Framing framing : {Framing::length, Framing::chunked}) {
+    const std::string_view size_line = framing == Framing::chunked ? "2710\r\n" : "";
+    test::MemoryPeer peer;
+    const auto transport = peer.transport();
+    Buffer out;
+    Writer writer(*transport, Side::downstream);
+    MessageWriter message(out, writer);
+    out.append("HEAD\r\n\r\n");
+    message.begin({framing, 10'000});
+    peer.take_only(8 + size_line.size() + 4000);
+    const std::string body(10'000, 'x');
+    std::optional<Result<void>> sent;
+    runner_.start(message.send(Piece(body, true)), sent);
+    EXPECT_FALSE(sent);
+    peer.reset();
+    runner_.settle();
+    ASSERT_TRUE(sent);
+    EXPECT_FALSE(*sent);
+    EXPECT_EQ(message.body_bytes(), 4000U);
+  }
+}
+
+TEST_F(H1MessageWriter, CountsOfStagedPiecesThatAreCutWhatWasTaken) {
+  begin(Framing::length, 6);
+  ASSERT_TRUE(send("ab", false));
+  ASSERT_TRUE(send("cd", false));
+  peer_.take_only(8 + 3);
+  std::optional<Result<void>> flushed;
+  runner_.start(message_.flush(), flushed);
+  peer_.reset();
+  runner_.settle();
+  ASSERT_TRUE(flushed);
+  EXPECT_FALSE(*flushed);
+  EXPECT_EQ(message_.body_bytes(), 3U);
+}
+
+TEST_F(H1MessageWriter, CountsNothingWhereNothingWasTaken) {
+  begin(Framing::length, 4);
+  ASSERT_TRUE(send("ab", false));
+  peer_.refuse_writes();
+  EXPECT_FALSE(send("cd", true));
+  EXPECT_EQ(message_.body_bytes(), 0U);
+}
+
 TEST_F(H1MessageWriter, APeerThatTakesLessThanTheRateIsGivenUp) {
   writer_.set_rules({.stall = std::chrono::seconds(30), .min_rate = 100});
   begin(Framing::length, 100'000);
