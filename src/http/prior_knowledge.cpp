@@ -23,11 +23,14 @@ bool may_be_preface(Bytes bytes) noexcept {
 Task<Next> UndecidedConnection::decide() {
   Buffer received;
   auto& readiness = transport_->readiness();
+  const TimePoint begun = loop_now();
   readiness.read_deadline(draining_ ? limits::kDrainTime : settings_.header, Code::header_timeout);
   while (received.size() < kPreface.size() && may_be_preface(received.held())) {
     if (!readiness.readable && !readiness.hangup && !transport_->pending()) {
       auto code = co_await readiness.wait(net::Want::read);
-      if (code == Code::header_timeout) co_return Next::drained();
+      if (code == Code::header_timeout && received.empty()) co_return Next::drained();
+      // The time that has passed is a request's, too: it gets its answer.
+      if (code == Code::header_timeout) break;
       if (code != Code::none) co_return Next::failure(Error(code, Side::downstream));
     }
     received.reserve(limits::kFirstRead);
@@ -37,12 +40,13 @@ Task<Next> UndecidedConnection::decide() {
     if (result.status == net::IoStatus::end) break;
     if (result.status == net::IoStatus::done) received.commit(result.bytes);
   }
-  readiness.read_deadline(Duration::zero(), Code::none);
   const bool preface = received.size() >= kPreface.size() && may_be_preface(received.held());
   if (preface) {
+    readiness.read_deadline(Duration::zero(), Code::none);
     chosen_ = std::make_unique<h2::ServerConnection>(std::move(transport_), settings_, scope_,
-                                                     received.held());
+                                                     received.held(), since(begun));
   } else {
+    // With the deadline as it stands.
     chosen_ = std::make_unique<h1::ServerConnection>(std::move(transport_), settings_, scope_,
                                                      std::move(received));
   }

@@ -116,10 +116,10 @@ void ServerConnection::begin_idle() noexcept {
   out_.release();
 }
 
-// The clock for a head runs from its first byte, on a new connection from the start.
+// The clock for a head runs from its first byte. On a new connection it runs from the start:
+// already, if it is not begin_idle() that has set it but whoever found out what is spoken.
 void ServerConnection::begin_head() noexcept {
-  if (served_ != 0 || !in_.empty())
-    transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
+  if (served_ != 0) transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
   scanner_.reset();
 }
 

@@ -29,7 +29,7 @@ SessionSettings session_settings(const ServerConnectionSettings& settings) noexc
 
 ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
                                    const ServerConnectionSettings& settings, CancelScope& scope,
-                                   Bytes received)
+                                   Bytes received, Duration waited)
     : settings_(settings),
       scope_(scope),
       session_(Session::Role::server, session_settings(settings), *this),
@@ -41,6 +41,7 @@ ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
   link_.set_stall(settings.write, Code::write_timeout);
   net::keep_unsent_short(link_.transport());
   set_clock();
+  if (clock_timer_.armed()) clock_timer_.arm(std::max(settings.header - waited, Duration(1)));
   link_.start(received);
 }
 
@@ -169,11 +170,13 @@ void ServerConnection::on_link_over() noexcept {
 }
 
 // One clock: for a head that has begun, or for the next request. While requests are served it
-// stands still.
+// stands still. For the first head it runs from the beginning of the connection.
 void ServerConnection::set_clock() noexcept {
   const Clock wanted = incoming_ != nullptr ? Clock::head : active_ == 0 ? Clock::idle : Clock::off;
   if (wanted == clock_) return;
+  const bool runs_on = wanted == Clock::head && clock_ == Clock::idle && served_ == 1;
   clock_ = wanted;
+  if (runs_on) return;
   if (wanted == Clock::off) return clock_timer_.disarm();
   const bool first = wanted == Clock::head || served_ == 0;
   const Duration limit = first ? settings_.header : settings_.keepalive;

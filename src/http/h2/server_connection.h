@@ -20,9 +20,11 @@ class ServerConnection final : public http::ServerConnection,
                                private SessionOwner,
                                private Link::Owner {
  public:
-  /// `received`: what was read from the transport to find out that HTTP/2 is spoken.
+  /// `received`: what was read from the transport to find out that HTTP/2 is spoken; `waited`: how
+  /// long that took.
   ServerConnection(std::unique_ptr<net::Transport> transport,
-                   const ServerConnectionSettings& settings, CancelScope& scope, Bytes received);
+                   const ServerConnectionSettings& settings, CancelScope& scope, Bytes received,
+                   Duration waited = Duration::zero());
   ~ServerConnection() override;
 
   Task<Next> next_stream() override;

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "revproxyd/base/limits.h"
 #include "tests/support/h2_frames.h"
 #include "tests/support/hand_runner.h"
 #include "tests/support/memory_transport.h"
@@ -42,6 +43,23 @@ class PriorKnowledge : public ::testing::Test {
     return next_ && next_->failed() && next_->error().code() == code;
   }
   bool drained() const { return next_ && !next_->has_stream() && !next_->failed(); }
+  /// The request that has come is answered for its slowness.
+  bool is_late() {
+    if (!next_ || !next_->has_stream()) return false;
+    const auto stream = next_->take();
+    return stream->refusal() && stream->refusal()->code() == Code::header_timeout;
+  }
+  /// All of the time for a head passes; shortly before its end so much is sent.
+  void wait_with(std::string_view bytes) {
+    ServerConnectionSettings settings;
+    settings.header = Duration(1000);
+    open(settings);
+    runner_.pass(Duration(800));
+    send(bytes);
+    runner_.pass(Duration(150));
+    EXPECT_FALSE(next_);
+    runner_.pass(Duration(100));
+  }
   static std::string get_over_http2() {
     return std::string(frames::kPreface) + frames::settings() +
            frames::headers(
@@ -121,14 +139,35 @@ TEST_F(PriorKnowledge, OfAClientThatIsCutOffIsAFailure) {
 }
 
 TEST_F(PriorKnowledge, IsWaitedForAsLongAsForAHead) {
-  ServerConnectionSettings settings;
-  settings.header = Duration(1000);
-  open(settings);
-  send("PRI");
-  runner_.pass(Duration(900));
+  wait_with("");
+  EXPECT_TRUE(drained());
+}
+
+// As where HTTP/1 alone is spoken.
+TEST_F(PriorKnowledge, ThatHasOnlyBegunInTimeIsALateHead) {
+  wait_with("P");
+  EXPECT_TRUE(is_late());
+}
+
+TEST_F(PriorKnowledge, LeavesTheRestOfTheTimeForAHeadOfHttp1) {
+  wait_with("GET / HTTP/1.1\r\n");
+  EXPECT_TRUE(is_late());
+}
+
+TEST_F(PriorKnowledge, LeavesTheRestOfTheTimeForAHeadOfHttp2) {
+  wait_with(std::string(frames::kPreface) + frames::settings() +
+            frames::headers(1, {{":method", "GET"}}, frames::kEndStream));
+  EXPECT_TRUE(is_late());
+}
+
+TEST_F(PriorKnowledge, OfAConnectionThatDrainsLeavesItsShortTimeForTheHead) {
+  open();
+  connection_->drain();
+  send("GET / HTTP/1.1\r\n");
+  runner_.pass(limits::kDrainTime - Duration(100));
   EXPECT_FALSE(next_);
   runner_.pass(Duration(200));
-  EXPECT_TRUE(drained());
+  EXPECT_TRUE(is_late());
 }
 
 TEST_F(PriorKnowledge, IsNotWaitedForOnceAllIsCancelled) {
