@@ -64,6 +64,7 @@ struct Failure {
   Error error{Code::none};
   bool sent = false;  // some of the request may have reached the server
   bool response_began = false;
+  bool kept = false;         // it lost a kept connection, the first that this request has lost
   std::uint16_t status = 0;  // of a response whose status is listed for retry
   bool granted = false;      // another try has been decided
   bool over_budget = false;  // nothing else speaks against one
@@ -217,7 +218,8 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   failure_.sent = attempt.stream().request_started();
   if (attempt.stream().overtaken()) ++vain_;
   failure_.response_began = attempt.stream().response_started();
-  if (attempt.stream().reused() && !failure_.response_began) lost_kept_ = true;
+  failure_.kept = attempt.stream().reused() && !failure_.response_began && !lost_kept_;
+  lost_kept_ |= failure_.kept;
 }
 
 // For a status that is listed for retry. Asked once: a granted retry has been paid for. The
@@ -290,7 +292,9 @@ bool Forwarding::may_retry() noexcept {
   }
   const bool lost = error.code() == Code::reset || error.code() == Code::end_of_stream;
   if (!lost || failure_.response_began || !retry.reset || !retried_by_default(method)) return false;
-  return within_budget();
+  // Servers close kept connections when they like (RFC 9112 section 9.5): that says nothing about
+  // their load.
+  return failure_.kept || within_budget();
 }
 
 bool Forwarding::within_budget() noexcept {

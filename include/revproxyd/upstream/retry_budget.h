@@ -19,8 +19,8 @@ inline constexpr std::uint32_t kMinRetriesPerSecond = 3;
 ///
 /// A retry is granted while the retries of the window are fewer than `percent` of its requests, or
 /// while this second has had fewer than kMinRetriesPerSecond. Not for attempts of which provably
-/// nothing was sent: these are always retried and never counted. A percentage of 0 leaves the
-/// minimum; who wants no retry sets one attempt.
+/// nothing was sent, nor for a kept connection that was lost: these are retried without it and
+/// never counted. A percentage of 0 leaves the minimum; who wants no retry sets one attempt.
 class RetryBudget {
  public:
   explicit RetryBudget(std::uint32_t percent) noexcept : percent_(percent) {}

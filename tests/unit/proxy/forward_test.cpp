@@ -198,6 +198,51 @@ TEST_F(ForwardTest, AKeptConnectionThatTheServerClosedIsNotUsed) {
   EXPECT_EQ(origin.connections(), 2U);
 }
 
+// More than the three that the budget grants in any second.
+TEST_F(ForwardTest, AGetWhoseKeptConnectionIsLostIsTriedOnANewOneOutsideOfTheBudget) {
+  LoopOrigin origin(runner_);
+  origin.answer_with(ok("hello"));
+  origin.close_on_second_request();
+  settings_.retry.budget_percent = 0;
+  open({&origin});
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(answer_to(kGet).status, 200) << i;
+  EXPECT_EQ(origin.connections(), 8U);
+}
+
+TEST_F(ForwardTest, AGetWhoseKeptConnectionIsLostIsNotRepeatedWhereOneAttemptIsAll) {
+  LoopOrigin origin(runner_);
+  origin.answer_with(ok("hello"));
+  origin.close_on_second_request();
+  settings_.retry.attempts = 1;
+  open({&origin});
+  EXPECT_EQ(answer_to(kGet).status, 200);
+  EXPECT_EQ(answer_to(kGet).status, 502);
+}
+
+TEST_F(ForwardTest, AGetWhoseKeptConnectionIsLostIsNotRepeatedWithoutTheCondition) {
+  LoopOrigin origin(runner_);
+  origin.answer_with(ok("hello"));
+  origin.close_on_second_request();
+  settings_.retry.reset = false;
+  open({&origin});
+  EXPECT_EQ(answer_to(kGet).status, 200);
+  EXPECT_EQ(answer_to(kGet).status, 502);
+}
+
+TEST_F(ForwardTest, ANewConnectionThatIsLostCostsBudgetBehindAKeptOneToo) {
+  LoopOrigin origin(runner_);
+  origin.answer_with(ok("hello"));
+  settings_.retry.budget_percent = 0;
+  settings_.retry.attempts = 20;
+  open({&origin});
+  EXPECT_EQ(answer_to(kGet).status, 200);
+  origin.answer_with("");
+  origin.close_on_request();
+  EXPECT_EQ(answer_to(kGet).status, 502);
+  // Three retries a second, and a second may begin meanwhile.
+  EXPECT_LE(origin.requests(), 1U + 2 + 2 * 3);
+}
+
 TEST_F(ForwardTest, AServerThatAnswersEarlyAndClosesIsHeard) {
   LoopOrigin origin(runner_);
   origin.answer_with(status(413));

@@ -50,6 +50,9 @@ class LoopOrigin {
   /// Closes each connection as soon as a request head has come.
   void close_on_request() { closing_ = true; }
 
+  /// Closes each connection as soon as its second request head has come.
+  void close_on_second_request() { closing_on_second_ = true; }
+
   std::size_t connections() const noexcept { return clients_.size(); }
   const std::string& received(std::size_t index) const { return clients_.at(index)->input; }
   /// Request heads over all connections.
@@ -115,6 +118,7 @@ class LoopOrigin {
       if (end == std::string::npos) return true;
       client.scanned = end + 4;
       ++client.heads;
+      if (closing_on_second_ && client.heads == 2) return false;
       if (!response_.empty()) write(client, response_);
       if (closing_) return false;
     }
@@ -132,6 +136,7 @@ class LoopOrigin {
   std::vector<std::unique_ptr<Client>> clients_;
   std::string response_;
   bool closing_ = false;
+  bool closing_on_second_ = false;
 };
 
 }  // namespace revproxyd::proxy::testing
