@@ -157,6 +157,12 @@ Task<bool> Attempt::may_go_on() {
   co_return code == Code::none || code == Code::first_byte_timeout;
 }
 
+// Who has the answer's head may send no more (RFC 9112 section 9.5), and the rest of the answer is
+// his all the same. How long it may take is the server's matter then.
+bool Attempt::may_pause(const Error& error) const noexcept {
+  return answered_ && (error.code() == Code::body_timeout || error.code() == Code::body_too_slow);
+}
+
 Task<Result<void>> Attempt::pump_pieces() {
   http::Body& body = *request_.body;
   for (;;) {
@@ -168,10 +174,12 @@ Task<Result<void>> Attempt::pump_pieces() {
     }
     if (sink != nullptr) {
       auto spliced = co_await http::splice(*source, *sink);
+      if (!spliced && may_pause(spliced.error())) continue;
       if (!spliced) co_return cancelled_inside(spliced.error());
       if (*spliced) co_return {};
     }
     auto piece = co_await body.read();
+    if (!piece && may_pause(piece.error())) continue;
     if (!piece)
       co_return piece.error().at(piece.error().code() == Code::cancelled ? Side::internal
                                                                          : Side::downstream);

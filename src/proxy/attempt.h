@@ -51,6 +51,7 @@ class Attempt final : public pipeline::Running {
   Task<void> end_clients_side();
   Task<Result<void>> pump_pieces();
   Task<bool> may_go_on();
+  bool may_pause(const Error& error) const noexcept;
   Task<Result<http::ResponseHead>> pass_interim(http::ResponseHead head);
   /// An upload that fails ends what runs beside it, and is what is told.
   const Error& to_blame(const Error& error) const noexcept {

@@ -103,8 +103,10 @@ Task<Result<void>> ServerStream::receive_body(net::Pipe& pipe) {
 
 void ServerStream::body_moved(Code failure) noexcept {
   // Where the next request begins is not known any more; a reader that was only told to stop may go
-  // on later.
-  const bool goes_on = failure == Code::none || failure == Code::cancelled;
+  // on later, and so may one that has found the client slow beside its answer.
+  const bool slow = failure == Code::body_timeout || failure == Code::body_too_slow;
+  const bool goes_on =
+      failure == Code::none || failure == Code::cancelled || (slow && message_.begun());
   if (!goes_on) keep_alive_ = false;
   if (goes_on && !upgrade_) connection_.watch_client();
 }

@@ -17,11 +17,6 @@ constexpr std::string_view kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 5\r\n\r\nhello";
 constexpr std::string_view kEmptyOk = "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 0\r\n\r\n";
 
-std::string post(std::size_t length, std::string_view body) {
-  return "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
-         std::string(body);
-}
-
 class AttemptRelay : public testing::Relay {};
 
 TEST_F(AttemptRelay, ASmallExchangeIsOneWriteToEachSide) {

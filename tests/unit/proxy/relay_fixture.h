@@ -42,6 +42,11 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
   }
   void TearDown() override { runner.stop(); }
 
+  /// A request whose body begins so.
+  static std::string post(std::size_t length, std::string_view body) {
+    return "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
+           std::string(body);
+  }
   /// The client sends `bytes`, and its first request is relayed.
   void request(std::string_view bytes) {
     client.send(bytes);
