@@ -30,29 +30,46 @@ DnsQuery::DnsQuery(const std::string& host, const Resolver::Options& options) {
   if (status == ARES_SUCCESS && !options.servers.empty())
     status = ::ares_set_servers_ports_csv(channel_, options.servers.c_str());
   if (status != ARES_SUCCESS) {
-    on_answer(this, status, 0, nullptr);
+    end(v4_, status);
+    end(v6_, status);
     return;
   }
-  ares_addrinfo_hints hints{};
-  hints.ai_family = AF_UNSPEC;
-  ::ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &DnsQuery::on_answer, this);
+  ask(v4_, host, AF_INET);
+  ask(v6_, host, AF_INET6);
+  // Known without asking anybody: /etc/hosts speaks for both families.
+  if (!v4_.records->addresses.empty() && !v6_.done) end(v6_, ARES_ENODATA);
+  if (!v6_.records->addresses.empty() && !v4_.done) end(v4_, ARES_ENODATA);
 }
 
 DnsQuery::~DnsQuery() {
   if (channel_ != nullptr) ::ares_destroy(channel_);
 }
 
-void DnsQuery::on_answer(void* self, int status, int /*timeouts*/, ares_addrinfo* found) {
-  auto& query = *static_cast<DnsQuery*>(self);
-  query.done_ = true;
-  if (status == ARES_SUCCESS && found != nullptr) query.take(*found);
-  if (query.answer_.addresses.empty())
-    query.answer_.problem = ::ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
-  if (found != nullptr) ::ares_freeaddrinfo(found);
+void DnsQuery::ask(Question& question, const std::string& host, int family) {
+  ares_addrinfo_hints hints{};
+  hints.ai_family = family;
+  ::ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &DnsQuery::on_answer, &question);
 }
 
-void DnsQuery::take(const ares_addrinfo& found) {
-  std::vector<Address>& out = answer_.addresses;
+void DnsQuery::on_answer(void* question, int status, int /*timeouts*/, ares_addrinfo* found) {
+  auto& answered = *static_cast<Question*>(question);
+  DnsQuery& query = *answered.query;
+  if (status == ARES_SUCCESS && found != nullptr) query.take(*answered.records, *found);
+  if (found != nullptr) ::ares_freeaddrinfo(found);
+  query.end(answered, status);
+}
+
+void DnsQuery::end(Question& question, int status) {
+  question.done = true;
+  DnsRecords& records = *question.records;
+  if (!records.addresses.empty()) return;
+  if (status == ARES_SUCCESS) status = ARES_ENODATA;
+  records.failed = status != ARES_ENODATA && status != ARES_ENOTFOUND;
+  if (records.failed || answer_.complete()) answer_.problem = ::ares_strerror(status);
+}
+
+void DnsQuery::take(DnsRecords& records, const ares_addrinfo& found) {
+  std::vector<Address>& out = records.addresses;
   int ttl = found.nodes != nullptr ? found.nodes->ai_ttl : 0;
   for (const ares_addrinfo_cname* alias = found.cnames; alias != nullptr; alias = alias->next)
     ttl = std::min(ttl, alias->ttl);
@@ -63,7 +80,9 @@ void DnsQuery::take(const ares_addrinfo& found) {
     const bool known = std::find(out.begin(), out.end(), address) != out.end();
     if (address.is_ip() && !known && out.size() < Resolver::kAddresses) out.push_back(address);
   }
-  answer_.ttl = std::chrono::seconds(std::max(ttl, 0));
+  const Duration own = std::chrono::seconds(std::max(ttl, 0));
+  answer_.ttl = has_ttl_ ? std::min(answer_.ttl, own) : own;
+  has_ttl_ = true;
 }
 
 void DnsQuery::watch(std::vector<pollfd>& sockets) {
@@ -95,7 +114,7 @@ Duration DnsQuery::patience(Duration longest) const {
 
 void DnsQuery::process(const std::vector<pollfd>& sockets) {
   bool told = false;
-  for (std::size_t i = first_; i < first_ + count_ && !done_; ++i) {
+  for (std::size_t i = first_; i < first_ + count_ && !done(); ++i) {
     const pollfd& socket = sockets[i];
     if (socket.revents == 0) continue;
     const bool readable = (socket.revents & (POLLIN | POLLERR | POLLHUP)) != 0;
@@ -105,7 +124,7 @@ void DnsQuery::process(const std::vector<pollfd>& sockets) {
                       writable ? socket.fd : ARES_SOCKET_BAD);
     told = true;
   }
-  if (!told && !done_) ::ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+  if (!told && !done()) ::ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
 std::string_view resolver_library_version() noexcept { return ares_version(nullptr); }

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "net/address_order.h"
 #include "net/dns_query.h"
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/base/thread.h"
@@ -58,7 +59,9 @@ namespace {
 template <typename State>
 struct Name {
   std::vector<std::shared_ptr<State>> subscribers;
-  std::vector<Address> addresses;  // the last good answer, without port
+  std::vector<Address> v4;  // the last good answers, without port
+  std::vector<Address> v6;
+  std::vector<Address> addresses;  // both of them
   TimePoint due;                   // of the next query
   int failures = 0;                // since the last answer
   const char* problem = nullptr;   // subscribers have been told that there is no answer
@@ -86,6 +89,16 @@ std::optional<std::vector<Address>> known_addresses(const std::string& host) {
 
 bool same_set(const std::vector<Address>& one, const std::vector<Address>& other) {
   return one.size() == other.size() && std::is_permutation(one.begin(), one.end(), other.begin());
+}
+
+/// By preference, both lists being so by themselves.
+std::vector<Address> together(const std::vector<Address>& v4, const std::vector<Address>& v6) {
+  const bool v4_first = !v4.empty() && (v6.empty() || is_preferred(v4.front(), v6.front()));
+  std::vector<Address> all = v4_first ? v4 : v6;
+  const std::vector<Address>& rest = v4_first ? v6 : v4;
+  all.insert(all.end(), rest.begin(), rest.end());
+  all.resize(std::min(all.size(), Resolver::kAddresses));
+  return all;
 }
 
 Error no_answer(const char* problem) noexcept { return Error(Code::resolve_failed, problem); }
@@ -216,29 +229,35 @@ class Resolver::Thread {
       const DnsAnswer answer = name.query->answer();
       name.query.reset();
       --queries_;
-      if (answer.addresses.empty()) {
-        failed(name, answer.problem);
-      } else {
-        answered(name, answer);
-      }
+      if (!answer.empty()) answered(name, answer);
+      if (answer.empty() || !answer.complete()) failed(name, answer.problem);
     }
   }
 
+  // A family that failed keeps what was known of it.
   void answered(Name<State>& name, const DnsAnswer& answer) {
     const Duration ttl = answer.ttl.count() > 0
                              ? std::clamp(answer.ttl, options_.shortest_ttl, options_.longest_ttl)
                              : options_.without_ttl;
     name.due = Clock::now() + ttl;
-    name.failures = 0;
-    const bool failed_before = std::exchange(name.problem, nullptr) != nullptr;
-    if (!failed_before && same_set(name.addresses, answer.addresses)) return;
-    name.addresses = answer.addresses;
+    if (!answer.v4.failed) name.v4 = answer.v4.addresses;
+    if (!answer.v6.failed) name.v6 = answer.v6.addresses;
+    bool news = false;
+    if (answer.complete()) {
+      name.failures = 0;
+      news = std::exchange(name.problem, nullptr) != nullptr;
+    }
+    auto addresses = together(name.v4, name.v6);
+    if (!news && same_set(name.addresses, addresses)) return;
+    name.addresses = std::move(addresses);
     for (const auto& state : name.subscribers)
       state->deliver(list_for(name.addresses, state->port));
   }
 
+  // Does not put off a query that is due sooner.
   void failed(Name<State>& name, const char* problem) {
-    name.due = Clock::now() + retry_delay(name.failures++);
+    const TimePoint again = Clock::now() + retry_delay(name.failures++);
+    name.due = name.due > Clock::now() ? std::min(name.due, again) : again;
     if (name.problem != nullptr) return;
     name.problem = problem;
     for (const auto& state : name.subscribers) state->deliver(no_answer(problem));

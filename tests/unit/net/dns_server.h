@@ -29,7 +29,8 @@ class DnsServer {
     std::vector<std::string> hosts;  // IPv4 and IPv6
     std::uint32_t ttl = 60;
     bool silent = false;
-    int code = 0;  // RCODE
+    int code = 0;     // RCODE
+    int v4_code = 0;  // of questions for IPv4 alone
   };
 
   DnsServer()
@@ -134,11 +135,11 @@ class DnsServer {
     while (found != scripts_.end()) {
       const Script& script = found->second;
       if (script.silent) return {};
-      code = script.code;
+      code = type == kA && script.v4_code != 0 ? script.v4_code : script.code;
       for (const std::string& host : script.hosts) {
         const Address address = *Address::ip(host, 0);
         const bool v4 = address.family() == AF_INET;
-        if (v4 != (type == kA)) continue;
+        if (v4 != (type == kA) || code != 0) continue;
         const auto all = address.bytes();
         const std::string data(reinterpret_cast<const char*>(all.data()), all.size());
         put_record(records, found->first, v4 ? kA : kAaaa, script.ttl, v4 ? data.substr(12) : data);

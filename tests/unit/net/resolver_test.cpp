@@ -223,6 +223,45 @@ TEST(Resolver, FailuresKeepTheLastGoodAnswer) {
   }
 }
 
+TEST(Resolver, AFamilyThatFailsKeepsItsAddresses) {
+  DnsServer server;
+  server.set("a.test", {"", {"192.0.2.1", "2001:db8::1"}});
+  Resolver resolver(options_for(server));
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  ASSERT_EQ(told.at(0), "192.0.2.1:80 [2001:db8::1]:80");
+  server.set("a.test", {"", {"2001:db8::2"}, 60, false, 0, 2});
+  EXPECT_EQ(told.at(1), "192.0.2.1:80 [2001:db8::2]:80");
+  EXPECT_EQ(told.at(2), "resolve_failed");
+  server.set("a.test", {"", {"192.0.2.1", "2001:db8::2"}});
+  EXPECT_EQ(told.at(3), "192.0.2.1:80 [2001:db8::2]:80");
+}
+
+TEST(Resolver, AFamilyThatFailsIsAskedAgainBeforeTheAnswerOfTheOtherGrowsOld) {
+  DnsServer server;
+  server.set("a.test", {"", {"2001:db8::1"}, 3600, false, 0, 2});
+  Resolver::Options options = options_for(server);
+  options.longest_ttl = 1h;
+  Resolver resolver(options);
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  ASSERT_EQ(told.at(0), "[2001:db8::1]:80");
+  ASSERT_EQ(told.at(1), "resolve_failed");
+  server.set("a.test", {"", {"192.0.2.1", "2001:db8::1"}, 3600});
+  EXPECT_EQ(told.at(2), "192.0.2.1:80 [2001:db8::1]:80");
+}
+
+TEST(Resolver, AFamilyOfWhichThereIsNothingAnyMoreIsForgotten) {
+  DnsServer server;
+  server.set("a.test", {"", {"192.0.2.1", "2001:db8::1"}});
+  Resolver resolver(options_for(server));
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  ASSERT_EQ(told.at(0), "192.0.2.1:80 [2001:db8::1]:80");
+  server.set("a.test", {"", {"2001:db8::1"}});
+  EXPECT_EQ(told.at(1), "[2001:db8::1]:80");
+}
+
 TEST(Resolver, TellsOfTheEndOfAFailureEvenWhereNothingHasChanged) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1"}});
