@@ -39,7 +39,7 @@ std::string_view health_text(const upstream::Endpoint& endpoint, TimePoint now) 
     return endpoint.resolve_failed() ? "no address" : "not resolved yet";
   switch (endpoint.availability(now)) {
     case upstream::Availability::usable: return "up";
-    case upstream::Availability::taken_out: return "refused a connection";
+    case upstream::Availability::taken_out: return "could not be connected to";
     case upstream::Availability::down: return "down";
   }
   return "";

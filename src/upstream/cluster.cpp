@@ -165,8 +165,23 @@ Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
 
 namespace {
 
+// Of a connect that failed; not what was wanting here, such as descriptors.
 bool blames_server(Code code) noexcept {
-  return code == Code::refused || code == Code::unreachable || code == Code::connect_timeout;
+  switch (code) {
+    case Code::refused:
+    case Code::unreachable:
+    case Code::resolve_failed:
+    case Code::connect_timeout:
+    case Code::reset:
+    case Code::tls_failed:
+    case Code::certificate_rejected: return true;
+    default: return false;
+  }
+}
+
+// So fails, now and then, also a server that has much to do and serves others well.
+bool may_be_busy(const Endpoint& endpoint, Code code) noexcept {
+  return (code == Code::connect_timeout || code == Code::reset) && endpoint.active_requests() != 0;
 }
 
 }  // namespace
@@ -179,7 +194,8 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
     const CancelScope* scope = co_await current_scope();
     if (scope != nullptr && scope->cancelled()) co_return Acquired(&endpoint, stream.error());
     endpoint.count_connect_failure();
-    if (stream.error().code() == Code::refused) endpoint.take_out(loop_now());
+    const Code code = stream.error().code();
+    if (blames_server(code) && !may_be_busy(endpoint, code)) endpoint.take_out(loop_now());
     co_return Acquired(&endpoint, stream.error());
   }
   Lease lease(*shared_, endpoint, std::move(*stream));

@@ -65,7 +65,7 @@ struct Pick {
 ///
 /// Servers stand in tiers, and the first tier that has any is the only one that counts:
 ///   1. primaries that are usable   2. backups that are usable
-///   3. primaries taken out by a refused connect   4. backups taken out by one
+///   3. primaries taken out by a failed connect   4. backups taken out by one
 /// Servers that the active check calls down are in none. Tiers 3 and 4 are why a take-out never
 /// takes the last server. Neither a busy nor a tried server makes way for a lower tier: overload
 /// must not spill over to the backups.

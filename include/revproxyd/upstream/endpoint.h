@@ -15,13 +15,13 @@
 
 namespace revproxyd::upstream {
 
-/// How long a refused connect keeps a server out.
+/// How long a failed connect keeps a server out.
 inline constexpr Duration kTakeOut{1000};
 
 /// Whether a server may be given requests, from best to worst.
 enum class Availability : std::uint8_t {
   usable,
-  taken_out,  // a connect was refused less than kTakeOut ago; still better than no server at all
+  taken_out,  // a connect failed less than kTakeOut ago; still better than no server at all
   down,       // the active check says so
 };
 
@@ -56,7 +56,7 @@ class Endpoint {
   /// connected.
   void mark_down() noexcept;
   void mark_up() noexcept;
-  /// A connect was refused: out until kTakeOut after `now`. Never shortens a take-out.
+  /// A connect has failed: out until kTakeOut after `now`. Never shortens a take-out.
   void take_out(TimePoint now) noexcept;
   /// Times count in whole milliseconds.
   Availability availability(TimePoint now) const noexcept {

@@ -1,0 +1,105 @@
+// Servers to which no connection can be made: others serve instead for a while.
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+std::string closed_url() {
+  Origin origin;
+  origin.stop();
+  return origin.url();
+}
+
+std::string with_backup(const std::string& url, const std::string& backup) {
+  return std::string(kPlainListener) + "upstreams: { app: { servers: [ { url: '" + url +
+         "' }, { url: '" + backup + "', backup: true } ], timeouts: { connect: 300ms } } }\n" +
+         "routes: [ { name: all, to: app } ]\n";
+}
+
+// Its queue holds one connection. As long as that is not taken, others get no answer to their SYN.
+class NarrowServer {
+ public:
+  NarrowServer() : listening_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = here(0);
+    ::bind(listening_, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    ::listen(listening_, 0);
+    socklen_t size = sizeof address;
+    ::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  ~NarrowServer() {
+    for (const int socket : sockets_) ::close(socket);
+    ::close(listening_);
+  }
+  NarrowServer(const NarrowServer&) = delete;
+  NarrowServer& operator=(const NarrowServer&) = delete;
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  void take_one() { sockets_.push_back(::accept(listening_, nullptr, nullptr)); }
+  void fall_silent() {
+    const sockaddr_in address = here(port_);
+    for (int i = 0; i < 4; ++i) {
+      sockets_.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      ::connect(sockets_.back(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    }
+  }
+
+ private:
+  static sockaddr_in here(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return address;
+  }
+
+  int listening_;
+  std::uint16_t port_ = 0;
+  std::vector<int> sockets_;
+};
+
+}  // namespace
+
+TEST(TakingOut, ABackupStepsInForAServerToWhichThereIsNoConnection) {
+  const Origin backup("backup");
+  NarrowServer silent;
+  silent.fall_silent();
+  for (const std::string& url : {closed_url(), std::string("http://no-such-host.invalid:80"),
+                                 std::string("http://224.0.0.1:80"), silent.url()}) {
+    SCOPED_TRACE(url);
+    const Daemon daemon(with_backup(url, backup.url()));
+    EXPECT_EQ(fetch(daemon.port()).body, "backup");
+  }
+}
+
+TEST(TakingOut, ABackupStepsInForAServerWhoseCertificateIsOfAnother) {
+  const Origin backup("backup");
+  Certificates authority;
+  OriginOptions options;
+  options.tls = ServerTls{authority.issue_for({"elsewhere.example"}), ""};
+  const Origin stranger(answer_ok, options);
+  const Daemon daemon(with_backup(stranger.url(), backup.url()));
+  EXPECT_EQ(fetch(daemon.port()).body, "backup");
+}
+
+TEST(TakingOut, ATimeoutOfOneConnectTakesNoServerOutThatHasRequestsUnderWay) {
+  const Origin backup("backup");
+  NarrowServer busy;
+  const Daemon daemon(with_backup(busy.url(), backup.url()));
+  RawClient first(daemon.port());
+  first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  busy.take_one();
+  busy.fall_silent();
+  EXPECT_EQ(fetch(daemon.port()).status, 504);
+  EXPECT_EQ(backup.request_count(), 0U);
+}
+
+}  // namespace revproxyd::testing
