@@ -47,9 +47,11 @@ void UpstreamWatch::check(const std::vector<proxy::PlanUpstream>& upstreams) {
     names.insert(settings.name);
     Checked& known = checks_[settings.name];
     if (known.shared == upstream.shared) continue;
+    auto checks =
+        std::make_unique<upstream::HealthChecks>(upstream.shared, upstream.tls, known.checks.get());
     if (known.checks != nullptr) retire(std::move(known.checks));
     known.shared = upstream.shared;
-    known.checks = std::make_unique<upstream::HealthChecks>(upstream.shared, upstream.tls);
+    known.checks = std::move(checks);
     known.checks->start();
   }
   for (auto at = checks_.begin(); at != checks_.end();) {

@@ -19,8 +19,9 @@ inline constexpr std::size_t kMaxHealthReasonBytes = 200;
 class HealthState {
  public:
   /// `up`: where the server stands now; false when a changed check takes over an Endpoint that is
-  /// down. A `rise` or `fall` of 0 counts as 1.
-  HealthState(std::uint32_t rise, std::uint32_t fall, bool up = true) noexcept;
+  /// down. `judged`: probes of an earlier check have brought it there, so that none here is the
+  /// first. A `rise` or `fall` of 0 counts as 1.
+  HealthState(std::uint32_t rise, std::uint32_t fall, bool up = true, bool judged = false) noexcept;
 
   /// Takes in a probe. The new state if it changed: true = came up, false = went down. `reason` (of
   /// a failure) is copied up to kMaxHealthReasonBytes.
@@ -35,7 +36,7 @@ class HealthState {
   std::uint32_t fall_;
   std::uint32_t against_ = 0;  // probes in a row that speak against up_
   bool up_;
-  bool first_ = true;
+  bool first_;
   std::string last_failure_;
 };
 

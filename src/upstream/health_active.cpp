@@ -21,8 +21,14 @@ void tell_shortage(const Endpoint& endpoint, const UpstreamSettings& upstream,
 }  // namespace
 
 HealthChecks::HealthChecks(std::shared_ptr<Shared> shared,
-                           std::shared_ptr<const tls::ClientContext> tls)
-    : shared_(std::move(shared)), tls_(std::move(tls)) {}
+                           std::shared_ptr<const tls::ClientContext> tls,
+                           const HealthChecks* previous)
+    : shared_(std::move(shared)), tls_(std::move(tls)) {
+  if (previous == nullptr) return;
+  for (const auto& endpoint : shared_->endpoints()) {
+    if (previous->judged_.contains(endpoint.get())) judged_.insert(endpoint.get());
+  }
+}
 
 HealthChecks::~HealthChecks() = default;
 
@@ -39,7 +45,7 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
   const UpstreamSettings& upstream = shared_->settings();
   const HealthSettings& settings = *upstream.health_check;
   const bool up = endpoint.availability(loop_now()) != Availability::down;
-  HealthState state(settings.rise, settings.fall, up);
+  HealthState state(settings.rise, settings.fall, up, judged_.contains(&endpoint));
   RandomSource random(endpoint.url_hash() ^
                       static_cast<std::uint64_t>(loop_now().time_since_epoch().count()));
   bool asked = true;
@@ -50,6 +56,7 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
     if (first) ++asked_;
     if (result.asked != asked) tell_shortage(endpoint, upstream, result);
     asked = result.asked;
+    if (asked) judged_.insert(&endpoint);
     const auto changed = asked ? state.record(result.well, result.reason) : std::nullopt;
     if (changed && *changed) {
       endpoint.mark_up();

@@ -4,8 +4,8 @@
 
 namespace revproxyd::upstream {
 
-HealthState::HealthState(std::uint32_t rise, std::uint32_t fall, bool up) noexcept
-    : rise_(std::max(rise, 1U)), fall_(std::max(fall, 1U)), up_(up) {}
+HealthState::HealthState(std::uint32_t rise, std::uint32_t fall, bool up, bool judged) noexcept
+    : rise_(std::max(rise, 1U)), fall_(std::max(fall, 1U)), up_(up), first_(!judged) {}
 
 std::optional<bool> HealthState::record(bool success, std::string_view reason) {
   if (!success) last_failure_ = reason.substr(0, kMaxHealthReasonBytes);

@@ -237,6 +237,30 @@ TEST(Reload, KeepsTheHealthOfServersThatStay) {
   EXPECT_EQ(asked, before);
 }
 
+TEST(Reload, OneCheckAfterItDecidesNothingAboutServersThatWereChecked) {
+  std::atomic<bool> well = false;
+  std::atomic<int> good = 0;
+  const Origin origin([&](OriginExchange& exchange) {
+    if (exchange.request().target != "/healthz") return exchange.respond("served");
+    exchange.respond("", well ? 200 : 500);
+    if (well) ++good;
+  });
+  const auto config = [&](int attempts) {
+    return balance_over({origin.url()},
+                        "retry: { attempts: " + std::to_string(attempts) +
+                            " }, health_check: { path: /healthz, interval: 1h, rise: 2 }");
+  };
+  Daemon daemon(config(1));
+  ASSERT_TRUE(wait_until([&] { return fetch(daemon.port()).status == 503; }));
+  well = true;
+  for (int i = 1; i < 4; ++i) {
+    ASSERT_TRUE(daemon.reload(config(1 + i)));
+    ASSERT_TRUE(wait_until([&] { return good == i; }));
+    EXPECT_EQ(fetch(daemon.port()).status, 503);
+  }
+  EXPECT_EQ(daemon.log().find("is up"), std::string::npos);
+}
+
 // Nobody would ever find out that it is well again.
 TEST(Reload, AServerThatIsNotCheckedAnyMoreIsNotDownAnyMore) {
   const Origin sick([](OriginExchange& exchange) {

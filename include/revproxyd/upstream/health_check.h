@@ -2,6 +2,7 @@
 // Active checks: asks each server of an upstream, again and again, whether it is well.
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "revproxyd/base/task_group.h"
@@ -16,8 +17,10 @@ namespace revproxyd::upstream {
 /// not fall into step.
 class HealthChecks {
  public:
-  /// The upstream has a health_check. `tls` is null when no server has an https URL.
-  HealthChecks(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls);
+  /// The upstream has a health_check. `tls` is null when no server has an https URL. Goes on from
+  /// what `previous` (may be null), the checks of the upstream until now, found out.
+  HealthChecks(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls,
+               const HealthChecks* previous = nullptr);
   ~HealthChecks();
   HealthChecks(const HealthChecks&) = delete;
   HealthChecks& operator=(const HealthChecks&) = delete;
@@ -35,6 +38,7 @@ class HealthChecks {
   std::shared_ptr<const tls::ClientContext> tls_;
   TaskGroup group_;
   std::size_t asked_ = 0;
+  std::set<const Endpoint*> judged_;  // of shared_
 };
 
 }  // namespace revproxyd::upstream

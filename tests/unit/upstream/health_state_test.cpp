@@ -32,6 +32,16 @@ TEST(HealthState, NeedsRiseSuccessesAfterAFailedFirstProbe) {
   EXPECT_EQ(state.record(true), kUp);
 }
 
+TEST(HealthState, OneThatWasJudgedBeforeHasNoFirstProbe) {
+  HealthState up(2, 3, true, true);
+  EXPECT_EQ(up.record(false), kNoChange);
+  EXPECT_EQ(up.record(false), kNoChange);
+  EXPECT_EQ(up.record(false), kDown);
+  HealthState down(2, 3, false, true);
+  EXPECT_EQ(down.record(true), kNoChange);
+  EXPECT_EQ(down.record(true), kUp);
+}
+
 TEST(HealthState, GoesDownAfterFallFailuresInARow) {
   HealthState state = proven();
   EXPECT_EQ(state.record(false), kNoChange);
