@@ -60,7 +60,10 @@ void UpstreamWatch::check(const std::vector<proxy::PlanUpstream>& upstreams) {
       continue;
     }
     // Nobody asks these servers any more, so nobody may call them down.
-    for (const auto& endpoint : at->second.shared->endpoints()) endpoint->mark_up();
+    for (const auto& endpoint : at->second.shared->endpoints()) {
+      endpoint->mark_up();
+      at->second.shared->wake_for(*endpoint);
+    }
     retire(std::move(at->second.checks));
     at = checks_.erase(at);
   }

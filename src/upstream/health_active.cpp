@@ -60,6 +60,7 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
     const auto changed = asked ? state.record(result.well, result.reason) : std::nullopt;
     if (changed && *changed) {
       endpoint.mark_up();
+      shared_->wake_for(endpoint);
       log::Line(log::Level::info) << "upstream " << upstream.name << ": server "
                                   << endpoint.url().text << " is up";
     } else if (changed) {

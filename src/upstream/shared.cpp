@@ -7,6 +7,17 @@
 
 namespace revproxyd::upstream {
 
+namespace {
+
+// As many as there is room for, and no more than wait now: who finds nothing free waits again.
+void wake_within(WaitQueue& queue, std::uint32_t limit, std::uint32_t used) {
+  std::size_t wakes = queue.waiting();
+  if (limit != 0) wakes = std::min<std::size_t>(wakes, limit - std::min(limit, used));
+  for (; wakes != 0; --wakes) queue.wake_one();
+}
+
+}  // namespace
+
 Shared::Shared(UpstreamSettings settings, const Shared* previous)
     : settings_(std::move(settings)),
       queues_(previous != nullptr ? previous->queues_ : std::make_shared<Queues>()) {
@@ -21,6 +32,7 @@ Shared::Shared(UpstreamSettings settings, const Shared* previous)
     endpoints_.push_back(std::move(endpoint));
   }
   if (settings_.balance.method == BalanceMethod::hash) fill_table();
+  if (previous == nullptr) queues_->max_requests = settings_.limits.max_requests;
 }
 
 // From the settings: the endpoints that carry over know their new weights only after apply().
@@ -33,16 +45,24 @@ void Shared::fill_table() {
   table_ = MaglevTable(servers);
 }
 
-void Shared::apply() noexcept {
+void Shared::apply() {
   for (std::size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i]->update(settings_.servers[i]);
+  queues_->max_requests.store(settings_.limits.max_requests, std::memory_order_relaxed);
+  for (const auto& endpoint : endpoints_) wake_for(*endpoint);
+  wake_within(turns(), settings_.limits.max_requests,
+              queues_->active.load(std::memory_order_relaxed));
+}
+
+void Shared::wake_for(const Endpoint& endpoint) {
+  wake_within(places(), endpoint.max_connections(), endpoint.open_connections());
 }
 
 bool Shared::try_begin_request() noexcept {
-  const std::uint32_t limit = settings_.limits.max_requests;
-  if (limit == 0) return true;
+  if (settings_.limits.max_requests == 0) return true;
+  const std::uint32_t limit = queues_->max_requests.load(std::memory_order_relaxed);
   std::uint32_t active = queues_->active.load(std::memory_order_relaxed);
   do {
-    if (active >= limit) return false;
+    if (limit != 0 && active >= limit) return false;
   } while (!queues_->active.compare_exchange_weak(active, active + 1, std::memory_order_relaxed));
   return true;
 }
@@ -54,7 +74,7 @@ void Shared::end_request() noexcept {
 }
 
 bool Shared::has_turn() const noexcept {
-  const std::uint32_t limit = settings_.limits.max_requests;
+  const std::uint32_t limit = queues_->max_requests.load(std::memory_order_relaxed);
   return limit == 0 || queues_->active.load(std::memory_order_relaxed) < limit;
 }
 

@@ -1,5 +1,6 @@
 // Servers that fail: health checks, retries and what is never repeated.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 
@@ -67,6 +68,37 @@ TEST(Failover, HealthChecksTakeServersOutAndBack) {
   const Daemon daemon(balance_over({patient.origin.url()}, kFastChecks));
   expect_follows_health(patient, daemon);
   EXPECT_EQ(daemon.wait_access_why("no_server").status(), 503);
+}
+
+TEST(Failover, AServerThatComesBackTakesThoseThatWaitForAnother) {
+  Gate release;
+  const Origin busy([&](OriginExchange& exchange) {
+    if (exchange.request().target != "/healthz") release.wait();
+    exchange.respond("ok");
+  });
+  Patient patient{.healthy = false};
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { servers: [ { url: '" + busy.url() +
+                      "', max_connections: 1 }, { url: '" + patient.origin.url() +
+                      "' } ], limits: { max_pending: 1, queue_timeout: 3s }, " +
+                      std::string(kFastChecks) + " } }\nroutes: [ { name: all, to: app } ]\n");
+  daemon.wait_log("is down");
+  RawClient held(daemon.port());
+  held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(wait_until([&] {
+    const std::vector<Request> requests = busy.requests();
+    return std::any_of(requests.begin(), requests.end(),
+                       [](const Request& one) { return one.target == "/"; });
+  }));
+  // One of these waits, and the other tells that it does.
+  RawClient a(daemon.port());
+  RawClient b(daemon.port());
+  for (RawClient* client : {&a, &b}) client->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  daemon.wait_access_why("queue_full");
+  patient.healthy = true;
+  EXPECT_EQ(a.response().status + b.response().status, 200 + 503);
+  release.open();
+  EXPECT_EQ(held.response().status, 200);
 }
 
 TEST(Failover, TheIntervalOfHealthChecksBeginsWithACheck) {

@@ -29,8 +29,11 @@ class Shared {
   /// new settings.
   Shared(UpstreamSettings settings, const Shared* previous);
   /// The configuration that this belongs to is in force: weights, limits and backup marks of the
-  /// servers follow it.
-  void apply() noexcept;
+  /// servers follow it, and who waits gets what there is more of.
+  void apply();
+  /// That server may be used, or has more places than before: wakes as many of those that wait as
+  /// it has room for.
+  void wake_for(const Endpoint& endpoint);
 
   const UpstreamSettings& settings() const noexcept { return settings_; }
   const std::vector<std::shared_ptr<Endpoint>>& endpoints() const noexcept { return endpoints_; }
@@ -59,11 +62,12 @@ class Shared {
   };
 
   // One for all that this upstream ever was: what an older configuration still has under way counts
-  // against the limit of the new one.
+  // against the limit of the new one, and what waits there waits for the new one's places.
   struct Queues {
     WaitQueue places;
     WaitQueue turns;
-    std::atomic<std::uint32_t> active{0};  // requests that are counted against max_requests
+    std::atomic<std::uint32_t> active{0};        // requests that are counted against max_requests
+    std::atomic<std::uint32_t> max_requests{0};  // of the configuration in force
   };
 
   void fill_table();

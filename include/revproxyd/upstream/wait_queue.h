@@ -35,7 +35,8 @@ class WaitQueue {
   bool enqueue(Ticket ticket, bool front, std::size_t limit);
   void leave(std::uint64_t id) noexcept;
   /// Cheap, and may be stale.
-  bool anyone() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
+  bool anyone() const noexcept { return waiting() != 0; }
+  std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
   /// Whether a request that comes now would overtake another that waits, or was told and has not
   /// gone on yet: then it is to queue up as well. One that can do with room on a connection in use
   /// passes those that cannot. Cheap, and may be stale.
