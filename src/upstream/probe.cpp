@@ -47,13 +47,16 @@ std::string head_problem(const http::ResponseHead& head, const HealthSettings& s
   return {};
 }
 
+// `wanted` is not empty.
 Task<ProbeResult> expect_text(http::ClientStream& stream, std::string_view wanted) {
   std::string seen;
   while (seen.size() < kSearchedBody) {
     auto piece = co_await stream.body().read();
     if (!piece) co_return ProbeResult(false, text_of(piece.error()));
-    seen.append(piece->bytes);
-    if (seen.find(wanted) != std::string::npos) co_return ProbeResult(true, {});
+    // What came before does not hold the text, but perhaps its beginning.
+    const std::size_t from = seen.size() - std::min(seen.size(), wanted.size() - 1);
+    seen.append(piece->bytes.substr(0, kSearchedBody - seen.size()));
+    if (seen.find(wanted, from) != std::string::npos) co_return ProbeResult(true, {});
     if (piece->last) break;
   }
   co_return ProbeResult(false, "body does not contain the expected text");

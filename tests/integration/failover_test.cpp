@@ -124,6 +124,27 @@ TEST(Failover, HealthChecksLookAtTheBody) {
   expect_follows_health(patient, daemon);
 }
 
+TEST(Failover, HealthChecksLookAtTheFirst64KiBOfTheBody) {
+  constexpr std::size_t kLooked = 64 * 1024;
+  const std::string text = "ready";
+  Patient patient{.good = response_text(std::string(kLooked - text.size(), 'x') + text),
+                  .bad = response_text(std::string(kLooked - text.size() + 1, 'x') + text)};
+  const Daemon daemon(balance_over({patient.origin.url()},
+                                   "health_check: { path: /healthz, interval: 100ms, timeout: "
+                                   "1s, rise: 1, fall: 1, expect: { body: ready } }"));
+  expect_follows_health(patient, daemon);
+}
+
+TEST(Failover, HealthChecksFindATextThatComesInPieces) {
+  Patient patient{.good =
+                      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      "4\r\nrere\r\n1\r\na\r\n3\r\ndy!\r\n0\r\n\r\n"};
+  const Daemon daemon(balance_over({patient.origin.url()},
+                                   "health_check: { path: /healthz, interval: 100ms, timeout: 1s, "
+                                   "rise: 1, fall: 1, expect: { body: ready } }"));
+  expect_follows_health(patient, daemon);
+}
+
 TEST(Failover, HealthChecksLookAtFields) {
   Patient patient{.good = response_text("", 200, "X-State: up\r\n"),
                   .bad = response_text("", 200, "X-State: down\r\n")};
