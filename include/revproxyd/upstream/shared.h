@@ -41,7 +41,8 @@ class Shared {
   /// What the workers' balancers look keys up in; null where the method is not `hash`.
   const MaglevTable* table() const noexcept { return table_.empty() ? nullptr : &table_; }
 
-  /// Counts a request in against limits.max_requests.
+  /// Counts a request in against limits.max_requests. Without a limit nothing is counted, since all
+  /// workers would write it: of what began then, no later limit knows.
   bool try_begin_request() noexcept;
   void end_request() noexcept;
 
