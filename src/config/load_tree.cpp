@@ -1,7 +1,5 @@
 #include "revproxyd/config/load_tree.h"
 
-#include <glob.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "config/expand.h"
+#include "config/file_pattern.h"
 #include "config/text_file.h"
 #include "config/yaml.h"
 #include "revproxyd/config/value.h"
@@ -18,21 +17,6 @@ namespace revproxyd::config {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// What a glob matches, sorted; only the file itself when there is nothing to expand.
-std::vector<std::string> matches(const std::string& pattern) {
-  ::glob_t found{};
-  std::vector<std::string> out;
-  if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0)
-    out.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  ::globfree(&found);
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-bool has_wildcard(std::string_view pattern) {
-  return pattern.find_first_of("*?[") != std::string_view::npos;
-}
 
 /// One file for all its names.
 std::string identity(const std::string& path) {
@@ -169,12 +153,13 @@ class Loader {
                     "included deeper than " + std::to_string(limits_.includes) + " files");
       return;
     }
-    const std::string pattern =
-        item.text.front() == '/' ? item.text : (directory / item.text).string();
-    if (!has_wildcard(item.text)) return included(pattern, item.mark);
-    const std::vector<std::string> paths = matches(pattern);
-    if (paths.empty()) report_.warning(item.mark, "no file matches '" + item.text + "'");
-    for (const std::string& path : paths) included(path, item.mark);
+    if (!has_wildcard(item.text)) return included((directory / item.text).string(), item.mark);
+    const MatchingFiles found = matching_files(directory, item.text);
+    if (!found.problem.empty())
+      report_.error(item.mark, found.problem);
+    else if (found.paths.empty())
+      report_.warning(item.mark, "no file matches '" + item.text + "'");
+    for (const std::string& path : found.paths) included(path, item.mark);
   }
 
   void included(const std::string& path, const Mark& mark) {

@@ -287,6 +287,49 @@ TEST(Include, RefusesAMissingFileAndWarnsOfAnEmptyPattern) {
   EXPECT_EQ(report.warnings(), 1U) << report.text();
 }
 
+// As root any mode lets in; a link to itself cannot be read by anyone.
+TEST(Include, APatternInADirectoryThatCannotBeReadIsAnError) {
+  for (const char* pattern : {"sites/*.yaml", "*/site.yaml"}) {
+    const Directory dir;
+    dir.write("a/site.yaml", "workers: 1\n");
+    const std::string main = dir.write("main.yaml", "include: ['" + std::string(pattern) + "']\n");
+    fs::create_symlink("sites", fs::path(main).parent_path() / "sites");
+    Report report;
+    load_tree(main, report);
+    EXPECT_EQ(report.errors(), 1U) << report.text();
+    EXPECT_TRUE(holds(report.text(), "main.yaml:1:11: error: cannot read ")) << report.text();
+    EXPECT_TRUE(holds(report.text(), "Too many levels of symbolic links")) << report.text();
+  }
+}
+
+TEST(Include, APatternWithinADirectoryIsMatchedInEachThatHasOne) {
+  const Directory dir;
+  dir.write("a/proxy.yaml", "routes: [a]\n");
+  dir.write("b/other.yaml", "routes: [wrong]\n");
+  dir.write("c/proxy.yaml", "routes: [c]\n");
+  dir.write(".hidden/proxy.yaml", "routes: [wrong]\n");
+  dir.write("README", "");
+  Report report;
+  const Tree tree = load_tree(dir.write("main.yaml", "include: '*/proxy.yaml'\n"), report);
+  EXPECT_EQ(report.text(), "");
+  ASSERT_EQ(tree.root.find("routes")->items.size(), 2U);
+  EXPECT_EQ(tree.root.find("routes")->items[1].text, "c");
+}
+
+TEST(Include, TheDirectoryOfTheFileIsNoPattern) {
+  for (const char* name : {"a[1]", "a*", "a?", "a\\b"}) {
+    const Directory dir;
+    dir.write(std::string(name) + "/sites/a.yaml", "routes: [a]\n");
+    dir.write("a1/sites/a.yaml", "routes: [wrong]\n");
+    Report report;
+    const Tree tree =
+        load_tree(dir.write(std::string(name) + "/main.yaml", "include: [sites/*.yaml]\n"), report);
+    EXPECT_EQ(report.text(), "") << name;
+    ASSERT_NE(tree.root.find("routes"), nullptr) << name;
+    EXPECT_EQ(tree.root.find("routes")->items[0].text, "a") << name;
+  }
+}
+
 TEST(Include, RefusesWhatIsNoRegularFile) {
   Report report;
   load_tree("/dev/zero", report);
