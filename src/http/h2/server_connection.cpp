@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "http/h2/server_stream.h"
@@ -21,7 +22,8 @@ constexpr std::size_t kHeadsWaiting = 4;
 SessionSettings session_settings(const ServerConnectionSettings& settings) noexcept {
   SessionSettings out;
   out.streams = settings.streams;
-  out.header_bytes = static_cast<std::uint32_t>(settings.header_bytes);
+  out.header_bytes = static_cast<std::uint32_t>(
+      std::min<std::size_t>(settings.header_bytes, std::numeric_limits<std::uint32_t>::max()));
   return out;
 }
 

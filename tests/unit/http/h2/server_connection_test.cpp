@@ -47,6 +47,13 @@ TEST_F(H2ServerConnection, SendsItsSettingsFirst) {
   EXPECT_TRUE(state_.settings_acknowledged());
 }
 
+TEST_F(H2ServerConnection, ALimitThatTheSettingCannotSayIsSaidAsTheMost) {
+  ServerConnectionSettings settings;
+  settings.header_bytes = std::size_t{1} << 32;
+  open(settings);
+  EXPECT_EQ(state_.setting(frames::kMaxHeaderListSize), 0xffffffffU);
+}
+
 TEST_F(H2ServerConnection, AnswersARequest) {
   open();
   auto stream = next_stream_of(get(1, {{"x-a", "1"}}));
