@@ -1,6 +1,7 @@
 #include "app/assemble.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -74,7 +75,8 @@ class Assembly {
     const net::BindAddress& address = one.address;
     if (address.path.empty() && address.port == 0) return;  // the kernel gives each its own
     for (const std::string& host : hosts_of(address)) {
-      const std::string key = address.path + "|" + host + "|" + std::to_string(address.port);
+      const std::string key =
+          place_of(address.path) + "|" + host + "|" + std::to_string(address.port);
       const auto [first, fresh] = addresses.emplace(key, index);
       if (fresh) continue;
       reader_.error(at("listeners", index, "address"), "two listeners at '" + address.text + "'",
@@ -90,20 +92,27 @@ class Assembly {
     return {known ? known->host() : std::string()};
   }
 
+  /// A path, however it is written.
+  static std::string place_of(const std::string& path) {
+    return std::filesystem::path(path).lexically_normal().string();
+  }
+
   /// A path at which a socket is made can be nothing else.
   void sockets_apart() {
-    const std::string& socket = settings_.admin.socket;
+    const std::string socket = place_of(settings_.admin.socket);
+    const std::set<std::string> logs{place_of(settings_.log.path),
+                                     place_of(settings_.access_log.path)};
     for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
       const std::string& path = settings_.listeners[i].address.path;
       if (path.empty()) continue;
-      if (path == socket)
+      if (place_of(path) == socket)
         reader_.error(at("listeners", i, "address"), "the admin socket is at '" + path + "', too");
-      if (path == settings_.log.path || path == settings_.access_log.path)
+      if (logs.count(place_of(path)) != 0)
         reader_.error(at("listeners", i, "address"), "a log is written to '" + path + "', too");
     }
     const Node* admin = root_.find("admin");
-    if (admin != nullptr && (socket == settings_.log.path || socket == settings_.access_log.path))
-      reader_.error(*admin, "a log is written to '" + socket + "', too");
+    if (admin != nullptr && logs.count(socket) != 0)
+      reader_.error(*admin, "a log is written to '" + settings_.admin.socket + "', too");
   }
 
   void needs(const proxy::ListenerSettings& one, std::size_t index, bool has_tls) {

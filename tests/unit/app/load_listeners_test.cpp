@@ -21,5 +21,26 @@ TEST(LoadListeners, AnotherLimitOfTheMemoryOfTheProcessLeavesListenersWhatTheyAr
   }
 }
 
+TEST(LoadListeners, OnePathIsOnePlaceHoweverItIsWritten) {
+  const auto said = [](const std::string& text) { return load_text(text, "x").report.text(); };
+  for (const char* same : {"/run/./u.sk", "/run/../run/u.sk", "/run//u.sk"}) {
+    const std::string other(same);
+    EXPECT_TRUE(holds(
+        said("listeners: [ { address: 'unix:/run/u.sk' }, { address: 'unix:" + other + "' } ]\n"),
+        "x:1:56: error: two listeners at 'unix:" + other + "'"))
+        << same;
+    const std::string listener = "listeners: [ { address: 'unix:" + other + "' } ]\n";
+    EXPECT_TRUE(holds(said(listener + "admin: { socket: /run/u.sk }\n"), "the admin socket is at"))
+        << same;
+    EXPECT_TRUE(holds(said(listener + "log: { path: /run/u.sk }\n"), "a log is written to"))
+        << same;
+    EXPECT_TRUE(holds(said(std::string(kListener) + "access_log: { path: /run/u.sk }\n" +
+                           "admin: { socket: " + other + " }\n"),
+                      "a log is written to"))
+        << same;
+  }
+  good("listeners: [ { address: 'unix:/run/u.sk' }, { address: 'unix:/run/./v.sk' } ]\n");
+}
+
 }  // namespace
 }  // namespace revproxyd::app
