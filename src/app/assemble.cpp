@@ -36,14 +36,31 @@ class Assembly {
   }
 
  private:
-  /// The place of the nth thing in a section; the section or the file if there is none.
-  config::Mark at(std::string_view section, std::size_t index, std::string_view key = {}) const {
+  /// The nth thing in a section, or what it has under `key`; the section or the file if there is
+  /// none.
+  const Node& at(std::string_view section, std::size_t index, std::string_view key = {}) const {
     const Node* list = root_.find(section);
-    if (list == nullptr) return root_.mark;
-    if (index >= list->items.size()) return list->mark;
+    if (list == nullptr) return root_;
+    if (index >= list->items.size()) return *list;
     const Node& item = list->items[index];
     const Node* value = key.empty() ? nullptr : item.find(key);
-    return value == nullptr ? item.mark : value->mark;
+    return value == nullptr ? item : *value;
+  }
+  std::string place(std::string_view section, std::size_t index) const {
+    return reader_.report().place(at(section, index).mark);
+  }
+  /// What says how a listener is called.
+  const Node& name_of_listener(std::size_t index) const {
+    const Node& name = at("listeners", index, "name");
+    return name.is_scalar() ? name : at("listeners", index, "address");
+  }
+  /// Which of the words `node` may mean, unless that would tell a secret.
+  static std::string near(const Node& node, const std::vector<std::string_view>& words) {
+    return node.secret ? std::string() : config::did_you_mean(node.text, words);
+  }
+  /// `text`, which was read from `node`, for a message.
+  static std::string shown(const Node& node, const std::string& text) {
+    return node.secret ? "<redacted>" : "'" + text + "'";
   }
 
   void listeners() {
@@ -60,10 +77,11 @@ class Assembly {
       has_tls = has_tls || one.tls.has_value();
       one.limits.memory = 0;  // is of the process: a new value must not make the listener another
       if (one.address.text.empty()) continue;  // its address was refused
+      const Node& named = name_of_listener(i);
       if (one.name.empty()) one.name = one.address.text;
       if (const auto [first, fresh] = names.emplace(one.name, i); !fresh)
-        reader_.error(at("listeners", i, "name"), "two listeners are called '" + one.name + "'",
-                      "the other is at " + reader_.report().place(at("listeners", first->second)));
+        reader_.error(named, "two listeners are called " + shown(named, one.name),
+                      "the other is at " + place("listeners", first->second));
       unique_address(one, i, addresses);
     }
     for (std::size_t i = 0; i < settings_.listeners.size(); ++i)
@@ -79,8 +97,9 @@ class Assembly {
           place_of(address.path) + "|" + host + "|" + std::to_string(address.port);
       const auto [first, fresh] = addresses.emplace(key, index);
       if (fresh) continue;
-      reader_.error(at("listeners", index, "address"), "two listeners at '" + address.text + "'",
-                    "the other is at " + reader_.report().place(at("listeners", first->second)));
+      const Node& where = at("listeners", index, "address");
+      reader_.error(where, "two listeners at " + shown(where, address.text),
+                    "the other is at " + place("listeners", first->second));
       return;
     }
   }
@@ -105,14 +124,18 @@ class Assembly {
     for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
       const std::string& path = settings_.listeners[i].address.path;
       if (path.empty()) continue;
+      const Node& where = at("listeners", i, "address");
       if (place_of(path) == socket)
-        reader_.error(at("listeners", i, "address"), "the admin socket is at '" + path + "', too");
+        reader_.error(where, "the admin socket is at " + shown(where, path) + ", too");
       if (logs.count(place_of(path)) != 0)
-        reader_.error(at("listeners", i, "address"), "a log is written to '" + path + "', too");
+        reader_.error(where, "a log is written to " + shown(where, path) + ", too");
     }
     const Node* admin = root_.find("admin");
-    if (admin != nullptr && logs.count(socket) != 0)
-      reader_.error(*admin, "a log is written to '" + settings_.admin.socket + "', too");
+    if (admin == nullptr || logs.count(socket) == 0) return;
+    const Node* where = admin->find("socket");
+    reader_.error(*admin, "a log is written to " +
+                              shown(where == nullptr ? *admin : *where, settings_.admin.socket) +
+                              ", too");
   }
 
   void needs(const proxy::ListenerSettings& one, std::size_t index, bool has_tls) {
@@ -159,13 +182,14 @@ class Assembly {
     for (std::size_t i = 0; i < settings_.routes.size(); ++i) {
       proxy::RouteSettings& route = settings_.routes[i];
       if (route.name.empty()) route.name = "route-" + std::to_string(i + 1);
+      const Node& named = at("routes", i, "name");
       if (const auto [first, fresh] = names.emplace(route.name, i); !fresh)
-        reader_.error(at("routes", i, "name"), "two routes are called '" + route.name + "'",
-                      "the other is at " + reader_.report().place(at("routes", first->second)));
+        reader_.error(named, "two routes are called " + shown(named, route.name),
+                      "the other is at " + place("routes", first->second));
       route.headers = filters::merged(settings_.headers, route.headers);
       for (std::size_t n = 0; n < route.match.listeners.size(); ++n) {
         if (listener_names.count(route.match.listeners[n]) == 0)
-          unknown_listener({i, n}, route.match.listeners[n], listener_names);
+          unknown_listener({i, n}, route.match.listeners[n]);
       }
       targets(i, route);
     }
@@ -179,15 +203,17 @@ class Assembly {
   }
 
   /// `at`: the route, and which of the listeners that it names.
-  void unknown_listener(std::pair<std::size_t, std::size_t> at, const std::string& name,
-                        const std::set<std::string>& known) {
+  void unknown_listener(std::pair<std::size_t, std::size_t> at, const std::string& name) {
     const Node& item = root_.find("routes")->items[at.first];
     const Node* match = item.find("match");
     const Node* where = match == nullptr ? nullptr : match->find("listener");
     if (where != nullptr && at.second < where->items.size()) where = &where->items[at.second];
-    const std::vector<std::string_view> words(known.begin(), known.end());
-    reader_.error(where == nullptr ? item : *where, "no listener is called '" + name + "'",
-                  config::did_you_mean(name, words));
+    std::vector<std::string_view> words;
+    for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
+      if (!name_of_listener(i).secret) words.push_back(settings_.listeners[i].name);
+    }
+    if (where == nullptr) where = &item;
+    reader_.error(*where, "no listener is called " + shown(*where, name), near(*where, words));
   }
 
   void targets(std::size_t index, const proxy::RouteSettings& route) {
@@ -226,9 +252,8 @@ class Assembly {
       if (!proxy::is_anonymous(one)) words.push_back(one);
     }
     std::sort(words.begin(), words.end());
-    const std::string shown = where != nullptr && where->secret ? "<redacted>" : "'" + name + "'";
-    reader_.error(where == nullptr ? item : *where, "no upstream is called " + shown,
-                  config::did_you_mean(name, words));
+    if (where == nullptr) where = &item;
+    reader_.error(*where, "no upstream is called " + shown(*where, name), near(*where, words));
   }
 
   void tests(const std::unordered_map<std::string, std::size_t>& names) {
@@ -236,10 +261,12 @@ class Assembly {
       const RouteTest& test = settings_.tests[i];
       if (!test.route || names.count(*test.route) != 0) continue;
       std::vector<std::string_view> words;
-      for (const auto& name : names) words.push_back(name.first);
+      for (const auto& [name, index] : names) {
+        if (!at("routes", index, "name").secret) words.push_back(name);
+      }
       std::sort(words.begin(), words.end());
-      reader_.error(at("tests", i, "expect"), "no route is called '" + *test.route + "'",
-                    config::did_you_mean(*test.route, words));
+      const Node& where = *at("tests", i, "expect").find("route");
+      reader_.error(where, "no route is called " + shown(where, *test.route), near(where, words));
     }
   }
 

@@ -41,6 +41,7 @@ config::Type<RouteTest> test_request() {
     const std::size_t blank = text->find(' ');
     out.method = text->substr(0, blank);
     out.url = blank == std::string::npos ? std::string() : text->substr(blank + 1);
+    out.secret = node.secret;
     const bool url = (out.url.starts_with("http://") || out.url.starts_with("https://")) &&
                      out.url.find(' ') == std::string::npos;
     if (ascii::is_token(out.method) && url) return true;

@@ -15,6 +15,12 @@ namespace {
 
 using proxy::RouteSettings;
 
+/// How a route is called in a message.
+std::string called(const config::Node& node, const RouteSettings& route) {
+  const config::Node* name = node.find("name");
+  return name != nullptr && name->secret ? "<redacted>" : "'" + route.name + "'";
+}
+
 /// Which of them are refused, since another has the same conditions.
 std::vector<bool> refuse_equal(config::Reader& reader, const std::vector<config::Node>& nodes,
                                const std::vector<RouteSettings>& routes) {
@@ -28,8 +34,8 @@ std::vector<bool> refuse_equal(config::Reader& reader, const std::vector<config:
     if (fresh) continue;
     equal[i] = true;
     reader.error(nodes[i],
-                 "routes '" + routes[first->second].name + "' and '" + routes[i].name +
-                     "' can never be told apart",
+                 "routes " + called(nodes[first->second], routes[first->second]) + " and " +
+                     called(nodes[i], routes[i]) + " can never be told apart",
                  "the other is at " + reader.report().place(nodes[first->second].mark));
   }
   return equal;
@@ -45,8 +51,8 @@ void check_reachable(config::Reader& reader, const std::vector<config::Node>& no
   for (const proxy::ShadowedRoute& one : proxy::shadowed_routes(routes)) {
     if (equal[one.route]) continue;
     reader.warning(nodes[one.route].mark,
-                   "route '" + routes[one.route].name + "' can never match: '" +
-                       routes[one.by].name + "' takes its requests",
+                   "route " + called(nodes[one.route], routes[one.route]) + " can never match: " +
+                       called(nodes[one.by], routes[one.by]) + " takes its requests",
                    "the other is at " + reader.report().place(nodes[one.by].mark));
   }
 }

@@ -101,7 +101,8 @@ bool run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& pla
                      config::Report& report) {
   const std::size_t before = report.errors();
   for (const RouteTest& test : tests) {
-    const std::string what = "test '" + test.method + " " + test.url + "': ";
+    const std::string what =
+        "test " + (test.secret ? "<redacted>" : "'" + test.method + " " + test.url + "'") + ": ";
     const auto asked = split_url(test.url);
     if (!asked) {
       report.error(test.mark, what + "the URL is not absolute");

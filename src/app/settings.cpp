@@ -211,7 +211,12 @@ LoadResult from_command_line(const std::string& listen, const std::vector<std::s
 }
 
 std::string print_effective(const Settings& settings, const std::set<std::string>& secrets) {
-  std::string out = config::to_yaml(description().write(settings), secrets);
+  std::set<std::string> hidden = secrets;
+  for (const std::string& secret : secrets) {
+    // A range is printed in a form of its own.
+    if (const auto range = net::Cidr::parse(secret)) hidden.insert(range->text());
+  }
+  std::string out = config::to_yaml(description().write(settings), hidden);
   if (!settings.admin.configured)
     out += "# admin: { socket: " + settings.admin.socket +
            " } by default; said in the file, it must be usable\n";

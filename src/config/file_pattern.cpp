@@ -46,7 +46,8 @@ class Search {
       failed(path, failure);
   }
   void failed(const fs::path& path, const std::error_code& failure) {
-    result.problem = "cannot read " + path.string() + ": " + failure.message();
+    result.unread = path.string();
+    result.problem = failure.message();
   }
 };
 

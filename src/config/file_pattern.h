@@ -8,11 +8,12 @@
 
 namespace revproxyd::config {
 
-/// `problem` is empty when every directory that could hold a match was read; one that is not there
-/// holds none.
 struct MatchingFiles {
   std::vector<std::string> paths;  // sorted
-  std::string problem;             // "cannot read DIR: why"
+  // A directory that could hold a match and was not read, and why; empty when there is none. One
+  // that is not there holds none.
+  std::string unread;
+  std::string problem;
 };
 
 bool has_wildcard(std::string_view pattern);

@@ -10,6 +10,7 @@
 #include "config/file_pattern.h"
 #include "config/text_file.h"
 #include "config/yaml.h"
+#include "revproxyd/config/reader.h"
 #include "revproxyd/config/value.h"
 
 namespace revproxyd::config {
@@ -30,14 +31,14 @@ class Loader {
  public:
   Loader(Report& report, const ReadLimits& limits) : report_(report), limits_(limits) {}
 
-  void file(const std::string& path, const Mark* from) {
+  /// `from`: what includes it, if anything does.
+  void file(const std::string& path, const Node* from) {
     TextFile read = read_text_file(path, limits_.file_bytes);
     if (!read.ok) {
-      const std::string message = "cannot read " + path + ": " + read.problem;
       if (from != nullptr)
-        report_.error(*from, message);
+        report_.error(from->mark, "cannot read " + shown(*from, path) + ": " + read.problem);
       else
-        report_.error(message);
+        report_.error("cannot read " + path + ": " + read.problem);
       return;
     }
     tree_.files.push_back(path);
@@ -79,6 +80,11 @@ class Loader {
   }
 
  private:
+  /// A path that `include` led to, for messages about that line.
+  static std::string shown(const Node& include, const std::string& path) {
+    return include.secret ? "<redacted>" : path;
+  }
+
   void merge(Node from, Node& include) {
     for (Entry& entry : from.entries) {
       if (entry.key == "include") {
@@ -153,25 +159,25 @@ class Loader {
                     "included deeper than " + std::to_string(limits_.includes) + " files");
       return;
     }
-    if (!has_wildcard(item.text)) return included((directory / item.text).string(), item.mark);
+    if (!has_wildcard(item.text)) return included((directory / item.text).string(), item);
     const MatchingFiles found = matching_files(directory, item.text);
-    if (!found.problem.empty())
-      report_.error(item.mark, found.problem);
+    if (!found.unread.empty())
+      report_.error(item.mark, "cannot read " + shown(item, found.unread) + ": " + found.problem);
     else if (found.paths.empty())
-      report_.warning(item.mark, "no file matches '" + item.text + "'");
-    for (const std::string& path : found.paths) included(path, item.mark);
+      report_.warning(item.mark, "no file matches " + Reader::shown(item));
+    for (const std::string& path : found.paths) included(path, item);
   }
 
-  void included(const std::string& path, const Mark& mark) {
+  void included(const std::string& path, const Node& from) {
     const std::string id = identity(path);
     if (std::find(open_.begin(), open_.end(), id) != open_.end()) {
-      report_.error(mark, path + " includes itself");
+      report_.error(from.mark, shown(from, path) + " includes itself");
     } else if (seen_.count(id) != 0) {
-      report_.error(mark, path + " is included twice");
+      report_.error(from.mark, shown(from, path) + " is included twice");
     } else if (tree_.files.size() >= limits_.files) {
-      report_.error(mark, "more than " + std::to_string(limits_.files) + " files");
+      report_.error(from.mark, "more than " + std::to_string(limits_.files) + " files");
     } else {
-      file(path, &mark);
+      file(path, &from);
     }
   }
 

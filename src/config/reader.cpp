@@ -25,6 +25,10 @@ std::string Reader::shown(const Node& node) {
   return "'" + node.text.substr(0, kShown) + "...'";
 }
 
+std::string Reader::detail(const Node& node, const std::string& what) {
+  return node.secret ? std::string() : ": " + what;
+}
+
 const std::string* Reader::scalar(const Node& node, std::string_view what) {
   if (node.wrong) return nullptr;
   if (node.is_scalar()) return &node.text;

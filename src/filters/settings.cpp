@@ -26,7 +26,7 @@ config::Type<std::string> edited_name() {
   type.read = [read = type.read](Reader& reader, const Node& node, std::string& out) {
     if (!read(reader, node, out)) return false;
     if (editable(out) || ascii::iequals(out, "host")) return true;
-    return reader.error(node, "'" + out + "' is not for editing",
+    return reader.error(node, Reader::shown(node) + " is not for editing",
                         "the proxy itself decides about this field");
   };
   return type;
@@ -175,10 +175,12 @@ config::Type<RewriteSettings> rewrite_settings() {
              "What replaces the whole path where the regex matches; \\1 to \\9 are groups.")
       .required()
       .check([](Reader& reader, const Node& node, RewriteSettings& rewrite) {
+        const Node& regex = *node.find("regex");
+        const Node& to = *node.find("to");
         if (const std::string problem = regex_problem(rewrite.regex); !problem.empty())
-          return reader.error(*node.find("regex"), "invalid regular expression: " + problem);
+          return reader.error(regex, "invalid regular expression" + Reader::detail(regex, problem));
         if (const std::string problem = rewrite_problem(rewrite); !problem.empty())
-          return reader.error(*node.find("to"), "invalid replacement: " + problem);
+          return reader.error(to, "invalid replacement" + Reader::detail(to, problem));
         return true;
       })
       .type();

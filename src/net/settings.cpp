@@ -166,7 +166,7 @@ Parsed<ServerUrl> parse_server_url(std::string_view text) {
   out.host = ascii::lower(without_brackets(parts.host));
   const bool bracketed = parts.host.size() != out.host.size();
   if (bracketed ? !Address::ip(parts.host, 0) : !is_host_name(out.host))
-    return refuse<ServerUrl>("'" + std::string(parts.host) + "' is not a host name or address");
+    return refuse<ServerUrl>("the host is neither a name nor an address");
   out.text = scheme + "://" + ascii::lower(rest);
   return {std::move(out), {}, {}};
 }

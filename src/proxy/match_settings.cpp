@@ -76,7 +76,8 @@ config::Type<PathPattern> path_pattern() {
       out = {PathKind::regex, text->substr(1)};
       const std::string problem = filters::regex_problem(out.text);
       if (out.text.empty()) return bad_path(reader, node, "the expression is missing");
-      return problem.empty() || reader.error(node, "invalid regular expression: " + problem);
+      return problem.empty() ||
+             reader.error(node, "invalid regular expression" + Reader::detail(node, problem));
     }
     std::string problem = path_problem(*text);
     if (problem.empty()) problem = star_problem(*text);
@@ -147,7 +148,8 @@ config::Type<ValuePattern> value_pattern() {
     out.kind = ValueKind::regex;
     out.text = text->substr(1);
     const std::string problem = filters::regex_problem(out.text);
-    return problem.empty() || reader.error(node, "invalid regular expression: " + problem);
+    return problem.empty() ||
+           reader.error(node, "invalid regular expression" + Reader::detail(node, problem));
   };
   type.write = [](const ValuePattern& value) {
     switch (value.kind) {
@@ -191,7 +193,8 @@ config::Type<std::string> method() {
         std::string upper = text;
         for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
         return upper == text ||
-               reader.error(node, Reader::shown(node) + " is not a method", "write " + upper);
+               reader.error(node, Reader::shown(node) + " is not a method",
+                            node.secret ? "methods are in capitals" : "write " + upper);
       });
 }
 

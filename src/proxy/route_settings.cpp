@@ -155,7 +155,7 @@ bool check_redirect_target(Reader& reader, const Node& node, const std::string& 
     const std::string name = to.substr(i, end == std::string::npos ? end : end - i + 1);
     constexpr std::array<std::string_view, 4> kNames{"{scheme}", "{host}", "{path}", "{query}"};
     if (std::find(kNames.begin(), kNames.end(), name) == kNames.end())
-      return reader.error(node, "'" + name + "' in the target",
+      return reader.error(node, (node.secret ? "'{...}'" : "'" + name + "'") + " in the target",
                           "expected {scheme}, {host}, {path} or {query}");
     i = end;
   }

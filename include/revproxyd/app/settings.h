@@ -53,6 +53,7 @@ struct RouteTest {
   std::optional<std::string> route;     // expect.route
   std::optional<std::uint16_t> status;  // expect.status, of a redirect, respond or refusal
   config::Mark mark;                    // where it is written
+  bool secret = false;                  // the request came from ${...}
   bool operator==(const RouteTest&) const = default;
 };
 

@@ -25,6 +25,9 @@ class Reader {
   /// "'text'" for a message, `<redacted>` when the text came from ${...}, the kind when it is no
   /// scalar.
   static std::string shown(const Node& node);
+  /// ": `what`" for the end of a message, where `what` quotes from the text; nothing when that came
+  /// from ${...}.
+  static std::string detail(const Node& node, const std::string& what);
   /// The text of a scalar; otherwise reports "expected `what`" and gives null.
   const std::string* scalar(const Node& node, std::string_view what);
   bool expect_list(const Node& node, std::string_view what);

@@ -1,0 +1,140 @@
+// What came from ${...} stands in no message about the file.
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "app/build.h"
+#include "app/route_tests.h"
+#include "tests/unit/app/loading.h"
+
+namespace revproxyd::app {
+namespace {
+
+using namespace test;
+
+/// `text` with each % replaced by a secret that has `value`.
+std::string with_secret(const std::string& text, const std::string& value) {
+  ::setenv("REVPROXYD_TEST_SECRET", value.c_str(), 1);
+  std::string out;
+  for (const char c : text) out += c == '%' ? "${env:REVPROXYD_TEST_SECRET}" : std::string(1, c);
+  return out;
+}
+
+/// What is said of a text; nothing of the secret, which holds "hunter2".
+std::string said(const std::string& text, const std::string& value = "hunter2") {
+  const std::string report = load_text(with_secret(text, value), "x").report.text();
+  EXPECT_FALSE(holds(report, "hunter2")) << text << report;
+  return report;
+}
+
+std::string said_behind(const std::string& text, const std::string& value = "hunter2") {
+  return said(std::string(kListener) + text, value);
+}
+
+TEST(LoadSecrets, AnExpressionThatIsWrongIsNotQuoted) {
+  for (const std::string& keys :
+       {std::string("path: '~%('"), std::string("match: { header: { X-Key: '~^%($' } }"),
+        std::string("match: { query: { key: '~%(' } }"),
+        std::string("match: { cookie: { key: '~%(' } }"),
+        std::string("rewrite: { regex: '%(', to: /x }")}) {
+    const std::string report = said_behind(route(keys + ", to: http://a"));
+    EXPECT_TRUE(holds(report, "error: invalid regular expression\n")) << report;
+  }
+  EXPECT_TRUE(holds(said_behind(route("rewrite: { regex: a, to: '/%\\9' }, to: http://a")),
+                    "error: invalid replacement\n"));
+}
+
+TEST(LoadSecrets, OfAWrongValueNoPartIsShown) {
+  EXPECT_TRUE(holds(said_behind(route("to: 'http://%!'")), "<redacted> is not the URL of"));
+  EXPECT_TRUE(holds(said_behind("upstreams: { u: { servers: [ { url: 'http://%!' } ] } }\n"),
+                    "<redacted> is not the URL of"));
+  EXPECT_TRUE(
+      holds(said_behind(route("redirect: { to: 'https://x/{%}' }")), "'{...}' in the target"));
+  EXPECT_TRUE(holds(said_behind(route("match: { method: '%' }, respond: {}")),
+                    "<redacted> is not a method"));
+  EXPECT_TRUE(
+      holds(said_behind(route("headers: { request: { remove: [ '%' ] } }, respond: {}"), "Expect"),
+            "<redacted> is not for editing"));
+  EXPECT_TRUE(holds(said_behind("include: '/%/none'\n"), "cannot read <redacted>: "));
+  EXPECT_TRUE(holds(said_behind("include: '/%/*'\n"), "no file matches <redacted>"));
+}
+
+TEST(LoadSecrets, NamesThatClashAreNotShown) {
+  EXPECT_TRUE(holds(said("listeners: [ { name: '%', address: ':1' }, { name: '%', address: ':2' } "
+                         "]\n"),
+                    "two listeners are called <redacted>"));
+  EXPECT_TRUE(holds(said_behind("routes: [ { name: '%', to: http://a }, { name: '%', path: /x, "
+                                "to: http://a } ]\n"),
+                    "two routes are called <redacted>"));
+  EXPECT_TRUE(
+      holds(said_behind("routes: [ { name: '%', to: http://a }, { name: b, to: http://a } ]\n"),
+            "routes <redacted> and 'b' can never be told apart"));
+  EXPECT_TRUE(holds(said_behind("routes: [ { name: '%', priority: 1, to: http://a }, { name: b, "
+                                "path: /b, to: http://a } ]\n"),
+                    "route 'b' can never match: <redacted> takes its requests"));
+}
+
+TEST(LoadSecrets, PlacesThatClashAreNotShown) {
+  const std::string twice = "listeners: [ { address: 'unix:/%' }, { address: 'unix:/./%' } ]\n";
+  EXPECT_TRUE(holds(said(twice), "two listeners at <redacted>"));
+  const std::string once = "listeners: [ { address: 'unix:/%' } ]\n";
+  EXPECT_TRUE(holds(said(once + "admin: { socket: '/%' }\n"), "the admin socket is at <redacted>"));
+  EXPECT_TRUE(holds(said(once + "log: { path: '/%' }\n"), "a log is written to <redacted>"));
+  EXPECT_TRUE(holds(said_behind("admin: { socket: '/%' }\nlog: { path: '/%' }\n"),
+                    "a log is written to <redacted>"));
+}
+
+TEST(LoadSecrets, NamesThatReferToNothingAreNotShown) {
+  EXPECT_TRUE(holds(said_behind(route("match: { listener: '%' }, to: http://a")),
+                    "no listener is called <redacted>"));
+  EXPECT_TRUE(holds(said_behind(route("to: http://a") +
+                                "tests: [ { request: GET http://x/, expect: { route: '%' } } ]\n"),
+                    "no route is called <redacted>"));
+  EXPECT_TRUE(holds(said_behind(route("to: '%'")), "no upstream is called <redacted>"));
+}
+
+TEST(LoadSecrets, NoHintLeadsToASecret) {
+  EXPECT_TRUE(holds(said("listeners: [ { name: '%', address: ':1' } ]\n" +
+                         route("match: { listener: hunter3 }, to: http://a")),
+                    "no listener is called 'hunter3'"));
+  EXPECT_TRUE(holds(said_behind(route("name: '%', to: http://a") +
+                                "tests: [ { request: GET http://x/, expect: { route: hunter3 } } "
+                                "]\n"),
+                    "no route is called 'hunter3'"));
+  const std::string near = said_behind(
+      "upstreams: { hunter3: { servers: [ { url: http://a } ] } }\n" + route("to: '%'"));
+  EXPECT_FALSE(holds(near, "did you mean")) << near;
+}
+
+TEST(LoadSecrets, TheRequestOfATestThatFailsIsNotShown) {
+  LoadResult loaded = load_text(
+      std::string(kListener) + route("respond: { status: 200 }") +
+          with_secret("tests: [ { request: 'GET http://x/?k=%', expect: { status: 404 } } ]\n",
+                      "hunter2"),
+      "x");
+  ASSERT_TRUE(loaded.ok()) << loaded.report.text();
+  const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
+  EXPECT_FALSE(run_route_tests(loaded.settings.tests, *built.plan, loaded.report));
+  const std::string report = loaded.report.text();
+  EXPECT_TRUE(holds(report, "x:3:10: error: test <redacted>: expected status 404, got 200"))
+      << report;
+}
+
+TEST(LoadSecrets, ARangeIsHiddenInTheFormThatItIsPrintedIn) {
+  for (const char* range : {"10.1.2.3", "2001:DB8:0::/32"}) {
+    const LoadResult result = load_text(
+        with_secret(std::string(kListener) + "trusted_proxies: '%'\n" + route("to: http://a"),
+                    range),
+        "x");
+    ASSERT_TRUE(result.ok()) << result.report.text();
+    const std::string printed = print_effective(result.settings, result.secrets);
+    EXPECT_TRUE(holds(printed, "trusted_proxies: [<redacted>]")) << printed;
+  }
+}
+
+}  // namespace
+}  // namespace revproxyd::app
