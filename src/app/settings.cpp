@@ -25,7 +25,7 @@ using config::Value;
 
 config::Type<Settings> version() {
   config::Type<Settings> type;
-  type.schema = Value::map({{"const", Value::of_number(1)}});
+  type.schema = Value::map({{"enum", Value::list({Value::of_number(1), Value::of_text("1")})}});
   type.read = [](Reader& reader, const Node& node, Settings&) {
     const std::string* text = reader.scalar(node, "a version");
     if (text == nullptr) return false;
@@ -226,9 +226,12 @@ std::string print_effective(const Settings& settings, const std::set<std::string
 std::string json_schema() {
   Value expansion =
       Value::map({{"type", Value::of_text("string")}, {"pattern", Value::of_text("\\$\\{")}});
+  Value number = Value::map(
+      {{"type", Value::of_text("string")}, {"pattern", Value::of_text("^-?[0-9]+$|\\$\\{")}});
   Value schema = Value::map({{"$schema", Value::of_text("http://json-schema.org/draft-07/schema#")},
                              {"title", Value::of_text("revproxyd configuration")},
-                             {"definitions", Value::map({{"expansion", std::move(expansion)}})}});
+                             {"definitions", Value::map({{"expansion", std::move(expansion)},
+                                                         {"quoted_number", std::move(number)}})}});
   const Value text = config::string_schema("a file or a pattern of files");
   Value include =
       config::any_of({text, Value::map({{"type", Value::of_text("array")}, {"items", text}})});

@@ -12,6 +12,12 @@ Value string_schema(std::string_view description) {
   return schema;
 }
 
+Value scalar_schema(std::string_view description) {
+  const Value types =
+      Value::list({Value::of_text("string"), Value::of_text("number"), Value::of_text("boolean")});
+  return Value::map({{"type", types}, {"title", Value::of_text(description)}});
+}
+
 Value any_of(std::vector<Value> alternatives) {
   return Value::map({{"anyOf", Value::list(std::move(alternatives))}});
 }

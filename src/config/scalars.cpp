@@ -158,7 +158,8 @@ bool read_rate(Reader& reader, const Node& node, Zero zero, Rate& out) {
 
 Value pattern_schema(std::string_view pattern, std::string_view title, Zero zero) {
   Value schema = string_schema(title);
-  schema.set("pattern", Value::of_text(std::string(pattern) + "|\\$\\{"));
+  const std::string none = zero == Zero::allowed ? "|^0$" : "";
+  schema.set("pattern", Value::of_text(std::string(pattern) + none + "|\\$\\{"));
   if (zero == Zero::refused) return schema;
   return any_of({schema, Value::map({{"const", Value::of_number(0)}})});
 }
@@ -171,19 +172,11 @@ bool has_control(std::string_view text, bool lines) {
   return false;
 }
 
-/// What YAML takes for a number, a truth value or nothing is text where text is meant.
-Value any_scalar_schema(std::string_view what) {
-  Value types = Value::list();
-  for (const char* one : {"string", "number", "boolean"})
-    types.items.push_back(Value::of_text(one));
-  return Value::map({{"type", std::move(types)}, {"title", Value::of_text(what)}});
-}
-
 /// A text type from the test that its texts pass.
 Type<std::string> text_type(std::string_view what,
                             std::function<std::string(const std::string&)> problem) {
   Type<std::string> type;
-  type.schema = any_scalar_schema(what);
+  type.schema = scalar_schema(what);
   type.read = [what, problem](Reader& reader, const Node& node, std::string& out) {
     const std::string* text = reader.scalar(node, what);
     if (text == nullptr) return false;
@@ -224,7 +217,7 @@ Value integer_schema(std::int64_t low, std::int64_t high) {
   Value number = Value::map({{"type", Value::of_text("integer")},
                              {"minimum", Value::of_plain(std::to_string(low))},
                              {"maximum", Value::of_plain(std::to_string(high))}});
-  return any_of({number, Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
+  return any_of({number, Value::map({{"$ref", Value::of_text("#/definitions/quoted_number")}})});
 }
 
 bool unknown_word(Reader& reader, const Node& node, const std::vector<std::string_view>& words,
@@ -254,7 +247,9 @@ Value enum_schema(const std::vector<std::string_view>& words) {
 
 Type<bool> boolean() {
   Type<bool> type;
-  type.schema = any_of({Value::map({{"type", Value::of_text("boolean")}}),
+  const Value words = Value::list({Value::of_bool(true), Value::of_bool(false),
+                                   Value::of_text("true"), Value::of_text("false")});
+  type.schema = any_of({Value::map({{"enum", words}}),
                         Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
   type.read = [](Reader& reader, const Node& node, bool& out) {
     const std::string* text = reader.scalar(node, "true or false");

@@ -1,5 +1,6 @@
 #include "revproxyd/config/value.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -133,11 +134,12 @@ class YamlWriter {
 bool json_bare(std::string_view text) {
   if (text == "true" || text == "false") return true;
   if (text.starts_with('-')) text.remove_prefix(1);
-  if (text.empty()) return false;
-  for (char c : text) {
-    if (!ascii::is_digit(c)) return false;
-  }
-  return true;
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && std::all_of(part.begin(), part.end(), ascii::is_digit);
+  };
+  const std::size_t dot = text.find('.');
+  return digits(text.substr(0, dot)) &&
+         (dot == std::string_view::npos || digits(text.substr(dot + 1)));
 }
 
 void json(const Value& value, std::size_t indent, std::string& out) {

@@ -82,7 +82,7 @@ Value write_target(const std::string& upstream) {
 
 config::Type<R> to() {
   config::Type<R> type;
-  const Value one = config::string_schema("the name of an upstream or a URL");
+  const Value one = config::scalar_schema("the name of an upstream or a URL");
   type.schema =
       config::any_of({one, Value::map({{"type", Value::of_text("array")}, {"items", one}})});
   type.read = read_to;
@@ -95,7 +95,7 @@ config::Type<R> to() {
 
 config::Type<std::string> split_upstream() {
   config::Type<std::string> type;
-  type.schema = config::string_schema("the name of an upstream or a URL");
+  type.schema = config::scalar_schema("the name of an upstream or a URL");
   type.read = [](Reader& reader, const Node& node, std::string& out) {
     out = target(reader, node, false);
     return !out.empty();

@@ -80,7 +80,7 @@ config::Type<ListenerTls> listener_tls() {
 
 config::Type<std::string> host_pattern() {
   config::Type<std::string> type;
-  type.schema = config::string_schema("a host name, or *. and a name");
+  type.schema = config::scalar_schema("a host name, or *. and a name");
   type.read = [](Reader& reader, const Node& node, std::string& out) {
     const std::string* text = reader.scalar(node, "a host name");
     if (text == nullptr) return false;

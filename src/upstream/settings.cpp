@@ -250,7 +250,7 @@ bool check_upstream(Reader& reader, const Node& node, UpstreamSettings& out) {
 
 config::Type<HostHeaderSettings> host_header() {
   config::Type<HostHeaderSettings> type;
-  type.schema = config::string_schema("keep, upstream or a host");
+  type.schema = config::scalar_schema("keep, upstream or a host");
   type.read = [](Reader& reader, const Node& node, HostHeaderSettings& out) {
     const std::string* text = reader.scalar(node, "keep, upstream or a host");
     if (text == nullptr) return false;

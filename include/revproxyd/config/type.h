@@ -49,6 +49,8 @@ struct Type {
 
 /// {"type": "string", "description": ...} and the like.
 Value string_schema(std::string_view description);
+/// The same for a text that may look like a number or a truth value.
+Value scalar_schema(std::string_view description);
 /// A schema that one of `alternatives` satisfies.
 Value any_of(std::vector<Value> alternatives);
 

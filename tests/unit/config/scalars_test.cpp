@@ -272,5 +272,20 @@ TEST(Yaml, WhatItPrintsReadsAsItWas) {
   }
 }
 
+// An editor that reads YAML tells numbers and truth from texts, the daemon does not.
+TEST(Schema, TakesAValueInEveryFormThatIsRead) {
+  enum class Version : std::uint8_t { old };
+  EXPECT_EQ(
+      to_json(enumeration<Version>({{"1.2", Version::old}}).schema.members[0].second.items[0]),
+      "{\n  \"enum\": [\n    \"1.2\",\n    1.2\n  ]\n}\n");
+  EXPECT_EQ(to_json(boolean().schema.members[0].second.items[0]),
+            "{\n  \"enum\": [\n    true,\n    false,\n    \"true\",\n    \"false\"\n  ]\n}\n");
+  const std::string number = to_json(integer<int>(0, 9).schema);
+  EXPECT_NE(number.find("#/definitions/quoted_number"), std::string::npos) << number;
+  const std::string zero = to_json(size(Zero::allowed).schema);
+  EXPECT_NE(zero.find("|^0$|"), std::string::npos) << zero;
+  EXPECT_EQ(to_json(size(Zero::refused).schema).find("|^0$|"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace revproxyd::config

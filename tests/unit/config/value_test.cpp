@@ -53,9 +53,9 @@ TEST(Yaml, HidesASecretThatIsAKey) {
 }
 
 TEST(Json, WritesNumbersAndTruthBareAndNothingElse) {
-  for (const char* bare : {"0", "-1", "18446744073709551615", "true", "false"})
+  for (const char* bare : {"0", "-1", "18446744073709551615", "1.2", "-1.2", "true", "false"})
     EXPECT_EQ(to_json(Value::of_plain(bare)), std::string(bare) + "\n");
-  for (const char* quoted : {"", "-", "5s", "1.5", "--1"})
+  for (const char* quoted : {"", "-", "5s", "1.", ".2", "1.2.3", "--1"})
     EXPECT_EQ(to_json(Value::of_plain(quoted)), "\"" + std::string(quoted) + "\"\n");
 }
 
