@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "app/control.h"
 #include "app/descriptors.h"
@@ -94,13 +95,13 @@ int control(const CommandLine& command) {
   if (path.empty() && !command.config.empty()) {
     // Whoever asks need not have the secrets and files that the daemon has; what is wrong with the
     // file is for the daemon to say.
-    const LoadResult loaded = load_file(command.config);
-    const AdminSettings& admin = loaded.settings.admin;
-    if (!loaded.ok() && !admin.configured) {
-      print(stderr, loaded.report.text());
+    config::Report report;
+    const std::optional<AdminSettings> admin = load_admin(command.config, report);
+    if (!admin) {
+      print(stderr, report.text());
       return kExitBadConfiguration;
     }
-    path = admin.socket;
+    path = admin->socket;
   }
   return ask_daemon(path.empty() ? AdminSettings().socket : path, command.verb);
 }

@@ -194,6 +194,18 @@ LoadResult load_file(const std::string& path) {
   return finish(std::move(tree), std::move(report));
 }
 
+std::optional<AdminSettings> load_admin(const std::string& path, config::Report& report) {
+  const config::Tree tree = config::load_tree(path, report);
+  AdminSettings settings;
+  if (const Node* node = tree.root.find("admin"); node != nullptr) {
+    Reader reader(report);
+    const Reader::Inside inside(reader, "admin", false);
+    if (!admin().read(reader, *node, settings)) return std::nullopt;
+  }
+  if (!settings.configured && !tree.whole) return std::nullopt;  // it may stand in what is missing
+  return settings;
+}
+
 LoadResult load_text(std::string_view text, const std::string& name) {
   config::Report report;
   config::Tree tree = config::parse_tree(text, name, report);

@@ -39,6 +39,7 @@ class Loader {
         report_.error(from->mark, "cannot read " + shown(*from, path) + ": " + read.problem);
       else
         report_.error("cannot read " + path + ": " + read.problem);
+      tree_.whole = false;
       return;
     }
     tree_.files.push_back(path);
@@ -54,20 +55,21 @@ class Loader {
     bytes_ += text.size();
     const std::uint32_t source = report_.add_source(name, text);
     if (text.size() > limits_.file_bytes || bytes_ > limits_.total_bytes) {
-      report_.error(Mark{source, 0, 0, 0},
+      return unread(Mark{source, 0, 0, 0},
                     text.size() > limits_.file_bytes
                         ? "larger than " + size_text(limits_.file_bytes)
                         : "all files together are larger than " + size_text(limits_.total_bytes));
-      return;
     }
     Node root;
-    if (!parse_yaml(text, source, limits_, nodes_, report_, root)) return;
+    if (!parse_yaml(text, source, limits_, nodes_, report_, root)) {
+      tree_.whole = false;
+      return;
+    }
     expand(root, limits_, report_, tree_.secrets);
     if (root.kind == Kind::null) return;
     if (!root.is_map()) {
-      report_.error(root.mark, "expected keys such as 'listeners:' and 'routes:', found " +
+      return unread(root.mark, "expected keys such as 'listeners:' and 'routes:', found " +
                                    std::string(config::name(root.kind)));
-      return;
     }
     Node include;
     merge(std::move(root), include);
@@ -83,6 +85,11 @@ class Loader {
   /// A path that `include` led to, for messages about that line.
   static std::string shown(const Node& include, const std::string& path) {
     return include.secret ? "<redacted>" : path;
+  }
+
+  void unread(const Mark& mark, const std::string& why) {
+    report_.error(mark, why);
+    tree_.whole = false;
   }
 
   void merge(Node from, Node& include) {
@@ -141,28 +148,25 @@ class Loader {
   void includes(const Node& include, const fs::path& directory) {
     if (include.kind == Kind::null) return;
     if (include.is_scalar()) return one_include(include, directory);
-    if (!include.is_list()) {
-      report_.error(include.mark, "expected a list of files to include");
-      return;
-    }
+    if (!include.is_list()) return unread(include.mark, "expected a list of files to include");
     for (const Node& item : include.items) one_include(item, directory);
   }
 
   void one_include(const Node& item, const fs::path& directory) {
-    if (item.wrong) return;
-    if (!item.is_scalar() || item.text.empty()) {
-      report_.error(item.mark, "expected the path of a file to include");
+    if (item.wrong) {
+      tree_.whole = false;
       return;
     }
+    if (!item.is_scalar() || item.text.empty())
+      return unread(item.mark, "expected the path of a file to include");
     if (open_.size() >= limits_.includes) {
-      report_.error(item.mark,
+      return unread(item.mark,
                     "included deeper than " + std::to_string(limits_.includes) + " files");
-      return;
     }
     if (!has_wildcard(item.text)) return included((directory / item.text).string(), item);
     const MatchingFiles found = matching_files(directory, item.text);
     if (!found.unread.empty())
-      report_.error(item.mark, "cannot read " + shown(item, found.unread) + ": " + found.problem);
+      unread(item.mark, "cannot read " + shown(item, found.unread) + ": " + found.problem);
     else if (found.paths.empty())
       report_.warning(item.mark, "no file matches " + Reader::shown(item));
     for (const std::string& path : found.paths) included(path, item);
@@ -175,7 +179,7 @@ class Loader {
     } else if (seen_.count(id) != 0) {
       report_.error(from.mark, shown(from, path) + " is included twice");
     } else if (tree_.files.size() >= limits_.files) {
-      report_.error(from.mark, "more than " + std::to_string(limits_.files) + " files");
+      unread(from.mark, "more than " + std::to_string(limits_.files) + " files");
     } else {
       file(path, &from);
     }

@@ -317,6 +317,13 @@ TEST(CommandLine, CtlFindsTheSocketInAFileThatItCannotReadWhole) {
   EXPECT_EQ(status.status, 0) << status.out;
 }
 
+TEST(CommandLine, CtlTakesTheDefaultSocketWhereTheFileSaysNoneWhateverElseItLacks) {
+  const CommandResult result =
+      run_with("listeners: [ { address: '${env:REVPROXYD_NOT_SET}' } ]\n", {"ctl", "status"});
+  EXPECT_NE(result.status, 1) << result.out;
+  EXPECT_FALSE(has(result, "REVPROXYD_NOT_SET")) << result.out;
+}
+
 // Nor must it be taken for the default when it is the socket that cannot be read.
 TEST(CommandLine, CtlAsksNobodyWhenItCannotReadTheSocketOfTheFile) {
   const CommandResult result =

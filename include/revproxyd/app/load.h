@@ -1,6 +1,7 @@
 #pragma once
 // The configuration as a whole: from a file or the command line to Settings, and back to text.
 
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,7 +25,12 @@ struct LoadResult {
 /// std::bad_alloc, and may be called again at any time, which is what a reload does.
 LoadResult load_file(const std::string& path);
 
-/// The same for a text that messages call `name`. Relative includes start at the working directory.
+/// What `path` and what it includes say of the admin socket, whatever else is wrong with them.
+/// Nothing, and a report that says why, when that cannot be told.
+std::optional<AdminSettings> load_admin(const std::string& path, config::Report& report);
+
+/// The same as load_file() for a text that messages call `name`. Relative includes start at the
+/// working directory.
 LoadResult load_text(std::string_view text, const std::string& name);
 
 /// One listener and one route to the servers `to`, with every default: `--listen ADDR --to

@@ -29,6 +29,7 @@ struct Tree {
   Node root;
   std::vector<std::string> files;  // every file that was read, for the watch
   std::set<std::string> secrets;   // texts of the scalars that held ${...}
+  bool whole = true;  // every file could be read, whatever is wrong with what stands in it
 };
 
 /// Reads `path` and its includes. Problems go to `report`; the tree holds what could be read.
