@@ -100,8 +100,11 @@ class Expander {
   std::optional<std::string> environment(const Mark& mark, std::string_view inner) {
     const std::size_t dash = inner.find(":-");
     const std::string name(inner.substr(0, dash));
-    if (const char* value = std::getenv(name.c_str()); value != nullptr) return std::string(value);
-    if (dash != std::string_view::npos) return std::string(inner.substr(dash + 2));
+    const char* value = std::getenv(name.c_str());
+    const bool has_default = dash != std::string_view::npos;
+    if (has_default && (value == nullptr || *value == '\0'))
+      return std::string(inner.substr(dash + 2));
+    if (value != nullptr) return std::string(value);
     report_.error(mark, "environment variable '" + name + "' is not set",
                   "give a default with ${env:" + name + ":-...}");
     return std::nullopt;

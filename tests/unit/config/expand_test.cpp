@@ -27,6 +27,20 @@ TEST(Secret, ExpandsWithinAValueAndRemembersIt) {
   EXPECT_EQ(tree.secrets.count("x-s3cret-d"), 1U);
 }
 
+// As in a shell.
+TEST(Secret, TakesTheDefaultForAVariableThatIsEmptyToo) {
+  ::setenv("REVPROXYD_TEST_EMPTY", "", 1);
+  Report report;
+  const Tree tree = parse_tree(
+      "a: ${env:REVPROXYD_TEST_EMPTY:-d}\nb: ${env:REVPROXYD_TEST_EMPTY}\n"
+      "c: ${env:REVPROXYD_TEST_NONE:-}\n",
+      "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(tree.root.find("a")->text, "d");
+  EXPECT_EQ(tree.root.find("b")->text, "");
+  EXPECT_EQ(tree.root.find("c")->text, "");
+}
+
 TEST(Secret, ReadsFilesAndCredentialsWithoutTheirLastNewline) {
   const Directory dir;
   const std::string path = dir.write("password", "hunter2\n");
