@@ -27,6 +27,14 @@ bool tab_before(std::string_view text, std::size_t at) {
   return false;
 }
 
+/// True if the line of `at` begins with a tab, perhaps behind blanks.
+bool tab_begins_line(std::string_view text, std::size_t at) {
+  const std::string_view before = text.substr(0, std::min(at, text.size()));
+  const std::string_view line = before.substr(before.rfind('\n') + 1);
+  const std::size_t first = line.find_first_not_of(' ');
+  return first != std::string_view::npos && line[first] == '\t';
+}
+
 struct Reason {
   std::string_view of_library;
   std::string_view ours;
@@ -86,7 +94,9 @@ std::optional<std::size_t> unclosed_quote(std::string_view text, std::size_t at)
 
 std::string explain_refusal(const std::string& reason, std::string_view text, std::size_t at) {
   const std::string character(text.substr(std::min(at, text.size()), 1));
-  if (tab_before(text, at)) return "a tab in the indentation, which is of spaces";
+  // The library takes the first key of a block for a value that goes on, and stops at its ':'.
+  const bool key = reason == YAML::ErrorMsg::MAP_VALUE && tab_begins_line(text, at);
+  if (key || tab_before(text, at)) return "a tab in the indentation, which is of spaces";
   if (reason == YAML::ErrorMsg::UNKNOWN_TOKEN && !character.empty())
     return "no value begins with '" + character + "' unless it is quoted";
   if (reason == YAML::ErrorMsg::FLOW_END) return "'" + character + "' closes nothing";

@@ -210,6 +210,8 @@ TEST(Tree, WhatTheLibraryRefusesIsSaidInPlainWords) {
   EXPECT_TRUE(holds(refusal("a:\n  b: 1\n c: 2\n"),
                     "proxy.yaml:3:2: error: not valid YAML: expected a key"));
   EXPECT_TRUE(holds(refusal("a:\n\t- b\n"), "proxy.yaml:2:2: error: not valid YAML: a tab"));
+  EXPECT_TRUE(holds(refusal("a:\n\tb: 1\n"), "proxy.yaml:2:3: error: not valid YAML: a tab"));
+  EXPECT_TRUE(holds(refusal("a:\n  \tb: 1\n"), "error: not valid YAML: a tab"));
   EXPECT_TRUE(holds(refusal("a: b: c\n"), "proxy.yaml:1:5: error: not valid YAML: a ':' inside"));
   EXPECT_TRUE(holds(refusal("]\n"), "proxy.yaml:1:1: error: not valid YAML: ']' closes nothing"));
   EXPECT_TRUE(holds(refusal("  @a\n"), "proxy.yaml:1:3: error: not valid YAML: no value begins"));
