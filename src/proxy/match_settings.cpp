@@ -6,6 +6,7 @@
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
 #include "revproxyd/filters/settings_types.h"
+#include "revproxyd/net/address.h"
 #include "revproxyd/net/settings_types.h"
 #include "revproxyd/proxy/router.h"
 #include "revproxyd/proxy/settings_types.h"
@@ -111,11 +112,23 @@ config::Type<PathPattern> path_pattern() {
   return type;
 }
 
+/// An IPv6 address as the Host field has it, in brackets and in its shortest form.
+bool read_literal(Reader& reader, const Node& node, HostPattern& out) {
+  const std::optional<net::Address> address = net::Address::ip(node.text, 0);
+  if (!address)
+    return reader.error(node, Reader::shown(node) + " is not an IPv6 address in brackets");
+  const std::string shortest = address->host();
+  const bool mapped = shortest.find(':') == std::string::npos;  // an IPv4 address
+  out = {HostKind::exact, mapped ? ascii::lower(node.text) : "[" + shortest + "]"};
+  return true;
+}
+
 config::Type<HostPattern> host_pattern() {
   const config::Type<std::string> name = tls::host_pattern();
   config::Type<HostPattern> type;
-  type.schema = name.schema;
+  type.schema = config::scalar_schema("a host name, *. and a name, or an IPv6 address in brackets");
   type.read = [name](Reader& reader, const Node& node, HostPattern& out) {
+    if (node.is_scalar() && node.text.starts_with('[')) return read_literal(reader, node, out);
     std::string text;
     if (!name.read(reader, node, text)) return false;
     const bool wildcard = text.starts_with("*.");

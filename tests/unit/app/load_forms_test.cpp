@@ -1,11 +1,14 @@
 // Values of the wrong form: a list for a word, a text that no value of its kind has.
 
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "app/build.h"
+#include "app/route_tests.h"
 #include "tests/unit/app/loading.h"
 
 namespace revproxyd::app {
@@ -109,6 +112,24 @@ TEST(LoadForms, PatternsOfPathsArePrintedAsTheyWereWritten) {
   const Settings settings = good(std::string(kListener) +
                                  route("path: [ /**, /a, /b/**, '/c/*/d', '~^/e' ], to: http://a"));
   EXPECT_EQ(good(print_effective(settings)).routes, settings.routes);
+}
+
+TEST(LoadForms, AHostMayBeAnIpv6AddressInBrackets) {
+  for (const char* written : {"[2001:db8::1]", "[2001:DB8::1]", "[2001:db8:0:0::1]"}) {
+    const std::string text =
+        std::string(kListener) + route("host: '" + std::string(written) + "', respond: {}") +
+        "tests: [ { request: 'GET http://[2001:db8::1]:8080/', expect: { status: 200 } },\n"
+        "         { request: 'GET http://[2001:db8::2]/', expect: { status: 404 } } ]\n";
+    LoadResult loaded = load_text(text, "x");
+    ASSERT_TRUE(loaded.ok()) << loaded.report.text();
+    const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
+    EXPECT_TRUE(run_route_tests(loaded.settings.tests, *built.plan, loaded.report))
+        << loaded.report.text();
+    EXPECT_EQ(good(print_effective(loaded.settings)).routes, loaded.settings.routes);
+  }
+  for (const char* bad : {"[::1", "[::1]:80", "[a.example]", "[::1%1]", "::1"})
+    EXPECT_TRUE(holds(refusal(route("host: '" + std::string(bad) + "', respond: {}")), "is not a"))
+        << bad;
 }
 
 TEST(LoadForms, MethodsAreInUpperCase) {
