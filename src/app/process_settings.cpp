@@ -22,6 +22,9 @@ config::Type<AccessLogSettings> log_path() {
   type.read = [text](Reader& reader, const Node& node, AccessLogSettings& out) {
     std::string path;
     if (!text.read(reader, node, path)) return false;
+    if (path == "stdout" || path == "stderr")
+      return reader.error(node, Reader::shown(node) + " is not the path of a log",
+                          "write '-' for standard output");
     out.enabled = path != "off";
     if (out.enabled) out.path = path;
     return true;
@@ -108,7 +111,15 @@ config::Type<LogSettings> log() {
                                             {"warn", LogLevel::warn},
                                             {"error", LogLevel::error}}),
              "The least important messages that are written.")
-      .field("path", &LogSettings::path, config::text("stderr or the path of a file"),
+      .field("path", &LogSettings::path,
+             config::checked<std::string>(
+                 config::text("stderr or the path of a file"),
+                 [](Reader& reader, const Node& node, const std::string& path) {
+                   const bool good = path != "-" && path != "stdout";
+                   return good ||
+                          reader.error(node, Reader::shown(node) + " is not the path of a log",
+                                       "write stderr or the path of a file");
+                 }),
              "stderr or a file.")
       .type();
 }

@@ -196,6 +196,19 @@ TEST(LoadForms, TheAdminSocketHasAnAbsolutePathThatFitsTheKernel) {
   good(std::string(kListener) + "admin: { socket: /" + std::string(106, 'a') + " }\n");
 }
 
+TEST(LoadForms, NoLogIsAFileThatIsCalledAsAStandardStream) {
+  for (const char* path : {"stdout", "stderr"})
+    EXPECT_TRUE(holds(refusal("access_log: { path: " + std::string(path) + " }\n"),
+                      "write '-' for standard output"))
+        << path;
+  for (const char* path : {"stdout", "'-'"})
+    EXPECT_TRUE(holds(refusal("log: { path: " + std::string(path) + " }\n"), "write stderr"))
+        << path;
+  EXPECT_EQ(good(std::string(kListener) + "log: { path: stderr }\naccess_log: { path: '-' }\n")
+                .access_log.path,
+            "-");
+}
+
 TEST(LoadForms, ThePathOfTheAccessLogIsNotEmpty) {
   EXPECT_TRUE(holds(refusal("access_log: { path: '' }\n"), "it is empty"));
   EXPECT_TRUE(holds(refusal("access_log: on\n"), "expected a map, found 'on'"));
