@@ -86,6 +86,18 @@ class Assembly {
     }
     for (std::size_t i = 0; i < settings_.listeners.size(); ++i)
       needs(settings_.listeners[i], i, has_tls);
+    unused_certificates();
+  }
+
+  void unused_certificates() {
+    const auto shows = [](const proxy::ListenerSettings& one) {
+      return one.tls && !one.tls->internal;
+    };
+    if (settings_.certificates.empty() || !reader_.report().ok() ||
+        std::ranges::any_of(settings_.listeners, shows))
+      return;
+    reader_.warning(at("certificates", 0).mark,
+                    "'certificates' has no effect: no listener has a 'tls' that shows them");
   }
 
   void unique_address(const proxy::ListenerSettings& one, std::size_t index,
@@ -198,7 +210,7 @@ class Assembly {
                       "no routes: every request gets 404");
     if (const Node* list = root_.find("routes");
         list != nullptr && list->items.size() == settings_.routes.size())
-      check_reachable(reader_, list->items, settings_.routes);
+      check_reachable(reader_, list->items, settings_);
     tests(names);
   }
 

@@ -41,10 +41,36 @@ std::vector<bool> refuse_equal(config::Reader& reader, const std::vector<config:
   return equal;
 }
 
+/// Whether requests of a listener can meet the route, as far as listener and scheme decide.
+bool leads_to(const proxy::ListenerSettings& listener, const RouteSettings& route,
+              bool proxies_trusted) {
+  const auto& names = route.match.listeners;
+  if (listener.redirect_https) return false;
+  if (!names.empty() && std::ranges::find(names, listener.name) == names.end()) return false;
+  // A trusted proxy may say another scheme than that of the listener.
+  if (!route.match.scheme || proxies_trusted) return true;
+  return (*route.match.scheme == net::Scheme::https) == listener.tls.has_value();
+}
+
+void warn_of_routes_without_listener(config::Reader& reader, const std::vector<config::Node>& nodes,
+                                     const Settings& settings) {
+  if (!reader.report().ok()) return;  // a listener that was refused may be the one
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const RouteSettings& route = settings.routes[i];
+    const bool met = std::ranges::any_of(settings.listeners, [&](const auto& listener) {
+      return leads_to(listener, route, !settings.trusted_proxies.empty());
+    });
+    if (!met)
+      reader.warning(nodes[i].mark, "route " + called(nodes[i], route) +
+                                        " can never match: no listener leads to it");
+  }
+}
+
 }  // namespace
 
 void check_reachable(config::Reader& reader, const std::vector<config::Node>& nodes,
-                     const std::vector<RouteSettings>& routes) {
+                     const Settings& settings) {
+  const std::vector<RouteSettings>& routes = settings.routes;
   const std::vector<bool> equal = refuse_equal(reader, nodes, routes);
   // One that could not be read has no patterns to compare.
   if (std::ranges::any_of(routes, &RouteSettings::refused)) return;
@@ -55,6 +81,7 @@ void check_reachable(config::Reader& reader, const std::vector<config::Node>& no
                        called(nodes[one.by], routes[one.by]) + " takes its requests",
                    "the other is at " + reader.report().place(nodes[one.by].mark));
   }
+  warn_of_routes_without_listener(reader, nodes, settings);
 }
 
 }  // namespace revproxyd::app

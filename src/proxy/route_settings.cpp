@@ -237,6 +237,21 @@ config::Type<R> route_limits() {
       .type();
 }
 
+std::vector<std::string> default_upgrade() { return {"websocket"}; }
+
+/// Of a route that answers itself, what only matters to requests that are forwarded.
+void warn_of_no_effect(Reader& reader, const Node& node, const R& route) {
+  for (const config::Entry& entry : node.entries) {
+    const bool edits_path =
+        entry.key == "strip_prefix" || entry.key == "add_prefix" || entry.key == "rewrite";
+    // -T prints the default of every route.
+    const bool upgrades = entry.key == "upgrade" && route.upgrade != default_upgrade();
+    if (edits_path || upgrades)
+      reader.warning(entry.mark, "'" + entry.key + "' has no effect in " + reader.context() +
+                                     ": nothing is forwarded");
+  }
+}
+
 bool check_route(Reader& reader, const Node& node, R& out) {
   bool good = true;
   const Node* match = node.find("match");
@@ -266,6 +281,7 @@ bool check_route(Reader& reader, const Node& node, R& out) {
   if (out.host_header && out.targets.empty() && count == 1)
     good = reader.error(*node.find("host_header"),
                         "'host_header' is for a route with 'to' or 'split'");
+  if (out.redirect || out.respond) warn_of_no_effect(reader, node, out);
   return good;
 }
 
@@ -291,7 +307,7 @@ config::Type<RouteSettings> route_settings() {
     return value.regex.empty() ? Value::none() : write(value);
   };
   R defaults;
-  defaults.upgrade = {"websocket"};
+  defaults.upgrade = default_upgrade();
   config::Type<R> route =
       Record<R>("route", defaults)
           .field("name", &R::name, config::name_text("a name"),

@@ -1,0 +1,85 @@
+// What has no effect is told, and nothing that has one.
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/app/loading.h"
+
+namespace revproxyd::app {
+namespace {
+
+using namespace test;
+
+std::string said(const std::string& text) {
+  const LoadResult result = load_text(text, "x");
+  EXPECT_TRUE(result.ok()) << result.report.text();
+  return result.report.text();
+}
+
+std::string said_of_route(const std::string& keys) {
+  return said(std::string(kListener) + "routes:\n  - name: a\n    " + keys + "\n");
+}
+
+TEST(LoadWarnings, WhatOnlyMattersToForwardedRequestsIsToldOfOtherRoutes) {
+  for (const std::string& end :
+       {std::string("respond: { status: 200 }"), std::string("redirect: { to: /x }")}) {
+    for (const char* key : {"strip_prefix: /a", "add_prefix: /a", "rewrite: { regex: a, to: /b }",
+                            "upgrade: [ foo ]", "upgrade: []"}) {
+      const std::string name = std::string(key).substr(0, std::string(key).find(':'));
+      const std::string warning =
+          "x:4:5: warning: '" + name + "' has no effect in route 'a': nothing is forwarded";
+      EXPECT_TRUE(holds(said_of_route(std::string(key) + "\n    " + end), warning)) << key;
+      EXPECT_EQ(said_of_route(std::string(key) + "\n    to: http://a"), "");
+    }
+    // As -T prints it of every route.
+    EXPECT_EQ(said_of_route("upgrade: [ websocket ]\n    " + end), "");
+    EXPECT_EQ(said_of_route("allow_encoded_slash: true\n    " + end), "");
+  }
+}
+
+TEST(LoadWarnings, CertificatesThatNoListenerShowsAreTold) {
+  const std::string certificates = "certificates: [ { cert: a.pem, key: a.key } ]\n";
+  const std::string routes = route("to: http://a");
+  const std::string internal = "listeners: [ { address: ':443', tls: internal } ]\n";
+  for (const std::string& listeners : {std::string(kListener), internal})
+    EXPECT_TRUE(holds(said(listeners + certificates + routes),
+                      "x:2:17: warning: 'certificates' has no effect: no listener"));
+  EXPECT_EQ(said("listeners: [ { address: ':443', tls: {} } ]\n" + certificates + routes), "");
+  EXPECT_EQ(said(certificates + routes), "");
+  EXPECT_EQ(said(std::string(kListener) + "certificates: []\n" + routes), "");
+}
+
+class LoadWarningsOfRoutes : public ::testing::Test {
+ protected:
+  static std::string said_of_match(const std::string& match, const std::string& more = {}) {
+    return said(
+        "listeners: [ { name: http, address: ':80', redirect: https }, { name: https, address: "
+        "':443', tls: internal } ]\nroutes: [ { name: a, match: { " +
+        match + " }, to: http://a } ]\n" + more);
+  }
+};
+
+TEST_F(LoadWarningsOfRoutes, ThoseThatNoListenerLeadsToAreTold) {
+  for (const char* match : {"listener: http", "scheme: http", "listener: https, scheme: http"})
+    EXPECT_TRUE(holds(said_of_match(match),
+                      "x:2:11: warning: route 'a' can never match: no listener leads to it"))
+        << match;
+  EXPECT_TRUE(holds(said_of_route("match: { scheme: https }\n    to: http://a"),
+                    "route 'a' can never match: no listener leads to it"));
+}
+
+TEST_F(LoadWarningsOfRoutes, ThoseThatAListenerLeadsToAreNot) {
+  for (const char* match : {"path: /", "listener: https", "listener: [ http, https ]",
+                            "scheme: https", "listener: https, scheme: https"})
+    EXPECT_EQ(said_of_match(match), "") << match;
+}
+
+TEST_F(LoadWarningsOfRoutes, TheSchemeMayBeThatOfATrustedProxy) {
+  EXPECT_EQ(said_of_match("scheme: http", "trusted_proxies: [ 10.0.0.0/8 ]\n"), "");
+  EXPECT_TRUE(holds(said_of_match("listener: http", "trusted_proxies: [ 10.0.0.0/8 ]\n"),
+                    "no listener leads to it"));
+}
+
+}  // namespace
+}  // namespace revproxyd::app
