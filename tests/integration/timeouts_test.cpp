@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/h2_client.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -109,6 +110,30 @@ TEST(Timeouts, BodiesThatKeepMovingAreLeftAlone) {
     client.send(std::string_view(&byte, 1));
   }
   EXPECT_EQ(client.response().status, 200);
+}
+
+TEST(Timeouts, BodiesThatStopBesideTheirAnswerDoNotCutIt) {
+  Gate release;
+  const Proxy proxy(
+      [&](OriginExchange& exchange) {
+        exchange.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\nhalf");
+        release.wait();
+        exchange.send("half");
+        exchange.close();
+      },
+      "timeouts: { body: 300ms }\n");
+  RawClient client = proxy.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin");
+  EXPECT_EQ(client.response_head().status, 413);
+  EXPECT_EQ(client.bytes(4), "half");
+  H2Client multiplexed(proxy.daemon.port());
+  const std::uint32_t upload = multiplexed.open(multiplexed.fields("POST", "/"), false);
+  multiplexed.send_body(upload, "begin", false);
+  EXPECT_EQ(multiplexed.response_head(upload).status(), 413);
+  EXPECT_TRUE(client.stays_quiet(Milliseconds(900)));
+  release.open();
+  EXPECT_EQ(client.bytes(4), "half");
+  EXPECT_EQ(multiplexed.response(upload).body, "halfhalf");
 }
 
 TEST(Timeouts, RoutesHaveBodyTimeoutsOfTheirOwn) {
