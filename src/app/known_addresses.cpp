@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "app/packed_lines.h"
 #include "revproxyd/base/ascii.h"
 
 namespace revproxyd::app {
@@ -41,9 +42,9 @@ std::optional<net::Address> address_of(std::string_view hex) {
   return net::Address(reinterpret_cast<const sockaddr*>(&storage), static_cast<socklen_t>(size));
 }
 
-// Up to the next `end`, which goes with it.
-std::string_view cut(std::string_view& text, char end) {
-  const std::size_t at = std::min(text.find(end), text.size());
+// Up to the next blank, which goes with it.
+std::string_view cut(std::string_view& text) {
+  const std::size_t at = std::min(text.find(' '), text.size());
   const std::string_view part = text.substr(0, at);
   text.remove_prefix(std::min(at + 1, text.size()));
   return part;
@@ -56,25 +57,20 @@ std::string server_key(const std::string& host, std::uint16_t port) {
 }
 
 std::vector<std::string> encode_addresses(const KnownAddresses& known, std::size_t limit) {
-  std::vector<std::string> texts;
+  std::vector<std::string> lines;
   for (const auto& [key, addresses] : known) {
-    std::string line = key;
-    for (const net::Address& address : *addresses) line += " " + hex_of(address);
-    line += "\n";
-    if (line.size() > limit) continue;
-    if (texts.empty() || texts.back().size() + line.size() > limit) texts.emplace_back();
-    texts.back() += line;
+    lines.push_back(key);
+    for (const net::Address& address : *addresses) lines.back() += " " + hex_of(address);
   }
-  return texts;
+  return pack_lines(lines, limit);
 }
 
 void decode_addresses(std::string_view text, KnownAddresses& known) {
-  while (!text.empty()) {
-    std::string_view line = cut(text, '\n');
-    const std::string key(cut(line, ' '));
+  for (std::string_view line : lines_of(text)) {
+    const std::string key(cut(line));
     auto addresses = std::make_shared<std::vector<net::Address>>();
     while (!line.empty()) {
-      if (const auto address = address_of(cut(line, ' '))) addresses->push_back(*address);
+      if (const auto address = address_of(cut(line))) addresses->push_back(*address);
     }
     if (!addresses->empty()) known[key] = std::move(addresses);
   }

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "app/command_line.h"
+#include "app/packed_lines.h"
 #include "app/packets.h"
 #include "app/program.h"
 #include "app/upgrade.h"
@@ -91,6 +92,9 @@ bool Successor::receive() {
       ::explicit_bzero(packet->text.data(), packet->text.size());
     } else if (text.starts_with(message::kAddresses)) {
       decode_addresses(text.substr(message::kAddresses.size()), addresses_);
+    } else if (text.starts_with(message::kDown)) {
+      for (const std::string_view line : lines_of(text.substr(message::kDown.size())))
+        down_.emplace(line);
     } else if (text.starts_with(message::kSockets)) {
       text.remove_prefix(message::kSockets.size());
       for (net::Descriptor& socket : packet->sockets) {

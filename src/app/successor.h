@@ -2,6 +2,7 @@
 // The change of the binary, on the side of the process that is to serve next.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@ inline constexpr std::string_view kNext = "next 2";            // S: the next pa
 inline constexpr std::string_view kSockets = "sockets\n";      // P: a label a line, descriptors
 inline constexpr std::string_view kTickets = "tickets\n";      // P: keys as bytes
 inline constexpr std::string_view kAddresses = "addresses\n";  // P: what names of servers stand for
+inline constexpr std::string_view kDown = "down\n";            // P: servers that checks call down
 inline constexpr std::string_view kEnd = "end";                // P: that was all
 inline constexpr std::string_view kPrepared = "prepared";      // S: nothing can fail any more
 inline constexpr std::string_view kGo = "go";                  // P: accept
@@ -42,6 +44,7 @@ class Successor {
   InheritedSockets take_sockets() noexcept { return std::move(sockets_); }
   std::vector<tls::TicketKeys::Entry> take_tickets() noexcept { return std::move(tickets_); }
   KnownAddresses take_addresses() noexcept { return std::move(addresses_); }
+  std::set<std::string> take_down() noexcept { return std::move(down_); }
 
   /// What may fail has been done; waits for the word to accept. False: it will not come.
   bool may_accept();
@@ -62,6 +65,7 @@ class Successor {
   InheritedSockets sockets_;
   std::vector<tls::TicketKeys::Entry> tickets_;
   KnownAddresses addresses_;
+  std::set<std::string> down_;
 };
 
 }  // namespace revproxyd::app

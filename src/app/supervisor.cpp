@@ -102,7 +102,7 @@ bool Supervisor::start(const Settings& settings) {
   settings_ = settings;
   if (launch_.successor != nullptr) {
     tickets_->adopt(launch_.successor->take_tickets());
-    upstreams_.inherit(launch_.successor->take_addresses());
+    upstreams_.inherit(launch_.successor->take_addresses(), launch_.successor->take_down());
   }
   if (!make_workers()) return false;
   sockets_ = std::make_unique<ListeningSockets>(std::move(launch_.inherited), workers_.size());

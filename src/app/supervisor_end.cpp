@@ -35,7 +35,7 @@ Task<Verdict> Supervisor::upgrade() {
   phase_ = Phase::upgrading;
   log::Line(log::Level::info) << "upgrade: starting " << launch_.program.path;
   notify_reloading("upgrading the binary");
-  Estate estate{sockets_->all(), tickets_->entries(), upstreams_.known()};
+  Estate estate{sockets_->all(), tickets_->entries(), upstreams_.known(), upstreams_.down()};
   if (control_ != nullptr && control_->fd() >= 0)
     estate.sockets.emplace_back("admin:", control_->fd());  // no listener can be called so
   auto running = upgrade_.run(std::move(estate), settings_.shutdown.upgrade);

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "app/logs.h"
+#include "app/packed_lines.h"
 #include "app/packets.h"
 #include "app/successor.h"
 
@@ -118,6 +119,8 @@ void Upgrade::pack(Estate estate) {
   for (const std::string& text :
        encode_addresses(estate.addresses, kPacketBytes - message::kAddresses.size()))
     packets_.push_back({std::string(message::kAddresses) + text, {}});
+  for (const std::string& text : pack_lines(estate.down, kPacketBytes - message::kDown.size()))
+    packets_.push_back({std::string(message::kDown) + text, {}});
   packets_.push_back({std::string(message::kEnd), {}});
 }
 

@@ -24,6 +24,7 @@ struct Estate {
   std::vector<std::pair<std::string, int>> sockets;  // label and descriptor
   std::vector<tls::TicketKeys::Entry> tickets;
   KnownAddresses addresses;
+  std::vector<std::string> down;  // servers, as UpstreamWatch::down() has them
 };
 
 class Upgrade {

@@ -11,6 +11,10 @@ namespace {
 
 Task<void> stop_checks(std::unique_ptr<upstream::HealthChecks> checks) { co_await checks->stop(); }
 
+std::string key_of(const upstream::Endpoint& endpoint) {
+  return endpoint.upstream() + " " + endpoint.url().text;
+}
+
 // On the resolver's thread, for servers of all workers.
 void take_answer(upstream::Endpoint& endpoint, const Result<net::AddressList>& answer) {
   if (answer) {
@@ -33,10 +37,14 @@ void UpstreamWatch::resolve(const std::vector<proxy::PlanUpstream>& upstreams) {
     for (const auto& endpoint : upstream.shared->endpoints()) {
       wanted.insert(endpoint.get());
       resolve_server(endpoint);
+      // Without checks nobody would ever bring it back.
+      if (upstream.shared->settings().health_check && inherited_down_.contains(key_of(*endpoint)))
+        endpoint->mark_down();
     }
   }
   std::erase_if(names_, [&](const auto& entry) { return !wanted.contains(entry.first); });
   inherited_.clear();  // it grows old
+  inherited_down_.clear();
 }
 
 void UpstreamWatch::check(const std::vector<proxy::PlanUpstream>& upstreams) {
@@ -97,6 +105,17 @@ KnownAddresses UpstreamWatch::known() const {
       known[server_key(url.host, url.port)] = std::move(addresses);
   }
   return known;
+}
+
+std::vector<std::string> UpstreamWatch::down() const {
+  std::vector<std::string> down;
+  for (const auto& [name, checked] : checks_) {
+    for (const auto& endpoint : checked.shared->endpoints()) {
+      if (endpoint->availability(Clock::now()) == upstream::Availability::down)
+        down.push_back(key_of(*endpoint));
+    }
+  }
+  return down;
 }
 
 bool UpstreamWatch::all_resolved() const {

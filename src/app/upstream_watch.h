@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,16 @@ class UpstreamWatch {
   UpstreamWatch(const UpstreamWatch&) = delete;
   UpstreamWatch& operator=(const UpstreamWatch&) = delete;
 
-  /// What a predecessor knew: good until there is an answer of our own. Before the first resolve().
-  void inherit(KnownAddresses known) { inherited_ = std::move(known); }
+  /// What a predecessor knew: good until there is an answer, or a check, of our own. Before the
+  /// first resolve().
+  void inherit(KnownAddresses known, std::set<std::string> down) {
+    inherited_ = std::move(known);
+    inherited_down_ = std::move(down);
+  }
   /// What names that were resolved stand for now.
   KnownAddresses known() const;
+  /// The servers that checks call down, each with its upstream.
+  std::vector<std::string> down() const;
 
   /// Resolves the servers of `upstreams` and no others. What was resolved before goes on
   /// undisturbed.
@@ -54,6 +61,7 @@ class UpstreamWatch {
   void retire(std::unique_ptr<upstream::HealthChecks> checks);
 
   KnownAddresses inherited_;
+  std::set<std::string> inherited_down_;
   net::Resolver resolver_;
   std::map<const upstream::Endpoint*, Name> names_;
   std::map<std::string, Checked> checks_;

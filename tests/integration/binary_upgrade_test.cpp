@@ -276,6 +276,28 @@ TEST(BinaryUpgrade, ServesWithAnyNumberOfWorkers) {
   EXPECT_EQ(load.failed(), 0U) << load.failures();
 }
 
+// The new process asks by itself as well, and does not hear either for as long as a check may take.
+TEST(BinaryUpgrade, ServersThatAreDownStayDown) {
+  std::atomic<bool> silent = false;
+  std::atomic<int> asked = 0;
+  Gate end;
+  const Origin sick([&](OriginExchange& exchange) {
+    if (exchange.request().target != "/healthz") ++asked;
+    if (silent) end.wait();
+    exchange.respond("", 500);
+  });
+  const Origin well("well");
+  Daemon daemon(balance_over({sick.url(), well.url()},
+                             "health_check: { path: /healthz, interval: 1h, timeout: 30s }"));
+  daemon.wait_log("is down");
+  asked = 0;
+  silent = true;
+  ASSERT_EQ(daemon.upgrade().status, 0);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(fetch(daemon.port()).body, "well");
+  EXPECT_EQ(asked, 0);
+  end.open();
+}
+
 TEST(BinaryUpgrade, UnixSocketsPassToo) {
   const TempDir directory;
   const std::string path = directory.file("web.sock");
