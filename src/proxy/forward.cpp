@@ -286,9 +286,8 @@ bool Forwarding::may_retry() noexcept {
   if (failure_.status != 0) return retried_by_default(method) && within_budget();
   if (error.side() != Side::upstream) return false;
   if (!failure_.sent) {
-    const bool picked = error.code() != Code::no_server && error.code() != Code::queue_full &&
-                        error.code() != Code::queue_timeout;
-    return picked && retry.connect;
+    return error.code() != Code::no_server && error.code() != Code::queue_full &&
+           error.code() != Code::queue_timeout;
   }
   const bool lost = error.code() == Code::reset || error.code() == Code::end_of_stream;
   if (!lost || failure_.response_began || !retry.reset || !retried_by_default(method)) return false;

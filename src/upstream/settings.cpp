@@ -112,7 +112,7 @@ config::Type<RetrySettings> conditions() {
   type.schema = Value::map({{"type", Value::of_text("array")}});
   type.read = [](Reader& reader, const Node& node, RetrySettings& out) {
     if (!reader.expect_list(node, "a list of connect, reset and statuses")) return false;
-    out.connect = out.reset = false;
+    out.reset = false;
     out.statuses.clear();
     bool good = true;
     for (const Node& item : node.items) {
@@ -120,9 +120,8 @@ config::Type<RetrySettings> conditions() {
       const char* end = item.text.data() + item.text.size();
       const auto [rest, failure] = std::from_chars(item.text.data(), end, status);
       const bool number = item.is_scalar() && failure == std::errc() && rest == end;
-      if (item.is_scalar() && item.text == "connect")
-        out.connect = true;
-      else if (item.is_scalar() && item.text == "reset")
+      if (item.is_scalar() && item.text == "connect") continue;  // holds in any case
+      if (item.is_scalar() && item.text == "reset")
         out.reset = true;
       else if (number && status >= 400 && status <= 599)
         out.statuses.push_back(status);
@@ -135,8 +134,7 @@ config::Type<RetrySettings> conditions() {
     return good;
   };
   type.write = [](const RetrySettings& retry) {
-    Value out = Value::list();
-    if (retry.connect) out.items.push_back(Value::of_text("connect"));
+    Value out = Value::list({Value::of_text("connect")});
     if (retry.reset) out.items.push_back(Value::of_text("reset"));
     for (std::uint16_t status : retry.statuses) out.items.push_back(Value::of_number(status));
     return out;
@@ -150,7 +148,7 @@ config::Type<RetrySettings> retry() {
              config::integer<std::uint32_t>(1, RetrySettings::kMostAttempts),
              "Tries in all; 1 = no retry.")
       .whole("conditions", conditions(),
-             "What is tried again: connect, reset, statuses from 400 to 599.")
+             "What is tried again: connect in any case, reset, statuses from 400 to 599.")
       .field(
           "budget", &RetrySettings::budget_percent, config::percentage(100),
           "Retries as a share of the requests of the last 10 s; at least 3 a second are allowed.")

@@ -291,6 +291,15 @@ TEST(Failover, PostIsRepeatedWhenNoConnectionWasMade) {
   EXPECT_EQ(living.request().body, "body");
 }
 
+TEST(Failover, WhatWasNotSentIsRepeatedWhateverTheConditions) {
+  const Origin living("living");
+  for (const char* conditions : {"[]", "[ reset ]", "[ 503 ]"}) {
+    const Daemon daemon(first_of({dead_url(), living.url()},
+                                 "retry: { conditions: " + std::string(conditions) + " }"));
+    EXPECT_EQ(fetch(daemon.port()).body, "living") << conditions;
+  }
+}
+
 TEST(Failover, GetIsNotRepeatedOnceTheAnswerBegan) {
   const Origin dying([](OriginExchange& exchange) {
     exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
