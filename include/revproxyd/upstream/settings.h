@@ -59,7 +59,7 @@ struct HealthSettings {
 struct RetrySettings {
   static constexpr std::uint32_t kMostAttempts = 20;
   std::uint32_t attempts = 2;  // tries in all, on different servers where there are several
-  bool reset = true;  // beside what was never sent, which is always tried again
+  bool reset = true;           // beside what was never sent, which is always tried again
   std::vector<std::uint16_t> statuses;
   std::uint32_t budget_percent = 20;
   bool operator==(const RetrySettings&) const = default;
