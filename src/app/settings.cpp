@@ -9,6 +9,7 @@
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
 #include "revproxyd/filters/settings_types.h"
+#include "revproxyd/http/target.h"
 #include "revproxyd/net/settings_types.h"
 #include "revproxyd/proxy/settings_types.h"
 #include "revproxyd/tls/settings_types.h"
@@ -25,7 +26,9 @@ using config::Value;
 
 config::Type<Settings> version() {
   config::Type<Settings> type;
-  type.schema = Value::map({{"enum", Value::list({Value::of_number(1), Value::of_text("1")})}});
+  type.schema = config::any_of(
+      {Value::map({{"enum", Value::list({Value::of_number(1), Value::of_text("1")})}}),
+       Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
   type.read = [](Reader& reader, const Node& node, Settings&) {
     const std::string* text = reader.scalar(node, "a version");
     if (text == nullptr) return false;
@@ -225,8 +228,9 @@ LoadResult from_command_line(const std::string& listen, const std::vector<std::s
 std::string print_effective(const Settings& settings, const std::set<std::string>& secrets) {
   std::set<std::string> hidden = secrets;
   for (const std::string& secret : secrets) {
-    // A range is printed in a form of its own.
+    // Ranges and addresses are printed in a form of their own.
     if (const auto range = net::Cidr::parse(secret)) hidden.insert(range->text());
+    if (const auto literal = http::normal_literal(secret)) hidden.insert(*literal);
   }
   std::string out = config::to_yaml(description().write(settings), hidden);
   if (!settings.admin.configured)

@@ -106,6 +106,8 @@ bool Supervisor::start(const Settings& settings) {
   }
   if (!make_workers()) return false;
   sockets_ = std::make_unique<ListeningSockets>(std::move(launch_.inherited), workers_.size());
+  // Before a listener takes it for its own, whose name it may have from who handed it over.
+  auto control = sockets_->take_path(settings_.admin.socket);
   ListeningSockets::Fresh fresh;
   using Ports = ListeningSockets::Ports;
   if (!sockets_->bind(settings_, Ports::chosen, fresh, problem)) return start_failed(problem);
@@ -119,7 +121,7 @@ bool Supervisor::start(const Settings& settings) {
   if (!sockets_->bind(settings_, Ports::fixed, fresh, problem)) return start_failed(problem);
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
-  return start_control() && put_in_force_first(std::move(fresh));
+  return start_control(std::move(control)) && put_in_force_first(std::move(fresh));
 }
 
 // Nothing but this can be undone no more: from here on clients are served.
@@ -165,9 +167,9 @@ bool Supervisor::make_workers() {
   return true;
 }
 
-bool Supervisor::start_control() {
+bool Supervisor::start_control(net::Descriptor inherited) {
   const std::string& path = settings_.admin.socket;
-  auto control = ControlServer::open(path, sockets_->take_path(path),
+  auto control = ControlServer::open(path, std::move(inherited),
                                      [this](std::string verb) { return execute(std::move(verb)); });
   if (control) {
     control_ = std::move(*control);

@@ -160,14 +160,6 @@ std::optional<Error> check_name(std::string_view host) noexcept {
   return std::nullopt;
 }
 
-bool is_ipv6(std::string_view text) noexcept {
-  std::array<char, INET6_ADDRSTRLEN> terminated{};
-  if (text.size() >= terminated.size()) return false;
-  std::memcpy(terminated.data(), text.data(), text.size());
-  in6_addr address{};
-  return inet_pton(AF_INET6, terminated.data(), &address) == 1;
-}
-
 // Port of ":80", 0 of nothing; anything else is no port.
 std::optional<std::uint16_t> read_port(std::string_view text) noexcept {
   if (text.empty()) return std::uint16_t{0};
@@ -246,15 +238,26 @@ Result<NormalPath> normalise_path(std::string_view raw, Arena& arena) {
   return result;
 }
 
+std::optional<std::string> normal_literal(std::string_view host) {
+  if (host.size() < 2 || host.front() != '[' || host.back() != ']') return std::nullopt;
+  const std::string text(host.substr(1, host.size() - 2));
+  in6_addr address{};
+  if (text.find('\0') != std::string::npos || inet_pton(AF_INET6, text.c_str(), &address) != 1)
+    return std::nullopt;
+  std::array<char, INET6_ADDRSTRLEN> normal{};
+  inet_ntop(AF_INET6, &address, normal.data(), normal.size());
+  return "[" + std::string(normal.data()) + "]";
+}
+
 Result<Authority> parse_authority(std::string_view text, Arena& arena) {
   const bool literal = text.starts_with('[');
   const std::size_t bracket = literal ? text.find(']') : 0;
   if (bracket == std::string_view::npos) return refuse("host with an open bracket");
   const std::size_t colon = text.find(':', bracket);
   const std::string_view host = text.substr(0, colon);
+  const auto address = literal ? normal_literal(host) : std::nullopt;
   if (literal) {
-    if (host.size() != bracket + 1 || !is_ipv6(host.substr(1, bracket - 1)))
-      return refuse("bad IPv6 address in a host");
+    if (!address) return refuse("bad IPv6 address in a host");
   } else if (auto error = check_name(host)) {
     return *error;
   }
@@ -262,7 +265,9 @@ Result<Authority> parse_authority(std::string_view text, Arena& arena) {
       read_port(colon == std::string_view::npos ? std::string_view{} : text.substr(colon));
   if (!port) return refuse("bad port");
   Authority authority;
-  authority.host = normal_host(host, arena);
+  authority.host = !address           ? normal_host(host, arena)
+                   : *address == host ? host
+                                      : arena.copy(*address);
   authority.port = *port;
   return authority;
 }

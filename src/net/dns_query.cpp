@@ -20,7 +20,8 @@ bool library_works() noexcept {
 
 }  // namespace
 
-DnsQuery::DnsQuery(const std::string& host, const Resolver::Options& options) {
+DnsQuery::DnsQuery(const std::string& host, const Resolver::Options& options, DnsFamilies expected)
+    : expected_(expected) {
   ares_options settings{};
   settings.timeout = static_cast<int>(options.query_timeout.count());
   settings.tries = options.rounds;
@@ -30,46 +31,66 @@ DnsQuery::DnsQuery(const std::string& host, const Resolver::Options& options) {
   if (status == ARES_SUCCESS && !options.servers.empty())
     status = ::ares_set_servers_ports_csv(channel_, options.servers.c_str());
   if (status != ARES_SUCCESS) {
-    end(v4_, status);
-    end(v6_, status);
+    on_answer(this, status, 0, nullptr);
     return;
   }
-  ask(v4_, host, AF_INET);
-  ask(v6_, host, AF_INET6);
-  // Known without asking anybody: /etc/hosts speaks for both families.
-  if (!v4_.records->addresses.empty() && !v6_.done) end(v6_, ARES_ENODATA);
-  if (!v6_.records->addresses.empty() && !v4_.done) end(v4_, ARES_ENODATA);
+  ares_addrinfo_hints hints{};
+  hints.ai_family = AF_UNSPEC;
+  ::ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &DnsQuery::on_answer, this);
 }
 
 DnsQuery::~DnsQuery() {
   if (channel_ != nullptr) ::ares_destroy(channel_);
 }
 
-void DnsQuery::ask(Question& question, const std::string& host, int family) {
-  ares_addrinfo_hints hints{};
-  hints.ai_family = family;
-  ::ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &DnsQuery::on_answer, &question);
-}
-
-void DnsQuery::on_answer(void* question, int status, int /*timeouts*/, ares_addrinfo* found) {
-  auto& answered = *static_cast<Question*>(question);
-  DnsQuery& query = *answered.query;
-  if (status == ARES_SUCCESS && found != nullptr) query.take(*answered.records, *found);
+// c-ares calls it a success when either family is answered, whatever became of the other.
+void DnsQuery::on_answer(void* self, int status, int /*timeouts*/, ares_addrinfo* found) {
+  DnsQuery& query = *static_cast<DnsQuery*>(self);
+  std::string name;
+  if (status == ARES_SUCCESS && found != nullptr) {
+    query.take(*found);
+    if (found->name != nullptr) name = found->name;
+  }
   if (found != nullptr) ::ares_freeaddrinfo(found);
-  query.end(answered, status);
+  if (query.answer_.addresses.empty())
+    query.answer_.problem = ::ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+  query.asked_ = query.missing();
+  if (query.asked_ == AF_UNSPEC || name.empty()) {
+    query.done_ = true;
+    return;
+  }
+  // Absolute: this name it was that has the others, and no further one of the search list.
+  if (!name.ends_with('.')) name += '.';
+  ares_addrinfo_hints hints{};
+  hints.ai_family = query.asked_;
+  ::ares_getaddrinfo(query.channel_, name.c_str(), nullptr, &hints, &DnsQuery::on_one_family, self);
 }
 
-void DnsQuery::end(Question& question, int status) {
-  question.done = true;
-  DnsRecords& records = *question.records;
-  if (!records.addresses.empty()) return;
-  if (status == ARES_SUCCESS) status = ARES_ENODATA;
-  records.failed = status != ARES_ENODATA && status != ARES_ENOTFOUND;
-  if (records.failed || answer_.complete()) answer_.problem = ::ares_strerror(status);
+void DnsQuery::on_one_family(void* self, int status, int /*timeouts*/, ares_addrinfo* found) {
+  DnsQuery& query = *static_cast<DnsQuery*>(self);
+  if (status == ARES_SUCCESS && found != nullptr) query.take(*found);
+  if (found != nullptr) ::ares_freeaddrinfo(found);
+  if (status != ARES_SUCCESS && status != ARES_ENODATA && status != ARES_ENOTFOUND) {
+    query.answer_.unsure = query.asked_;
+    query.answer_.problem = ::ares_strerror(status);
+  }
+  query.done_ = true;
 }
 
-void DnsQuery::take(DnsRecords& records, const ares_addrinfo& found) {
-  std::vector<Address>& out = records.addresses;
+// The family that was expected and has not come beside the other.
+int DnsQuery::missing() const noexcept {
+  const auto has = [this](int family) {
+    return std::ranges::any_of(answer_.addresses,
+                               [family](const Address& one) { return one.family() == family; });
+  };
+  if (answer_.addresses.empty()) return AF_UNSPEC;
+  if (expected_.v4 && !has(AF_INET)) return AF_INET;
+  return expected_.v6 && !has(AF_INET6) ? AF_INET6 : AF_UNSPEC;
+}
+
+void DnsQuery::take(const ares_addrinfo& found) {
+  std::vector<Address>& out = answer_.addresses;
+  const bool first = out.empty();
   int ttl = found.nodes != nullptr ? found.nodes->ai_ttl : 0;
   for (const ares_addrinfo_cname* alias = found.cnames; alias != nullptr; alias = alias->next)
     ttl = std::min(ttl, alias->ttl);
@@ -81,8 +102,7 @@ void DnsQuery::take(DnsRecords& records, const ares_addrinfo& found) {
     if (address.is_ip() && !known && out.size() < Resolver::kAddresses) out.push_back(address);
   }
   const Duration own = std::chrono::seconds(std::max(ttl, 0));
-  answer_.ttl = has_ttl_ ? std::min(answer_.ttl, own) : own;
-  has_ttl_ = true;
+  answer_.ttl = first ? own : std::min(answer_.ttl, own);
 }
 
 void DnsQuery::watch(std::vector<pollfd>& sockets) {

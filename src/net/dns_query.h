@@ -2,6 +2,7 @@
 // One question to the name service, over c-ares. The resolver's thread drives it by poll().
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <memory>
 #include <string>
@@ -15,32 +16,32 @@ struct ares_addrinfo;
 
 namespace revproxyd::net {
 
-/// Of one family.
-struct DnsRecords {
+struct DnsAnswer {
   std::vector<Address> addresses;  // without port, by preference
-  bool failed = false;             // it is not known whether there are any
+  Duration ttl{0};                 // the shortest of all records; zero when there is none
+  // AF_INET or AF_INET6, where addresses of the other are there and it is not known whether there
+  // are any of this one; else AF_UNSPEC.
+  int unsure = AF_UNSPEC;
+  const char* problem = "";  // why there are none, or why it is not sure
 };
 
-struct DnsAnswer {
-  DnsRecords v4;
-  DnsRecords v6;
-  Duration ttl{0};           // the shortest of all records; zero when there is none
-  const char* problem = "";  // of a family that failed or, when both are empty, why
-
-  bool empty() const noexcept { return v4.addresses.empty() && v6.addresses.empty(); }
-  bool complete() const noexcept { return !v4.failed && !v6.failed; }
+/// Families.
+struct DnsFamilies {
+  bool v4 = false;
+  bool v6 = false;
 };
 
 /// Has a channel to itself: it so sees the present resolv.conf and sends from a port of its own,
 /// which is harder to forge an answer for.
 class DnsQuery {
  public:
-  DnsQuery(const std::string& host, const Resolver::Options& options);
+  /// `expected`: families whose absence from the answer is to be made sure of.
+  DnsQuery(const std::string& host, const Resolver::Options& options, DnsFamilies expected);
   ~DnsQuery();
   DnsQuery(const DnsQuery&) = delete;
   DnsQuery& operator=(const DnsQuery&) = delete;
 
-  bool done() const noexcept { return v4_.done && v6_.done; }
+  bool done() const noexcept { return done_; }
   const DnsAnswer& answer() const noexcept { return answer_; }
 
   /// Appends the sockets to wait for.
@@ -52,25 +53,18 @@ class DnsQuery {
   void process(const std::vector<pollfd>& sockets);
 
  private:
-  // A family is a question of its own: c-ares calls one of both a success when either has come.
-  struct Question {
-    DnsQuery* query;
-    DnsRecords* records;
-    bool done = false;
-  };
-
-  void ask(Question& question, const std::string& host, int family);
-  static void on_answer(void* question, int status, int timeouts, ares_addrinfo* found);
-  void end(Question& question, int status);
-  void take(DnsRecords& records, const ares_addrinfo& found);
+  static void on_answer(void* self, int status, int timeouts, ares_addrinfo* found);
+  static void on_one_family(void* self, int status, int timeouts, ares_addrinfo* found);
+  void take(const ares_addrinfo& found);
+  int missing() const noexcept;
 
   ares_channeldata* channel_ = nullptr;
   std::size_t first_ = 0;  // of its sockets in the caller's list
   std::size_t count_ = 0;
+  const DnsFamilies expected_;
   DnsAnswer answer_;
-  Question v4_{this, &answer_.v4};
-  Question v6_{this, &answer_.v6};
-  bool has_ttl_ = false;  // answer_.ttl is that of a record
+  int asked_ = AF_UNSPEC;  // the family that was asked for alone
+  bool done_ = false;
 };
 
 }  // namespace revproxyd::net

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -13,7 +14,6 @@
 #include <thread>
 #include <utility>
 
-#include "net/address_order.h"
 #include "net/dns_query.h"
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/base/thread.h"
@@ -59,12 +59,12 @@ namespace {
 template <typename State>
 struct Name {
   std::vector<std::shared_ptr<State>> subscribers;
-  std::vector<Address> v4;  // the last good answers, without port
-  std::vector<Address> v6;
-  std::vector<Address> addresses;  // both of them
+  std::vector<Address> addresses;  // the last good answer, without port
   TimePoint due;                   // of the next query
-  int failures = 0;                // since the last answer
+  int failures = 0;                // since the last whole answer
   const char* problem = nullptr;   // subscribers have been told that there is no answer
+  bool doubted = false;            // and that one family is not sure
+  bool settled = false;            // it is known which families it has
   std::unique_ptr<DnsQuery> query;
 };
 
@@ -91,14 +91,25 @@ bool same_set(const std::vector<Address>& one, const std::vector<Address>& other
   return one.size() == other.size() && std::is_permutation(one.begin(), one.end(), other.begin());
 }
 
-/// By preference, both lists being so by themselves.
-std::vector<Address> together(const std::vector<Address>& v4, const std::vector<Address>& v6) {
-  const bool v4_first = !v4.empty() && (v6.empty() || is_preferred(v4.front(), v6.front()));
-  std::vector<Address> all = v4_first ? v4 : v6;
-  const std::vector<Address>& rest = v4_first ? v6 : v4;
-  all.insert(all.end(), rest.begin(), rest.end());
-  all.resize(std::min(all.size(), Resolver::kAddresses));
-  return all;
+// Queries in a row that one family of a new name fails before it is taken for having none.
+constexpr int kDoubts = 5;
+
+bool has_family(const std::vector<Address>& addresses, int family) {
+  return std::ranges::any_of(addresses,
+                             [family](const Address& one) { return one.family() == family; });
+}
+
+/// `now`, and of `before` those of a family, in front if they were.
+std::vector<Address> with_family(std::vector<Address> now, const std::vector<Address>& before,
+                                 int family) {
+  const bool in_front = !before.empty() && before.front().family() == family;
+  const auto place = in_front ? now.begin() : now.end();
+  std::vector<Address> kept;
+  std::ranges::copy_if(before, std::back_inserter(kept),
+                       [family](const Address& one) { return one.family() == family; });
+  now.insert(place, kept.begin(), kept.end());
+  now.resize(std::min(now.size(), Resolver::kAddresses));
+  return now;
 }
 
 Error no_answer(const char* problem) noexcept { return Error(Code::resolve_failed, problem); }
@@ -197,7 +208,10 @@ class Resolver::Thread {
     std::sort(due.begin(), due.end());
     for (const auto& [since, host] : due) {
       if (queries_ == kQueries) return;
-      names_[*host].query = std::make_unique<DnsQuery>(*host, options_);
+      Name<State>& name = names_[*host];
+      const DnsFamilies expected{!name.settled || has_family(name.addresses, AF_INET),
+                                 !name.settled || has_family(name.addresses, AF_INET6)};
+      name.query = std::make_unique<DnsQuery>(*host, options_, expected);
       ++queries_;
     }
   }
@@ -229,35 +243,47 @@ class Resolver::Thread {
       const DnsAnswer answer = name.query->answer();
       name.query.reset();
       --queries_;
-      if (!answer.empty()) answered(name, answer);
-      if (answer.empty() || !answer.complete()) failed(name, answer.problem);
+      if (answer.addresses.empty()) {
+        failed(name, answer.problem);
+      } else {
+        answered(name, answer);
+      }
     }
   }
 
-  // A family that failed keeps what was known of it.
+  // A family that failed keeps what was known of it. One that never answers is none in the end:
+  // some name services have no better word for that.
   void answered(Name<State>& name, const DnsAnswer& answer) {
     const Duration ttl = answer.ttl.count() > 0
                              ? std::clamp(answer.ttl, options_.shortest_ttl, options_.longest_ttl)
                              : options_.without_ttl;
     name.due = Clock::now() + ttl;
-    if (!answer.v4.failed) name.v4 = answer.v4.addresses;
-    if (!answer.v6.failed) name.v6 = answer.v6.addresses;
-    bool news = false;
-    if (answer.complete()) {
+    const bool sure = answer.unsure == AF_UNSPEC ||
+                      (!has_family(name.addresses, answer.unsure) && name.failures >= kDoubts);
+    bool news = std::exchange(name.problem, nullptr) != nullptr;
+    if (sure) {
       name.failures = 0;
-      news = std::exchange(name.problem, nullptr) != nullptr;
+      name.settled = true;
+      news = std::exchange(name.doubted, false) || news;
     }
-    auto addresses = together(name.v4, name.v6);
-    if (!news && same_set(name.addresses, addresses)) return;
-    name.addresses = std::move(addresses);
-    for (const auto& state : name.subscribers)
-      state->deliver(list_for(name.addresses, state->port));
+    auto addresses =
+        sure ? answer.addresses : with_family(answer.addresses, name.addresses, answer.unsure);
+    if (news || !same_set(name.addresses, addresses)) {
+      name.addresses = std::move(addresses);
+      for (const auto& state : name.subscribers)
+        state->deliver(list_for(name.addresses, state->port));
+    }
+    if (!sure) doubt(name, answer.problem);
   }
 
-  // Does not put off a query that is due sooner.
+  void doubt(Name<State>& name, const char* problem) {
+    name.due = std::min(name.due, Clock::now() + retry_delay(name.failures++));
+    if (std::exchange(name.doubted, true)) return;
+    for (const auto& state : name.subscribers) state->deliver(no_answer(problem));
+  }
+
   void failed(Name<State>& name, const char* problem) {
-    const TimePoint again = Clock::now() + retry_delay(name.failures++);
-    name.due = name.due > Clock::now() ? std::min(name.due, again) : again;
+    name.due = Clock::now() + retry_delay(name.failures++);
     if (name.problem != nullptr) return;
     name.problem = problem;
     for (const auto& state : name.subscribers) state->deliver(no_answer(problem));

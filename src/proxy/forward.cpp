@@ -218,7 +218,8 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   failure_.sent = attempt.stream().request_started();
   if (attempt.stream().overtaken()) ++vain_;
   failure_.response_began = attempt.stream().response_started();
-  failure_.kept = attempt.stream().reused() && !failure_.response_began && !lost_kept_;
+  failure_.kept = attempt.stream().reused() && !attempt.stream().reset_alone() &&
+                  !failure_.response_began && !lost_kept_;
   lost_kept_ |= failure_.kept;
 }
 

@@ -6,7 +6,7 @@
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
 #include "revproxyd/filters/settings_types.h"
-#include "revproxyd/net/address.h"
+#include "revproxyd/http/target.h"
 #include "revproxyd/net/settings_types.h"
 #include "revproxyd/proxy/router.h"
 #include "revproxyd/proxy/settings_types.h"
@@ -112,14 +112,12 @@ config::Type<PathPattern> path_pattern() {
   return type;
 }
 
-/// An IPv6 address as the Host field has it, in brackets and in its shortest form.
+/// An IPv6 address in the form that those of requests are brought to.
 bool read_literal(Reader& reader, const Node& node, HostPattern& out) {
-  const std::optional<net::Address> address = net::Address::ip(node.text, 0);
-  if (!address)
+  auto literal = http::normal_literal(node.text);
+  if (!literal)
     return reader.error(node, Reader::shown(node) + " is not an IPv6 address in brackets");
-  const std::string shortest = address->host();
-  const bool mapped = shortest.find(':') == std::string::npos;  // an IPv4 address
-  out = {HostKind::exact, mapped ? ascii::lower(node.text) : "[" + shortest + "]"};
+  out = {HostKind::exact, std::move(*literal)};
   return true;
 }
 

@@ -20,10 +20,14 @@ pipeline::Standing standing_under(const PlanSettings& plan, Connection& client) 
     client.trusted = net::contains(plan.trusted_proxies, client.peer);
     client.listener_index = find_listener(plan, client);
   }
-  if (client.listener_index >= plan.listeners.size())
-    return {client.trusted, false, client.listener};
-  const ListenerSettings& listener = plan.listeners[client.listener_index];
-  return {client.trusted, listener.redirect_https, listener.name};
+  const bool known = client.listener_index < plan.listeners.size();
+  const ListenerSettings& listener =
+      known ? plan.listeners[client.listener_index] : *client.settings;
+  // What was not served in clear when the client came is not now, where there is TLS to go to.
+  const bool in_place = known && listener.tls.has_value() == client.settings->tls.has_value();
+  const bool redirect =
+      in_place ? listener.redirect_https : client.settings->redirect_https && plan.has_tls();
+  return {client.trusted, redirect, known ? std::string_view(listener.name) : client.listener};
 }
 
 }  // namespace revproxyd::proxy

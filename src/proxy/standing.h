@@ -6,7 +6,8 @@
 namespace revproxyd::proxy {
 
 /// For an exchange that begins under `plan`, which outlives it. A listener that the plan does not
-/// have any more keeps its name and redirects nothing: it has no successor to send anyone to.
+/// have any more, or has with TLS, keeps its redirect while there is a TLS listener to send clients
+/// to; one that is gone keeps its name.
 pipeline::Standing standing_under(const PlanSettings& plan, Connection& client);
 
 }  // namespace revproxyd::proxy

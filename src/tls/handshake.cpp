@@ -21,7 +21,7 @@ namespace {
 
 using net::IoStatus;
 
-Error no_memory() noexcept { return Error(Code::tls_failed, "out of memory"); }
+Error no_memory() noexcept { return Error(Code::system, "out of memory"); }
 
 // The limit is on the whole, so the deadlines are not moved by progress.
 void begin_limit(net::Readiness& readiness, Duration limit, Code on_timeout) noexcept {

@@ -179,9 +179,10 @@ bool blames_server(Code code) noexcept {
   }
 }
 
-// So fails, now and then, also a server that has much to do and serves others well.
-bool may_be_busy(const Endpoint& endpoint, Code code) noexcept {
-  return (code == Code::connect_timeout || code == Code::reset) && endpoint.active_requests() != 0;
+// So fails, now and then, also a server that has much to do and serves others well. `own`: requests
+// at it that are none of these others.
+bool may_be_busy(const Endpoint& endpoint, Code code, std::uint32_t own = 0) noexcept {
+  return (code == Code::connect_timeout || code == Code::reset) && endpoint.active_requests() > own;
 }
 
 }  // namespace
@@ -213,7 +214,9 @@ Task<bool> Cluster::gone(const Endpoint& failed) {
   const auto addresses = endpoint.addresses();
   if (addresses == nullptr) co_return true;
   auto made = co_await net::connect(*addresses, settings().timeouts.connect);
-  if (made || !blames_server(made.error().code())) co_return false;
+  if (made) co_return false;
+  const Code code = made.error().code();
+  if (!blames_server(code) || may_be_busy(endpoint, code, 1)) co_return false;
   endpoint.count_connect_failure();
   endpoint.take_out(loop_now());
   co_return true;
@@ -287,11 +290,28 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
     for (const auto& pool : pools_) pool->note_waiting();
     shared_->ask_for_idle(loop);
   }
-  auto code = co_await wait_within(event, limit, Code::queue_timeout);
+  auto code = Code::none;
+  for (Duration left = limit;;) {
+    const bool returns = demand != nullptr && any_taken_out();
+    const Duration patience = returns ? std::min(left, kTakeOut) : left;
+    auto waited = co_await wait_within(event, patience, Code::queue_timeout);
+    code = waited;
+    left -= patience;
+    if (code != Code::queue_timeout || left.count() <= 0) break;
+    // A server that comes back as time passes wakes nobody itself.
+    if (came_free(demand)) pass_on(queue, weak_from_this());
+  }
   if (code == Code::queue_timeout) co_return late;
   if (code != Code::none) co_return Error(code, "waiting for a server ended");
   waiting.use();
   co_return {};
+}
+
+bool Cluster::any_taken_out() const noexcept {
+  const TimePoint now = loop_now();
+  return std::ranges::any_of(pools_, [now](const auto& pool) {
+    return pool->endpoint().availability(now) == Availability::taken_out;
+  });
 }
 
 void Cluster::wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept {

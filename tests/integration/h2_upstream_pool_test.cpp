@@ -217,6 +217,16 @@ TEST(H2UpstreamPool, WhatTheServerRefusesIsAskedAgainAtNoCost) {
   EXPECT_EQ(proxy.daemon.wait_access_of("/0post").number("retries"), 1);
 }
 
+// Such a server has trouble with its requests, and no connection was lost.
+TEST(H2UpstreamPool, StreamsThatAreResetAreTriedAgainWithinTheBudgetOnly) {
+  const H2Upstream proxy([](const H2Request& request) { request->reset(h2::kInternalError); },
+                         with("retry: { attempts: 2, budget: 0% }"));
+  constexpr std::size_t kRequests = 30;
+  for (std::size_t i = 0; i < kRequests; ++i) EXPECT_EQ(proxy.get("/").status, 502);
+  // Three in a second every budget allows.
+  EXPECT_LT(proxy.origin.request_count(), kRequests + kRequests / 2);
+}
+
 TEST(H2UpstreamPool, ABodyThatWasReadMeanwhileIsSentAgainWhole) {
   const std::string body(30000, 'b');
   const H2Upstream proxy(first_meets([](const H2Request& request) {

@@ -90,6 +90,26 @@ TEST(TakingOut, ABackupStepsInForAServerWhoseCertificateIsOfAnother) {
   EXPECT_EQ(fetch(daemon.port()).body, "backup");
 }
 
+TEST(TakingOut, WhoWaitsIsServedByTheServerThatComesBack) {
+  Origin out("out");
+  Gate release;
+  const Origin busy(answer_slow_when(release));
+  out.stop();
+  const std::string server = ", max_connections: 1 }";
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { balance: first, servers: [ { url: '" +
+                      out.url() + "'" + server + ", { url: '" + busy.url() + "'" + server +
+                      " ], limits: { queue_timeout: 10s } } }\n" +
+                      "routes: [ { name: all, to: app } ]\n");
+  RawClient first(daemon.port());
+  first.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(busy.wait_requests(1));
+  out.start();
+  EXPECT_EQ(fetch(daemon.port()).body, "out");
+  release.open();
+  EXPECT_EQ(first.response().status, 200);
+}
+
 TEST(TakingOut, ATimeoutOfOneConnectTakesNoServerOutThatHasRequestsUnderWay) {
   const Origin backup("backup");
   NarrowServer busy;

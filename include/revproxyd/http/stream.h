@@ -129,6 +129,8 @@ class ClientStream : public slab::Allocated {
   /// The end of a connection that others had used came before the server looked at the request,
   /// which was no try of the server then.
   virtual bool overtaken() const noexcept { return reused() && !request_started(); }
+  /// What failed is this stream alone: its server has reset it, and serves others on.
+  virtual bool reset_alone() const noexcept { return false; }
   virtual void reset(Code reason) noexcept = 0;
 };
 

@@ -3,6 +3,8 @@
 // forwarded and the normalised form that rules are matched against.
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "revproxyd/base/arena.h"
@@ -39,9 +41,13 @@ struct NormalPath {
 /// `text` is `raw` itself when that is normal already, else it lives in `arena`.
 Result<NormalPath> normalise_path(std::string_view raw, Arena& arena);
 
+/// An IPv6 address in brackets, in the form of RFC 5952 and with its brackets; nothing for what is
+/// none.
+std::optional<std::string> normal_literal(std::string_view host);
+
 /// Host and port of an authority or Host value.
 struct Authority {
-  std::string_view host;   // lower case, without a trailing dot; an IPv6 literal keeps its brackets
+  std::string_view host;   // lower case, without a trailing dot; an IPv6 literal in its normal form
   std::uint16_t port = 0;  // 0 when absent
 };
 /// RFC 3986 section 3.2.2 without userinfo: a name of unreserved characters and no empty label,

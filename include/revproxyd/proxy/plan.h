@@ -2,6 +2,7 @@
 // Everything that a configuration compiles to, built once off the workers and shared by all of
 // them.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -36,6 +37,12 @@ struct PlanSettings {
   bool access_json = true;
   AccessMask mask;
   std::uint64_t generation = 1;
+
+  /// There is a listener to send clients to that are to come over TLS.
+  bool has_tls() const noexcept {
+    return std::ranges::any_of(listeners,
+                               [](const auto& one) { return one.tls && one.address.path.empty(); });
+  }
 };
 
 /// An upstream of the plan: what its workers share, and how to secure connections to it.

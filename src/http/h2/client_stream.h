@@ -32,6 +32,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   bool response_started() const noexcept override { return response_started_; }
   bool request_started() const noexcept override { return request_started_; }
   bool overtaken() const noexcept override { return reused() && !request_started_ && !refused_; }
+  bool reset_alone() const noexcept override { return closed_; }
   void reset(Code reason) noexcept override;
 
  private:

@@ -138,6 +138,17 @@ TEST(Authority, IsLowerCaseWithoutATrailingDot) {
   EXPECT_EQ(parse_authority("[2001:DB8::A]", arena)->host, "[2001:db8::a]");
 }
 
+// RFC 5952 sections 4 and 5.
+TEST(Authority, HasAnIpv6AddressInOneForm) {
+  Arena arena;
+  for (const char* text : {"[2001:db8::1]", "[2001:0DB8:0:0::1]:80", "[2001:db8:0:0:0:0:0.0.0.1]"})
+    EXPECT_EQ(parse_authority(text, arena)->host, "[2001:db8::1]") << text;
+  EXPECT_EQ(parse_authority("[::ffff:102:304]", arena)->host, "[::ffff:1.2.3.4]");
+  EXPECT_EQ(normal_literal("[::0]"), "[::]");
+  for (const char* text : {"::1", "[::1", "[]", "[", "", "[127.0.0.1]", "[::1]x"})
+    EXPECT_EQ(normal_literal(text), std::nullopt) << text;
+}
+
 TEST(Authority, TakesPortsFromOneTo65535) {
   Arena arena;
   EXPECT_EQ(parse_authority("a:1", arena)->port, 1);

@@ -251,6 +251,35 @@ TEST(Resolver, AFamilyThatFailsIsAskedAgainBeforeTheAnswerOfTheOtherGrowsOld) {
   EXPECT_EQ(told.at(2), "192.0.2.1:80 [2001:db8::1]:80");
 }
 
+TEST(Resolver, AFamilyThatNeverAnswersIsNoneInTheEnd) {
+  DnsServer server;
+  server.set("a.test", {"", {"2001:db8::1"}, 3600, false, 0, 2});
+  Resolver resolver(options_for(server));
+  Told told;
+  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
+  ASSERT_EQ(told.at(0), "[2001:db8::1]:80");
+  ASSERT_EQ(told.at(1), "resolve_failed");
+  EXPECT_EQ(told.at(2), "[2001:db8::1]:80");
+}
+
+// RFC 1535: what one name lacks must not be taken from another that the search list leads to.
+TEST(Resolver, AFamilyIsNotTakenFromTheSearchList) {
+  ::setenv("LOCALDOMAIN", "corp.test", 1);
+  DnsServer server;
+  server.set("a.test", {"", {"192.0.2.1"}});
+  server.set("a.test.corp.test", {"", {"2001:db8::bad"}});
+  server.set("b", {"", {}});
+  server.set("b.corp.test", {"", {"192.0.2.2"}, 60, false, 0, 0});
+  Resolver resolver(options_for(server));
+  Told whole;
+  Told searched;
+  const auto one = resolver.subscribe("a.test", 80, whole.callback());
+  EXPECT_EQ(whole.at(0), "192.0.2.1:80");
+  const auto other = resolver.subscribe("b", 80, searched.callback());
+  EXPECT_EQ(searched.at(0), "192.0.2.2:80");
+  ::unsetenv("LOCALDOMAIN");
+}
+
 TEST(Resolver, AFamilyOfWhichThereIsNothingAnyMoreIsForgotten) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1", "2001:db8::1"}});

@@ -51,11 +51,20 @@ TEST_F(Standing, AListenerRedirectsWhileTheConfigurationSaysSo) {
   EXPECT_FALSE(standing_under(plan(2, {listener(":80", "web")}), client_).redirect_https);
 }
 
-TEST_F(Standing, AListenerThatIsGoneKeepsItsNameAndRedirectsNothing) {
+TEST_F(Standing, AListenerThatIsGoneKeepsItsName) {
   const PlanSettings without = plan(1, {listener(":81", "other", true)});
-  const pipeline::Standing standing = standing_under(without, client_);
-  EXPECT_EQ(standing.listener, "web");
-  EXPECT_FALSE(standing.redirect_https);
+  EXPECT_EQ(standing_under(without, client_).listener, "web");
+}
+
+// Otherwise its clients would be told in clear what no configuration serves in clear.
+TEST_F(Standing, AListenerThatIsGoneOrHasTlsNowRedirectsWhileThereIsTlsToGoTo) {
+  ListenerSettings secure = listener(":443", "tls");
+  secure.tls.emplace();
+  ListenerSettings same = listener(":80", "web");
+  same.tls.emplace();
+  EXPECT_TRUE(standing_under(plan(1, {secure}), client_).redirect_https);
+  EXPECT_TRUE(standing_under(plan(2, {same}), client_).redirect_https);
+  EXPECT_FALSE(standing_under(plan(3, {listener(":81", "other")}), client_).redirect_https);
 }
 
 }  // namespace
