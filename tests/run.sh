@@ -16,4 +16,4 @@ jobs=$(nproc)
 cmake --preset release -DREVPROXYD_TESTS=ON >/dev/null
 cmake --build --preset release -j "$jobs"
 # Real clocks and real sockets on a busy machine: a test that fails once and then passes is told apart from one that is broken.
-exec ctest --preset release -j 2 --no-tests=error --repeat until-pass:2 "$@"
+exec ctest --preset release -j 3 --no-tests=error --repeat until-pass:2 "$@"

@@ -56,8 +56,9 @@ std::string in_every_way(const Daemon& server) {
          "  h1: { servers: [ { url: 'http://" +
          address("web") + "' } ] }\n  h2c: { servers: [ { url: 'h2c://" + address("web") +
          "' } ] }\n  h1s: { protocol: http/1.1, servers: [ { url: 'https://" + address("tls") +
-         "' } ], " + tls + " }\n  h2: { protocol: h2, servers: [ { url: 'https://" +
-         address("tls") + "' } ], " + tls +
+         "' } ], timeouts: { connect: 30s }, " + tls +
+         " }\n  h2: { protocol: h2, servers: [ { url: 'https://" + address("tls") +
+         "' } ], timeouts: { connect: 30s }, " + tls +
          " }\nroutes:\n"
          "  - { match: { path: /h1 }, to: h1 }\n  - { match: { path: /h1s }, to: h1s }\n"
          "  - { match: { path: /h2c }, to: h2c }\n  - { match: { path: /h2 }, to: h2 }\n";
