@@ -58,10 +58,6 @@ class Assembly {
   static std::string near(const Node& node, const std::vector<std::string_view>& words) {
     return node.secret ? std::string() : config::did_you_mean(node.text, words);
   }
-  /// `text`, which was read from `node`, for a message.
-  static std::string shown(const Node& node, const std::string& text) {
-    return node.secret ? "<redacted>" : "'" + text + "'";
-  }
 
   void listeners() {
     if (root_.find("listeners") == nullptr)
@@ -80,7 +76,7 @@ class Assembly {
       const Node& named = name_of_listener(i);
       if (one.name.empty()) one.name = one.address.text;
       if (const auto [first, fresh] = names.emplace(one.name, i); !fresh)
-        reader_.error(named, "two listeners are called " + shown(named, one.name),
+        reader_.error(named, "two listeners are called " + Reader::shown(named, one.name),
                       "the other is at " + place("listeners", first->second));
       unique_address(one, i, addresses);
     }
@@ -110,7 +106,7 @@ class Assembly {
       const auto [first, fresh] = addresses.emplace(key, index);
       if (fresh) continue;
       const Node& where = at("listeners", index, "address");
-      reader_.error(where, "two listeners at " + shown(where, address.text),
+      reader_.error(where, "two listeners at " + Reader::shown(where, address.text),
                     "the other is at " + place("listeners", first->second));
       return;
     }
@@ -138,16 +134,17 @@ class Assembly {
       if (path.empty()) continue;
       const Node& where = at("listeners", i, "address");
       if (place_of(path) == socket)
-        reader_.error(where, "the admin socket is at " + shown(where, path) + ", too");
+        reader_.error(where, "the admin socket is at " + Reader::shown(where, path) + ", too");
       if (logs.count(place_of(path)) != 0)
-        reader_.error(where, "a log is written to " + shown(where, path) + ", too");
+        reader_.error(where, "a log is written to " + Reader::shown(where, path) + ", too");
     }
     const Node* admin = root_.find("admin");
     if (admin == nullptr || logs.count(socket) == 0) return;
     const Node* where = admin->find("socket");
-    reader_.error(*admin, "a log is written to " +
-                              shown(where == nullptr ? *admin : *where, settings_.admin.socket) +
-                              ", too");
+    reader_.error(*admin,
+                  "a log is written to " +
+                      Reader::shown(where == nullptr ? *admin : *where, settings_.admin.socket) +
+                      ", too");
   }
 
   void needs(const proxy::ListenerSettings& one, std::size_t index, bool has_tls) {
@@ -196,7 +193,7 @@ class Assembly {
       if (route.name.empty()) route.name = "route-" + std::to_string(i + 1);
       const Node& named = at("routes", i, "name");
       if (const auto [first, fresh] = names.emplace(route.name, i); !fresh)
-        reader_.error(named, "two routes are called " + shown(named, route.name),
+        reader_.error(named, "two routes are called " + Reader::shown(named, route.name),
                       "the other is at " + place("routes", first->second));
       route.headers = filters::merged(settings_.headers, route.headers);
       for (std::size_t n = 0; n < route.match.listeners.size(); ++n) {
@@ -225,7 +222,8 @@ class Assembly {
       if (!name_of_listener(i).secret) words.push_back(settings_.listeners[i].name);
     }
     if (where == nullptr) where = &item;
-    reader_.error(*where, "no listener is called " + shown(*where, name), near(*where, words));
+    reader_.error(*where, "no listener is called " + Reader::shown(*where, name),
+                  near(*where, words));
   }
 
   void targets(std::size_t index, const proxy::RouteSettings& route) {
@@ -265,7 +263,8 @@ class Assembly {
     }
     std::sort(words.begin(), words.end());
     if (where == nullptr) where = &item;
-    reader_.error(*where, "no upstream is called " + shown(*where, name), near(*where, words));
+    reader_.error(*where, "no upstream is called " + Reader::shown(*where, name),
+                  near(*where, words));
   }
 
   void tests(const std::unordered_map<std::string, std::size_t>& names) {
@@ -278,7 +277,8 @@ class Assembly {
       }
       std::sort(words.begin(), words.end());
       const Node& where = *at("tests", i, "expect").find("route");
-      reader_.error(where, "no route is called " + shown(where, *test.route), near(where, words));
+      reader_.error(where, "no route is called " + Reader::shown(where, *test.route),
+                    near(where, words));
     }
   }
 

@@ -18,7 +18,7 @@ using proxy::RouteSettings;
 /// How a route is called in a message.
 std::string called(const config::Node& node, const RouteSettings& route) {
   const config::Node* name = node.find("name");
-  return name != nullptr && name->secret ? "<redacted>" : "'" + route.name + "'";
+  return config::Reader::shown(name == nullptr ? node : *name, route.name);
 }
 
 /// Which of them are refused, since another has the same conditions.

@@ -25,6 +25,10 @@ std::string Reader::shown(const Node& node) {
   return "'" + node.text.substr(0, kShown) + "...'";
 }
 
+std::string Reader::shown(const Node& node, const std::string& text) {
+  return node.secret ? "<redacted>" : "'" + text + "'";
+}
+
 std::string Reader::detail(const Node& node, const std::string& what) {
   return node.secret ? std::string() : ": " + what;
 }

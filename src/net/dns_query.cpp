@@ -20,6 +20,11 @@ bool library_works() noexcept {
 
 }  // namespace
 
+bool has_family(const std::vector<Address>& addresses, int family) noexcept {
+  return std::ranges::any_of(addresses,
+                             [family](const Address& one) { return one.family() == family; });
+}
+
 DnsQuery::DnsQuery(const std::string& host, const Resolver::Options& options, DnsFamilies expected)
     : expected_(expected) {
   ares_options settings{};
@@ -79,13 +84,9 @@ void DnsQuery::on_one_family(void* self, int status, int /*timeouts*/, ares_addr
 
 // The family that was expected and has not come beside the other.
 int DnsQuery::missing() const noexcept {
-  const auto has = [this](int family) {
-    return std::ranges::any_of(answer_.addresses,
-                               [family](const Address& one) { return one.family() == family; });
-  };
   if (answer_.addresses.empty()) return AF_UNSPEC;
-  if (expected_.v4 && !has(AF_INET)) return AF_INET;
-  return expected_.v6 && !has(AF_INET6) ? AF_INET6 : AF_UNSPEC;
+  if (expected_.v4 && !has_family(answer_.addresses, AF_INET)) return AF_INET;
+  return expected_.v6 && !has_family(answer_.addresses, AF_INET6) ? AF_INET6 : AF_UNSPEC;
 }
 
 void DnsQuery::take(const ares_addrinfo& found) {

@@ -25,6 +25,8 @@ struct DnsAnswer {
   const char* problem = "";  // why there are none, or why it is not sure
 };
 
+bool has_family(const std::vector<Address>& addresses, int family) noexcept;
+
 /// Families.
 struct DnsFamilies {
   bool v4 = false;

@@ -94,11 +94,6 @@ bool same_set(const std::vector<Address>& one, const std::vector<Address>& other
 // Queries in a row that one family of a new name fails before it is taken for having none.
 constexpr int kDoubts = 5;
 
-bool has_family(const std::vector<Address>& addresses, int family) {
-  return std::ranges::any_of(addresses,
-                             [family](const Address& one) { return one.family() == family; });
-}
-
 /// `now`, and of `before` those of a family, in front if they were.
 std::vector<Address> with_family(std::vector<Address> now, const std::vector<Address>& before,
                                  int family) {
@@ -278,14 +273,17 @@ class Resolver::Thread {
 
   void doubt(Name<State>& name, const char* problem) {
     name.due = std::min(name.due, Clock::now() + retry_delay(name.failures++));
-    if (std::exchange(name.doubted, true)) return;
-    for (const auto& state : name.subscribers) state->deliver(no_answer(problem));
+    if (!std::exchange(name.doubted, true)) tell_failure(name, problem);
   }
 
   void failed(Name<State>& name, const char* problem) {
     name.due = Clock::now() + retry_delay(name.failures++);
     if (name.problem != nullptr) return;
     name.problem = problem;
+    tell_failure(name, problem);
+  }
+
+  static void tell_failure(const Name<State>& name, const char* problem) {
     for (const auto& state : name.subscribers) state->deliver(no_answer(problem));
   }
 

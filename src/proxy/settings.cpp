@@ -107,11 +107,20 @@ bool check_listener(Reader& reader, const Node& node, ListenerSettings& out) {
   return reader.error(*node.find("redirect"), "'redirect' is for a listener without 'tls'");
 }
 
+bool has_chosen_port(const net::BindAddress& address) noexcept {
+  return address.path.empty() && address.text.ends_with(":0");
+}
+
 }  // namespace
 
 std::string listener_identity(const ListenerSettings& listener) {
-  const bool chosen = listener.address.path.empty() && listener.address.text.ends_with(":0");
-  return chosen ? listener.name + " " + listener.address.text : listener.address.text;
+  const std::string& address = listener.address.text;
+  return has_chosen_port(listener.address) ? listener.name + " " + address : address;
+}
+
+bool same_listener(const ListenerSettings& one, const ListenerSettings& other) noexcept {
+  return one.address.text == other.address.text &&
+         (one.name == other.name || !has_chosen_port(one.address));
 }
 
 config::Type<Timeouts> timeouts() {

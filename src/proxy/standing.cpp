@@ -7,8 +7,8 @@ namespace revproxyd::proxy {
 namespace {
 
 std::size_t find_listener(const PlanSettings& plan, const Connection& client) {
-  const std::string identity = listener_identity(*client.settings);
-  const auto found = std::ranges::find(plan.listeners, identity, listener_identity);
+  const auto found = std::ranges::find_if(
+      plan.listeners, [&](const auto& one) { return same_listener(one, *client.settings); });
   return static_cast<std::size_t>(found - plan.listeners.begin());
 }
 

@@ -50,15 +50,14 @@ std::string in_every_way(const Daemon& server) {
   const auto address = [&](const std::string& listener) {
     return "127.0.0.1:" + std::to_string(server.port(listener));
   };
-  const std::string tls = "tls: { insecure_skip_verify: true }";
+  const std::string tls = "timeouts: { connect: 30s }, tls: { insecure_skip_verify: true }";
   return "listeners: [ { name: web, address: '127.0.0.1:0' }, { name: tls, address: "
          "'127.0.0.1:0', tls: internal } ]\nupstreams:\n"
          "  h1: { servers: [ { url: 'http://" +
          address("web") + "' } ] }\n  h2c: { servers: [ { url: 'h2c://" + address("web") +
          "' } ] }\n  h1s: { protocol: http/1.1, servers: [ { url: 'https://" + address("tls") +
-         "' } ], timeouts: { connect: 30s }, " + tls +
-         " }\n  h2: { protocol: h2, servers: [ { url: 'https://" + address("tls") +
-         "' } ], timeouts: { connect: 30s }, " + tls +
+         "' } ], " + tls + " }\n  h2: { protocol: h2, servers: [ { url: 'https://" +
+         address("tls") + "' } ], " + tls +
          " }\nroutes:\n"
          "  - { match: { path: /h1 }, to: h1 }\n  - { match: { path: /h1s }, to: h1s }\n"
          "  - { match: { path: /h2c }, to: h2c }\n  - { match: { path: /h2 }, to: h2 }\n";

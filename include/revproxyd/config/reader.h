@@ -25,6 +25,8 @@ class Reader {
   /// "'text'" for a message, `<redacted>` when the text came from ${...}, the kind when it is no
   /// scalar.
   static std::string shown(const Node& node);
+  /// The same of a text that was made from the one of `node`.
+  static std::string shown(const Node& node, const std::string& text);
   /// ": `what`" for the end of a message, where `what` quotes from the text; nothing when that came
   /// from ${...}.
   static std::string detail(const Node& node, const std::string& what);

@@ -33,8 +33,8 @@ class Resolver {
   /// Runs on the resolver's thread (for what needs no query within subscribe()): short, not
   /// blocking, not throwing; post to a loop from it. Called with the first answer, then whenever
   /// the set of addresses changes, and with resolve_failed once when queries begin to fail: an
-  /// answer once given stays good meanwhile, and the next one is told again. Where one
-  /// family is answered and the other fails, its part of the last answer goes with the new one.
+  /// answer once given stays good meanwhile, and the next one is told again. Where one family is
+  /// answered and the other fails, its part of the last answer goes with the new one.
   using Callback = std::function<void(const Result<AddressList>&)>;
 
   struct Options {

@@ -62,6 +62,8 @@ struct ListenerSettings {
 /// What makes a listener the same over reloads: its address as written; with a port that the kernel
 /// chooses, its name too.
 std::string listener_identity(const ListenerSettings& listener);
+/// Both have one identity.
+bool same_listener(const ListenerSettings& one, const ListenerSettings& other) noexcept;
 
 enum class HostKind : std::uint8_t { any, exact, wildcard };
 struct HostPattern {

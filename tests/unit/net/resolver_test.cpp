@@ -67,6 +67,15 @@ class Told {
   std::vector<std::string> said_;
 };
 
+/// A subscriber of a.test.
+struct Asked {
+  explicit Asked(const DnsServer& server) : resolver(options_for(server)) {}
+
+  Resolver resolver;
+  Told told;
+  Resolver::Subscription subscription = resolver.subscribe("a.test", 80, told.callback());
+};
+
 TEST(Resolver, GivesTheAddressesOfBothFamiliesWithThePort) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1", "192.0.2.2", "2001:db8::1"}});
@@ -88,15 +97,13 @@ TEST(Resolver, AThreadThatWasNotToBeHadIsTriedAgain) {
     ::getrlimit(RLIMIT_NPROC, &limit);
     const rlim_t usual = std::exchange(limit.rlim_cur, 0);
     bool good = ::setuid(60600) == 0 && ::setrlimit(RLIMIT_NPROC, &limit) == 0;
-    Resolver resolver(options_for(server));
-    Told told;
-    const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-    good = good && told.count() == 1 && told.at(0) == "resolve_failed";
-    resolver.retry();
+    Asked asked(server);
+    good = good && asked.told.count() == 1 && asked.told.at(0) == "resolve_failed";
+    asked.resolver.retry();
     limit.rlim_cur = usual;
     good = good && ::setrlimit(RLIMIT_NPROC, &limit) == 0;
-    resolver.retry();
-    ::_exit(good && told.at(1) == "192.0.2.1:80" ? 0 : 1);
+    asked.resolver.retry();
+    ::_exit(good && asked.told.at(1) == "192.0.2.1:80" ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -123,14 +130,12 @@ TEST(Resolver, LiteralsAndLocalhostAreAnsweredWithinTheCall) {
 TEST(Resolver, AsksAgainWhenTheTtlEndsAndTellsOfChangesOnly) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1"}});
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  EXPECT_EQ(told.at(0), "192.0.2.1:80");
+  Asked asked(server);
+  EXPECT_EQ(asked.told.at(0), "192.0.2.1:80");
   EXPECT_TRUE(server.wait_for_questions(3));
-  EXPECT_EQ(told.count(), 1u);
+  EXPECT_EQ(asked.told.count(), 1u);
   server.set("a.test", {"", {"192.0.2.9"}});
-  EXPECT_EQ(told.at(1), "192.0.2.9:80");
+  EXPECT_EQ(asked.told.at(1), "192.0.2.9:80");
 }
 
 TEST(Resolver, AnAnswerIsKeptForItsTtl) {
@@ -181,25 +186,21 @@ TEST(Resolver, FollowsAliasesAndUsesTheShortestTtlOfTheChain) {
 
 TEST(Resolver, ANameThatDoesNotExistIsToldOnceAndTriedAgain) {
   DnsServer server;
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  EXPECT_EQ(told.at(0), "resolve_failed");
+  Asked asked(server);
+  EXPECT_EQ(asked.told.at(0), "resolve_failed");
   EXPECT_TRUE(server.wait_for_questions(3));
-  EXPECT_EQ(told.count(), 1u);
+  EXPECT_EQ(asked.told.count(), 1u);
   server.set("a.test", {"", {"192.0.2.1"}});
-  EXPECT_EQ(told.at(1), "192.0.2.1:80");
+  EXPECT_EQ(asked.told.at(1), "192.0.2.1:80");
 }
 
 TEST(Resolver, AFailureIsToldToWhoeverComesLater) {
   DnsServer server;
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  ASSERT_EQ(told.at(0), "resolve_failed");
+  Asked asked(server);
+  ASSERT_EQ(asked.told.at(0), "resolve_failed");
   server.set("a.test", {"", {}, 60, true});  // nobody answers any more
   Told late;
-  const auto another = resolver.subscribe("a.test", 81, late.callback());
+  const auto another = asked.resolver.subscribe("a.test", 81, late.callback());
   EXPECT_EQ(late.at(0), "resolve_failed");
 }
 
@@ -207,34 +208,30 @@ TEST(Resolver, FailuresKeepTheLastGoodAnswer) {
   for (const int code : {2, 3}) {  // SERVFAIL and NXDOMAIN
     DnsServer server;
     server.set("a.test", {"", {"192.0.2.1"}});
-    Resolver resolver(options_for(server));
-    Told told;
-    const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-    ASSERT_EQ(told.at(0), "192.0.2.1:80");
+    Asked asked(server);
+    ASSERT_EQ(asked.told.at(0), "192.0.2.1:80");
     server.set("a.test", {"", {}, 60, false, code});
     EXPECT_TRUE(server.wait_for_questions(server.questions() + 3));
-    EXPECT_EQ(told.at(1), "resolve_failed");
-    EXPECT_EQ(told.count(), 2u) << "told once";
+    EXPECT_EQ(asked.told.at(1), "resolve_failed");
+    EXPECT_EQ(asked.told.count(), 2u) << "told once";
     Told late;
-    const auto another = resolver.subscribe("a.test", 81, late.callback());
+    const auto another = asked.resolver.subscribe("a.test", 81, late.callback());
     EXPECT_EQ(late.at(0), "192.0.2.1:81");
     server.set("a.test", {"", {"192.0.2.2"}});
-    EXPECT_EQ(told.at(2), "192.0.2.2:80");
+    EXPECT_EQ(asked.told.at(2), "192.0.2.2:80");
   }
 }
 
 TEST(Resolver, AFamilyThatFailsKeepsItsAddresses) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1", "2001:db8::1"}});
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  ASSERT_EQ(told.at(0), "192.0.2.1:80 [2001:db8::1]:80");
+  Asked asked(server);
+  ASSERT_EQ(asked.told.at(0), "192.0.2.1:80 [2001:db8::1]:80");
   server.set("a.test", {"", {"2001:db8::2"}, 60, false, 0, 2});
-  EXPECT_EQ(told.at(1), "192.0.2.1:80 [2001:db8::2]:80");
-  EXPECT_EQ(told.at(2), "resolve_failed");
+  EXPECT_EQ(asked.told.at(1), "192.0.2.1:80 [2001:db8::2]:80");
+  EXPECT_EQ(asked.told.at(2), "resolve_failed");
   server.set("a.test", {"", {"192.0.2.1", "2001:db8::2"}});
-  EXPECT_EQ(told.at(3), "192.0.2.1:80 [2001:db8::2]:80");
+  EXPECT_EQ(asked.told.at(3), "192.0.2.1:80 [2001:db8::2]:80");
 }
 
 TEST(Resolver, AFamilyThatFailsIsAskedAgainBeforeTheAnswerOfTheOtherGrowsOld) {
@@ -254,12 +251,10 @@ TEST(Resolver, AFamilyThatFailsIsAskedAgainBeforeTheAnswerOfTheOtherGrowsOld) {
 TEST(Resolver, AFamilyThatNeverAnswersIsNoneInTheEnd) {
   DnsServer server;
   server.set("a.test", {"", {"2001:db8::1"}, 3600, false, 0, 2});
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  ASSERT_EQ(told.at(0), "[2001:db8::1]:80");
-  ASSERT_EQ(told.at(1), "resolve_failed");
-  EXPECT_EQ(told.at(2), "[2001:db8::1]:80");
+  Asked asked(server);
+  ASSERT_EQ(asked.told.at(0), "[2001:db8::1]:80");
+  ASSERT_EQ(asked.told.at(1), "resolve_failed");
+  EXPECT_EQ(asked.told.at(2), "[2001:db8::1]:80");
 }
 
 // RFC 1535: what one name lacks must not be taken from another that the search list leads to.
@@ -283,25 +278,21 @@ TEST(Resolver, AFamilyIsNotTakenFromTheSearchList) {
 TEST(Resolver, AFamilyOfWhichThereIsNothingAnyMoreIsForgotten) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1", "2001:db8::1"}});
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  ASSERT_EQ(told.at(0), "192.0.2.1:80 [2001:db8::1]:80");
+  Asked asked(server);
+  ASSERT_EQ(asked.told.at(0), "192.0.2.1:80 [2001:db8::1]:80");
   server.set("a.test", {"", {"2001:db8::1"}});
-  EXPECT_EQ(told.at(1), "[2001:db8::1]:80");
+  EXPECT_EQ(asked.told.at(1), "[2001:db8::1]:80");
 }
 
 TEST(Resolver, TellsOfTheEndOfAFailureEvenWhereNothingHasChanged) {
   DnsServer server;
   server.set("a.test", {"", {"192.0.2.1"}});
-  Resolver resolver(options_for(server));
-  Told told;
-  const auto subscription = resolver.subscribe("a.test", 80, told.callback());
-  ASSERT_EQ(told.at(0), "192.0.2.1:80");
+  Asked asked(server);
+  ASSERT_EQ(asked.told.at(0), "192.0.2.1:80");
   server.set("a.test", {"", {}, 60, false, 2});
-  ASSERT_EQ(told.at(1), "resolve_failed");
+  ASSERT_EQ(asked.told.at(1), "resolve_failed");
   server.set("a.test", {"", {"192.0.2.1"}});
-  EXPECT_EQ(told.at(2), "192.0.2.1:80");
+  EXPECT_EQ(asked.told.at(2), "192.0.2.1:80");
 }
 
 TEST(Resolver, ASilentServerIsAFailureAndIsAskedAgain) {
