@@ -45,7 +45,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   void on_body_end() override { reader_.end(); }
   void on_malformed(const char* why) override;
   void on_closed(ErrorCode code) override;
-  Outgoing take_body(MutableBytes room) noexcept override { return writer_.take(room); }
+  Outgoing take_body(std::size_t most) noexcept override { return writer_.take(most); }
   void on_request_leaves() noexcept override { request_started_ = true; }
 
   void take_head(bool last);

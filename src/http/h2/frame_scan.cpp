@@ -31,11 +31,11 @@ std::size_t length_of(const std::uint8_t* head) noexcept {
 
 // Of a frame so much is kept: its head, and the number behind it where that is looked at.
 std::size_t FrameScan::wanted() const noexcept {
-  if (have_ < kHead) return kHead;
+  if (have_ < kFrameHead) return kFrameHead;
   const std::size_t length = length_of(seen_.data());
   const bool number =
       (seen_[3] == kPriority && length == 5) || (seen_[3] == kWindowUpdate && length == 4);
-  return number ? kSeen : kHead;
+  return number ? kSeen : kFrameHead;
 }
 
 void FrameScan::scan(Bytes bytes, Finder& finder) noexcept {
@@ -55,14 +55,14 @@ void FrameScan::scan(Bytes bytes, Finder& finder) noexcept {
     if (!finder.on_frame({seen_[3], length_of(seen_.data())}, head_at)) return;
     look(finder, head_at, seen == kSeen);
     if (finder.done()) return;
-    skip_ = length_of(seen_.data()) - (seen - kHead);
+    skip_ = length_of(seen_.data()) - (seen - kFrameHead);
   }
 }
 
 // `numbered`: the first number of the payload was kept too.
 void FrameScan::look(Finder& finder, std::size_t at, bool numbered) const noexcept {
   const std::uint32_t stream = number_at(seen_.data() + 5);
-  const std::uint32_t number = numbered ? number_at(seen_.data() + kHead) : 1;
+  const std::uint32_t number = numbered ? number_at(seen_.data() + kFrameHead) : 1;
   switch (seen_[3]) {
     case kData:
       if (length_of(seen_.data()) == 0 && (seen_[4] & kEndStream) == 0) finder.on_idle_head();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "http/h2/terms.h"
 #include "revproxyd/base/bytes.h"
 
 namespace revproxyd::http::h2 {
@@ -48,8 +49,7 @@ class FrameScan {
   void scan(Bytes bytes, Finder& finder) noexcept;
 
  private:
-  static constexpr std::size_t kHead = 9;
-  static constexpr std::size_t kSeen = kHead + 4;  // with the first number of the payload
+  static constexpr std::size_t kSeen = kFrameHead + 4;  // with the first number of the payload
 
   void look(Finder& finder, std::size_t at, bool numbered) const noexcept;
   std::size_t wanted() const noexcept;

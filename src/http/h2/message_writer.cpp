@@ -1,8 +1,5 @@
 #include "http/h2/message_writer.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "http/h2/header_map.h"
 #include "http/h2/link.h"
 #include "revproxyd/base/patience.h"
@@ -22,14 +19,13 @@ void MessageWriter::fail(const Error& error) noexcept {
   progress_.set();
 }
 
-Outgoing MessageWriter::take(MutableBytes room) noexcept {
+Outgoing MessageWriter::take(std::size_t most) noexcept {
   Outgoing out;
   if (error_.code() != Code::none) return out;
-  out.bytes = std::min(rest_.size(), room.size());
-  if (out.bytes != 0) {
-    std::memcpy(room.data(), rest_.data(), out.bytes);
-    rest_.remove_prefix(out.bytes);
-    sent_ += out.bytes;
+  out.bytes = rest_.substr(0, most);
+  if (!out.bytes.empty()) {
+    rest_.remove_prefix(out.bytes.size());
+    sent_ += out.bytes.size();
     progress_.set();
   }
   out.whole = rest_.empty();

@@ -42,7 +42,7 @@ class MessageWriter {
   /// The stream is over; nothing can be sent any more.
   void fail(const Error& error) noexcept;
   /// For SessionStream.
-  Outgoing take(MutableBytes room) noexcept;
+  Outgoing take(std::size_t most) noexcept;
 
   std::uint64_t body_bytes() const noexcept { return sent_; }
   /// The session has the whole message.

@@ -49,7 +49,7 @@ class ServerStream final : public http::ServerStream, private SessionStream {
   void on_body_end() override;
   void on_malformed(const char* why) override;
   void on_closed(ErrorCode code) override;
-  Outgoing take_body(MutableBytes room) noexcept override { return writer_.take(room); }
+  Outgoing take_body(std::size_t most) noexcept override { return writer_.take(most); }
 
   void settle_head(bool last);
   void end_with_trailers();

@@ -28,9 +28,9 @@ using WireFields = std::vector<WireField>;
 
 /// What of the body of one message can be sent now.
 struct Outgoing {
-  std::size_t bytes = 0;  // written into the room that was given
-  bool whole = false;     // nothing of what is to be sent was left behind
-  bool end = false;       // the message has ended
+  Bytes bytes;
+  bool whole = false;  // nothing of what is to be sent was left behind
+  bool end = false;    // the message has ended
 };
 
 /// One stream, as the session tells it what came and asks it what to send.
@@ -47,8 +47,9 @@ class SessionStream {
   virtual void on_malformed(const char* why) = 0;
   /// The stream is over; `code` is no_error after an orderly end. Nothing is told after it.
   virtual void on_closed(ErrorCode code) = 0;
-  /// Fills `room` with body bytes; neither bytes nor an end: asked again after resume().
-  virtual Outgoing take_body(MutableBytes room) noexcept = 0;
+  /// At most `most` body bytes, which are copied before anything else is asked or told; neither
+  /// bytes nor an end: asked again after resume().
+  virtual Outgoing take_body(std::size_t most) noexcept = 0;
   /// The head of a request is being produced: it may reach the server from now on.
   virtual void on_request_leaves() noexcept {}
 
@@ -183,7 +184,10 @@ class Session final : private FrameScan::Finder {
   std::size_t crumbs_ = 0;
   std::size_t heads_waiting_ = 0;
   StreamHistory history_;
-  Bytes input_;  // that is being taken
+  Buffer* out_ = nullptr;      // what produce() fills
+  std::size_t out_limit_ = 0;  // and how far
+  Bytes content_;              // of the frame of DATA that it is at
+  Bytes input_;                // that is being taken
   std::size_t fed_ = 0;
   long fed_result_ = 0;          // a negative one is an error of nghttp2
   std::size_t weight_ = 0;       // of this input

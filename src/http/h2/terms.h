@@ -1,9 +1,13 @@
 #pragma once
 // Numbers of RFC 9113.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace revproxyd::http::h2 {
+
+/// Bytes in front of each payload (RFC 9113 section 4.1).
+inline constexpr std::size_t kFrameHead = 9;
 
 using StreamId = std::int32_t;
 
