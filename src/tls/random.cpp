@@ -13,7 +13,7 @@ namespace revproxyd::tls {
 namespace {
 
 // The generator takes about a microsecond a call, most of it whatever the size.
-constexpr std::size_t kReserve = 512;
+constexpr std::size_t kReserve = 4096;
 
 struct Reserve {
   std::array<std::uint8_t, kReserve> bytes;
