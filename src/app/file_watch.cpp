@@ -31,7 +31,7 @@ void FileWatch::watch(std::vector<std::string> files, std::string signature, boo
 }
 
 void FileWatch::refused(TimePoint now) {
-  pause_ = std::clamp(pause_ * 2, kFirstTry, kLastTry);
+  pause_ = std::max(pause_, kFirstTry);
   next_try_ = now + pause_;
 }
 
@@ -39,7 +39,12 @@ bool FileWatch::look(TimePoint now) {
   std::string found = signature_of(files_);
   const bool settled = found == settling_;
   settling_ = std::move(found);
-  if (settling_ == taken_) return pause_ != Duration::zero() && now >= next_try_;
+  if (settling_ == taken_) {
+    if (pause_ == Duration::zero() || now < next_try_) return false;
+    // Here, and not where the try fails: one that somebody else makes lengthens nothing.
+    pause_ = std::min(pause_ * 2, kLastTry);
+    return true;
+  }
   if (!settled) return false;
   taken_ = settling_;
   pause_ = Duration::zero();

@@ -15,7 +15,7 @@ std::string signature_of(const std::vector<std::string>& files);
 /// Says when to take files up: after a change, once two looks have found them alike, for a file may
 /// be half written. What could not be taken up is tried again though it has not changed, for the
 /// reason may have been elsewhere (no descriptor left, permissions): kFirstTry after the failure,
-/// then after twice as long each time.
+/// then after twice as long each time that it was due.
 class FileWatch {
  public:
   static constexpr Duration kFirstTry{4000};
@@ -33,7 +33,7 @@ class FileWatch {
   std::vector<std::string> files_;
   std::string taken_;     // their signature when they were last taken up
   std::string settling_;  // and at the last look
-  Duration pause_{0};     // before the next try; zero when all is well
+  Duration pause_{0};     // from a failure to the next try; zero when all is well
   TimePoint next_try_{};
 };
 

@@ -23,6 +23,7 @@ class FileWatchTest : public ::testing::Test {
   void take_up(const std::vector<std::string>& files) {
     watch.watch(files, signature_of(files), false, now);
   }
+  void take_up_but_not_all() { watch.watch({file}, signature_of({file}), true, now); }
   bool look() {
     now += kSecond;
     return watch.look(now);
@@ -73,10 +74,21 @@ TEST_F(FileWatchTest, WhatWasRefusedIsTriedAgainAfterGrowingPauses) {
   EXPECT_EQ(looks_until_due(100), 4);
   watch.refused(now);
   EXPECT_EQ(looks_until_due(100), 8);
-  watch.watch({file}, signature_of({file}), true, now);  // taken up, but not all of it
+  take_up_but_not_all();
   EXPECT_EQ(looks_until_due(100), 16);
-  for (int i = 0; i < 20; ++i) watch.refused(now);
+  for (int i = 0; i < 5; ++i) {
+    watch.refused(now);
+    looks_until_due(1000);
+  }
+  watch.refused(now);
   EXPECT_EQ(looks_until_due(1000), 600);
+}
+
+TEST_F(FileWatchTest, WhatOthersTryBetweenDoesNotLengthenThePause) {
+  for (int i = 0; i < 5; ++i) take_up_but_not_all();
+  EXPECT_EQ(looks_until_due(100), 4);
+  for (int i = 0; i < 5; ++i) take_up_but_not_all();
+  EXPECT_EQ(looks_until_due(100), 8);
 }
 
 TEST_F(FileWatchTest, OnceAllIsTakenUpNothingIsTriedAgain) {
