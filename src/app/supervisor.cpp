@@ -47,6 +47,14 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
+// What a restart alone changes stays as it was at the start, so that each reload tells of it.
+void keep_what_runs(Settings& settings, const Settings& running) {
+  if (settings.workers != running.workers) log::warn("a change of workers needs a restart");
+  if (!(settings.admin == running.admin)) log::warn("a change of admin needs a restart");
+  settings.workers = running.workers;
+  settings.admin = running.admin;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Launch launch)
@@ -297,8 +305,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
   std::shared_ptr<LogWriter> access_log = access_log_.writer();
   if (!sockets_->bind(settings, Ports::fixed, fresh, problem)) return refuse(problem);
   if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem);
-  if (settings.workers != settings_.workers) log::warn("a change of workers needs a restart");
-  if (!(settings.admin == settings_.admin)) log::warn("a change of admin needs a restart");
+  keep_what_runs(settings, settings_);
   if (control_ != nullptr) {
     if (auto restored = control_->restore(); !restored)
       log::warn("admin socket " + settings.admin.socket + ": " + text_of(restored.error()));

@@ -334,10 +334,19 @@ TEST(Reload, CtlRefusesUnknownVerbs) {
   EXPECT_EQ(fetch(daemon.port()).body, "x");
 }
 
-TEST(Reload, WarnsThatWorkersNeedARestart) {
-  Daemon daemon(responding("old") + "workers: 1\n");
-  ASSERT_TRUE(daemon.reload(responding("new") + "workers: 2\n"));
-  EXPECT_NE(daemon.wait_log("workers").find("warn"), std::string::npos);
+TEST(Reload, WarnsEachTimeThatWorkersAndAdminNeedARestart) {
+  const std::string config = responding("x") + "workers: 1\n";
+  Daemon daemon(config);
+  const std::string other = responding("x") + "workers: 2\nadmin: { socket: '" +
+                            daemon.directory().file("other.sock") + "' }\n";
+  for (int i = 0; i < 2; ++i) {
+    const std::size_t from = daemon.log_lines();
+    ASSERT_TRUE(daemon.reload(other));
+    daemon.wait_log("warning: a change of workers needs a restart", from, Milliseconds(1));
+    daemon.wait_log("warning: a change of admin needs a restart", from, Milliseconds(1));
+  }
+  ASSERT_TRUE(daemon.reload(config));
+  EXPECT_LT(daemon.log().rfind("needs a restart"), daemon.log().rfind("reload 3: ok"));
 }
 
 TEST(Reload, TheAdminSocketIsForOwnerAndGroupOnly) {
