@@ -61,10 +61,12 @@ bool read_protocol(Reader& reader, const Node& item, ListenerSettings& out) {
 
 /// `protocols`: a set; the order says nothing.
 config::Type<ListenerSettings> protocols() {
+  enum class Word : std::uint8_t { h2, http1 };
+  const auto word = config::enumeration<Word>({{"h2", Word::h2}, {"http/1.1", Word::http1}});
   const Value words = Value::list({Value::of_text("h2"), Value::of_text("http/1.1")});
   config::Type<ListenerSettings> type;
   type.schema = Value::map({{"type", Value::of_text("array")},
-                            {"items", Value::map({{"enum", words}})},
+                            {"items", word.schema},
                             {"minItems", Value::of_number(1)},
                             {"uniqueItems", Value::of_bool(true)},
                             {"default", words}});

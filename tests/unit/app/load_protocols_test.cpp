@@ -50,6 +50,13 @@ TEST(LoadProtocols, RefusesListsOfProtocolsThatSayNothingOrTooMuch) {
   EXPECT_TRUE(holds(report("h2"), "a list of protocols"));
 }
 
+TEST(LoadProtocols, AProtocolOfAListenerMayComeFromElsewhere) {
+  const std::string schema = json_schema();
+  const std::size_t begin = schema.find("\"protocols\": {");
+  const std::string protocols = schema.substr(begin, schema.find("\"redirect\"", begin) - begin);
+  EXPECT_TRUE(holds(protocols, "#/definitions/expansion")) << protocols;
+}
+
 TEST(LoadProtocols, ReadsTheLimitsOfHttp2) {
   const Settings plain = good(std::string(kListener));
   EXPECT_EQ(plain.limits.h2_streams, 100U);
