@@ -1,7 +1,6 @@
 #include "app/assemble.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -102,7 +101,7 @@ class Assembly {
     if (address.path.empty() && address.port == 0) return;  // the kernel gives each its own
     for (const std::string& host : hosts_of(address)) {
       const std::string key =
-          place_of(address.path) + "|" + host + "|" + std::to_string(address.port);
+          net::normal_path(address.path) + "|" + host + "|" + std::to_string(address.port);
       const auto [first, fresh] = addresses.emplace(key, index);
       if (fresh) continue;
       const Node& where = at("listeners", index, "address");
@@ -119,23 +118,18 @@ class Assembly {
     return {known ? known->host() : std::string()};
   }
 
-  /// A path, however it is written.
-  static std::string place_of(const std::string& path) {
-    return std::filesystem::path(path).lexically_normal().string();
-  }
-
   /// A path at which a socket is made can be nothing else.
   void sockets_apart() {
-    const std::string socket = place_of(settings_.admin.socket);
-    const std::set<std::string> logs{place_of(settings_.log.path),
-                                     place_of(settings_.access_log.path)};
+    const std::string socket = net::normal_path(settings_.admin.socket);
+    const std::set<std::string> logs{net::normal_path(settings_.log.path),
+                                     net::normal_path(settings_.access_log.path)};
     for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
       const std::string& path = settings_.listeners[i].address.path;
       if (path.empty()) continue;
       const Node& where = at("listeners", i, "address");
-      if (place_of(path) == socket)
+      if (net::normal_path(path) == socket)
         reader_.error(where, "the admin socket is at " + Reader::shown(where, path) + ", too");
-      if (logs.count(place_of(path)) != 0)
+      if (logs.count(net::normal_path(path)) != 0)
         reader_.error(where, "a log is written to " + Reader::shown(where, path) + ", too");
     }
     const Node* admin = root_.find("admin");

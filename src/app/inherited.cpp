@@ -47,8 +47,15 @@ std::string next_name(std::string_view& names) {
   return name;
 }
 
+bool is_bound_at(const net::Address& where, const std::string& path) {
+  constexpr std::string_view kUnix = "unix:";
+  const std::string text = where.text();
+  return text.starts_with(kUnix) &&
+         net::normal_path(text.substr(kUnix.size())) == net::normal_path(path);
+}
+
 bool is_bound_to(const net::Address& where, const net::BindAddress& wanted) {
-  if (!wanted.path.empty()) return where.text() == "unix:" + wanted.path;
+  if (!wanted.path.empty()) return is_bound_at(where, wanted.path);
   if (!where.is_ip() || wanted.port == 0 || where.port() != wanted.port) return false;
   if (wanted.host.empty()) return where.is_any();
   const auto address = net::Address::ip(wanted.host, wanted.port);
@@ -108,7 +115,7 @@ std::vector<net::Descriptor> InheritedSockets::take(
 
 net::Descriptor InheritedSockets::take_path(const std::string& path) {
   const auto found = std::ranges::find_if(
-      sockets_, [&](const Socket& socket) { return socket.where.text() == "unix:" + path; });
+      sockets_, [&](const Socket& socket) { return is_bound_at(socket.where, path); });
   if (found == sockets_.end()) return {};
   net::Descriptor taken = std::move(found->descriptor);
   sockets_.erase(found);

@@ -1,6 +1,7 @@
 #include "revproxyd/net/settings.h"
 
 #include <charconv>
+#include <filesystem>
 #include <utility>
 
 #include "revproxyd/base/ascii.h"
@@ -79,6 +80,10 @@ config::Type<T> parsed_type(std::string_view what, Parsed<T> (*parse)(std::strin
 }
 
 }  // namespace
+
+std::string normal_path(const std::string& path) {
+  return std::filesystem::path(path).lexically_normal().string();
+}
 
 bool is_host_name(std::string_view text) noexcept {
   if (text.empty() || text.size() > 253) return false;

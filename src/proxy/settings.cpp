@@ -116,11 +116,14 @@ bool has_chosen_port(const net::BindAddress& address) noexcept {
 }  // namespace
 
 std::string listener_identity(const ListenerSettings& listener) {
-  const std::string& address = listener.address.text;
-  return has_chosen_port(listener.address) ? listener.name + " " + address : address;
+  const net::BindAddress& address = listener.address;
+  if (!address.path.empty()) return "unix:" + net::normal_path(address.path);
+  return has_chosen_port(address) ? listener.name + " " + address.text : address.text;
 }
 
-bool same_listener(const ListenerSettings& one, const ListenerSettings& other) noexcept {
+bool same_listener(const ListenerSettings& one, const ListenerSettings& other) {
+  if (!one.address.path.empty() && !other.address.path.empty())
+    return listener_identity(one) == listener_identity(other);
   return one.address.text == other.address.text &&
          (one.name == other.name || !has_chosen_port(one.address));
 }

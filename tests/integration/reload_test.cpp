@@ -373,6 +373,18 @@ TEST(Reload, MakesSocketsAnewWhoseFilesWereRemoved) {
   EXPECT_EQ(kept.get("/").body, "here");
 }
 
+TEST(Reload, AListenerKeepsItsSocketHoweverItsPathIsWritten) {
+  const TempDir directory;
+  const auto at = [&](const std::string& name) {
+    return "listeners: [ { name: web, address: 'unix:" + directory.file(name) + "' } ]\n";
+  };
+  Daemon daemon(at("a.sock") + "routes: [ { respond: { body: x } } ]\n");
+  for (const char* written : {"/a.sock", "./a.sock", "a.sock"}) {
+    EXPECT_TRUE(daemon.reload(at(written) + "routes: [ { respond: { body: y } } ]\n")) << written;
+    EXPECT_EQ(RawClient::unix_socket(directory.file("a.sock")).get("/").body, "y");
+  }
+}
+
 // A refused reload has made the file, and leaves it without anybody behind it.
 TEST(Reload, MakesSocketsAnewAfterOneThatWasRefused) {
   const TempDir directory;

@@ -10,9 +10,12 @@
 
 namespace revproxyd::net {
 
+/// A path in one form, however it is written: "/run//x/./a" is "/run/x/a". Looks at no file.
+std::string normal_path(const std::string& path);
+
 /// Where a listener binds: ":80", "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock".
 struct BindAddress {
-  std::string text;  // as written, the listener's identity over reloads
+  std::string text;  // as written
   std::string host;  // empty = all interfaces, v4 and v6; without brackets
   std::uint16_t port = 0;
   std::string path;  // of a UNIX socket, else empty

@@ -59,11 +59,11 @@ struct ListenerSettings {
   std::uint64_t authorities = 0;
   bool operator==(const ListenerSettings&) const = default;
 };
-/// What makes a listener the same over reloads: its address as written; with a port that the kernel
-/// chooses, its name too.
+/// What makes a listener the same over reloads: its address as written, or its path however it is
+/// written; with a port that the kernel chooses, its name too.
 std::string listener_identity(const ListenerSettings& listener);
 /// Both have one identity.
-bool same_listener(const ListenerSettings& one, const ListenerSettings& other) noexcept;
+bool same_listener(const ListenerSettings& one, const ListenerSettings& other);
 
 enum class HostKind : std::uint8_t { any, exact, wildcard };
 struct HostPattern {

@@ -12,11 +12,14 @@
 #include <gtest/gtest.h>
 
 #include "revproxyd/net/listener.h"
+#include "tests/support/files.h"
 
 // What is found by address, name or identity is in sockets_test.cpp.
 
 namespace revproxyd::app {
 namespace {
+
+using testing::TempDir;
 
 net::BindAddress address_of(const std::string& host, std::uint16_t port) {
   net::BindAddress address;
@@ -71,6 +74,20 @@ TEST(InheritedSockets, OfAPathAreFoundByItButNotByANameOfAnotherFamily) {
   EXPECT_EQ(inherited.take(listener_at(at_path), {}).size(), 1U);
   EXPECT_TRUE(inherited.empty());
   std::filesystem::remove(path);
+}
+
+TEST(InheritedSockets, OfAPathAreFoundHoweverItIsWritten) {
+  const TempDir directory;
+  const auto bound = [&] {
+    const net::BindAddress where{"", "", 0, directory.file("./a.sock")};
+    InheritedSockets inherited;
+    inherited.add(std::move(*net::bind_listener(where, false, 16)), "other");
+    return inherited;
+  };
+  net::BindAddress wanted;
+  wanted.path = directory.file("/a.sock");
+  EXPECT_EQ(bound().take(listener_at(wanted), {}).size(), 1U);
+  EXPECT_TRUE(bound().take_path(wanted.path));
 }
 
 TEST(InheritedSockets, OfOneNameGoToTheListenersOfTheirAddresses) {

@@ -46,6 +46,16 @@ TEST_F(Standing, AListenerGoesByItsNewNameWhereverItStands) {
   EXPECT_EQ(standing_under(renamed, client_).listener, "front");
 }
 
+TEST_F(Standing, AListenerAtAPathIsTheSameHoweverItIsWritten) {
+  ListenerSettings before = listener("unix:/run//x/a.sock", "old");
+  before.address.path = "/run//x/a.sock";
+  client_.settings = std::make_shared<const ListenerSettings>(before);
+  ListenerSettings now = listener("unix:/run/./x/a.sock", "new");
+  now.address.path = "/run/./x/a.sock";
+  EXPECT_EQ(standing_under(plan(1, {now}), client_).listener, "new");
+  EXPECT_EQ(listener_identity(now), listener_identity(before));
+}
+
 TEST_F(Standing, AListenerRedirectsWhileTheConfigurationSaysSo) {
   EXPECT_TRUE(standing_under(plan(1, {listener(":80", "web", true)}), client_).redirect_https);
   EXPECT_FALSE(standing_under(plan(2, {listener(":80", "web")}), client_).redirect_https);
