@@ -70,7 +70,6 @@ class Assembly {
     for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
       proxy::ListenerSettings& one = settings_.listeners[i];
       has_tls = has_tls || one.tls.has_value();
-      one.limits.memory = 0;  // is of the process: a new value must not make the listener another
       if (one.address.text.empty()) continue;  // its address was refused
       const Node& named = name_of_listener(i);
       if (one.name.empty()) one.name = one.address.text;

@@ -168,7 +168,7 @@ config::Type<Settings> file_settings() {
       .whole("listeners", listeners(), "Where clients connect.")
       .whole("tls", top_tls(), "Without listeners: TLS of the implied listener :443.")
       .field("timeouts", &S::timeouts, proxy::timeouts(), "Time-outs towards clients.")
-      .field("limits", &S::limits, proxy::limits(), "Limits; 0 = none.")
+      .field("limits", &S::limits, proxy::global_limits(), "Limits; 0 = none.")
       .field("trusted_proxies", &S::trusted_proxies, net::cidrs(),
              "Peers whose forwarding fields are believed.")
       .field("forwarded", &S::forwarded, config::boolean(),

@@ -23,8 +23,9 @@ constexpr std::int64_t kMost = 1'000'000'000;  // of counts that only have to fi
 // Each stream may hold a request head and a window of body, so a connection needs a bound.
 constexpr std::int64_t kMostStreams = 10'000;
 
-Record<Limits> limits_record() {
-  using L = Limits;
+/// The keys of Limits, for it and for what has more.
+template <typename L>
+Record<L> limits_record() {
   const auto count = config::integer<std::uint64_t>(0, kMost);
   const auto size = config::size(Zero::allowed);
   Record<L> record;
@@ -142,9 +143,9 @@ config::Type<Timeouts> timeouts() {
       .type();
 }
 
-config::Type<Limits> limits() {
-  return limits_record()
-      .field("memory", &Limits::memory, config::size(Zero::allowed),
+config::Type<GlobalLimits> global_limits() {
+  return limits_record<GlobalLimits>()
+      .field("memory", &GlobalLimits::memory, config::size(Zero::allowed),
              "Of the process; beyond it new work gets 503.")
       .type();
 }
@@ -171,7 +172,7 @@ config::Type<ListenerSettings> listener_settings() {
              "Makes it a TLS listener; an empty map is enough, `internal` needs no certificate.")
       .whole("proxy_protocol", proxy_protocol, "The PROXY protocol, version 1 and 2.")
       .field("timeouts", &L::timeouts, timeouts(), "Overrides of the global ones.")
-      .field("limits", &L::limits, limits_record().type(), "Overrides of the global ones.")
+      .field("limits", &L::limits, limits_record<Limits>().type(), "Overrides of the global ones.")
       .later({"acme", "ip"})
       .check(check_listener)
       .type();

@@ -61,7 +61,7 @@ struct Settings {
   std::uint32_t workers = 0;  // 0 = auto: one for each CPU this process may use
   std::vector<proxy::ListenerSettings> listeners;
   proxy::Timeouts timeouts;
-  proxy::Limits limits;
+  proxy::GlobalLimits limits;
   std::vector<net::Cidr> trusted_proxies;
   std::vector<tls::Certificate> certificates;
   std::vector<upstream::UpstreamSettings>

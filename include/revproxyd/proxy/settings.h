@@ -37,10 +37,15 @@ struct Limits {
   std::uint64_t header_count = 100;
   std::uint64_t max_body = 100ULL * 1024 * 1024;
   std::uint64_t min_rate = 240;          // bytes a second, of a body after its first 10 s
-  std::uint64_t memory = 0;              // of the process; global only
   std::uint32_t h2_streams = 100;        // 1..10000; requests at once on an HTTP/2 connection
   Rate h2_resets{100, Duration(10000)};  // what a client may do wrong on an HTTP/2 connection
   bool operator==(const Limits&) const = default;
+};
+
+/// `limits` at the top: what listeners begin with, and what the process alone has.
+struct GlobalLimits : Limits {
+  std::uint64_t memory = 0;
+  bool operator==(const GlobalLimits&) const = default;
 };
 
 struct ListenerSettings {

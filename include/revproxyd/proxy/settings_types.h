@@ -11,7 +11,7 @@
 namespace revproxyd::proxy {
 
 config::Type<Timeouts> timeouts();
-config::Type<Limits> limits();
+config::Type<GlobalLimits> global_limits();
 /// Time-outs and limits keep what the struct holds before, so put the global ones there. `name`
 /// stays empty if not given.
 config::Type<ListenerSettings> listener_settings();
