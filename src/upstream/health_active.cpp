@@ -49,11 +49,10 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
   RandomSource random(endpoint.url_hash() ^
                       static_cast<std::uint64_t>(loop_now().time_since_epoch().count()));
   bool asked = true;
-  for (bool first = true;; first = false) {
+  for (;;) {
     const TimePoint begun = loop_now();
     auto result = co_await probe(endpoint, upstream, tls_.get());
     if (group_.scope().cancelled()) co_return;
-    if (first) ++asked_;
     if (result.asked != asked) tell_shortage(endpoint, upstream, result);
     asked = result.asked;
     if (asked) judged_.insert(&endpoint);

@@ -99,9 +99,6 @@ inline constexpr std::chrono::milliseconds kRateGrace{10000};
 // Requests that share one connection to a server, where the server allows as many.
 inline constexpr std::size_t kStreamsPerConnection = 100;
 
-// A server that refused a connection is left alone for so long.
-inline constexpr std::chrono::milliseconds kRefusedRest{1000};
-
 // Idle connections to a server beyond keepalive.max_idle stay for so long: bursts want them again.
 inline constexpr std::chrono::milliseconds kSurplusIdle{1000};
 

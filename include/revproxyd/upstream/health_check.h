@@ -28,8 +28,6 @@ class HealthChecks {
   void start();
   /// Asks the checks to end and waits for it; before destruction.
   Task<void> stop();
-  /// Every server has been asked once.
-  bool first_round_done() const noexcept { return asked_ >= shared_->endpoints().size(); }
 
  private:
   Task<void> check(Endpoint& endpoint);
@@ -37,7 +35,6 @@ class HealthChecks {
   std::shared_ptr<Shared> shared_;
   std::shared_ptr<const tls::ClientContext> tls_;
   TaskGroup group_;
-  std::size_t asked_ = 0;
   std::set<const Endpoint*> judged_;  // of shared_
 };
 
