@@ -52,10 +52,12 @@ void limit_wait(int fd, int option) noexcept {
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path,
-                                                           net::Descriptor inherited,
+                                                           InheritedAdmin inherited,
                                                            Execute execute) {
   std::unique_ptr<ControlServer> server(new ControlServer(path, std::move(execute)));
-  auto opened = inherited ? server->listen(std::move(inherited)) : server->listen_anew();
+  auto opened =
+      inherited.socket ? server->listen(std::move(inherited.socket)) : server->listen_anew();
+  server->held_ = inherited.held;
   if (!opened) return opened.error();
   return server;
 }
@@ -69,6 +71,7 @@ Result<void> ControlServer::listen_anew() {
   where.path = path_;
   auto socket = net::bind_listener(where, false, kBacklog);
   if (!socket) return socket.error();
+  held_ = false;
   return listen(std::move(*socket));
 }
 
@@ -98,8 +101,9 @@ void ControlServer::look_for_file() {
 }
 
 ControlServer::~ControlServer() {
-  // Another process may listen at it by now: a successor, unless it has another path.
-  if (nobody_listens_at(path_)) ::unlink(path_.c_str());
+  // Another process may listen at it by now: a successor, unless it has another path. A service
+  // manager would take the question for a client, and start the service anew.
+  if (!held_ && nobody_listens_at(path_)) ::unlink(path_.c_str());
 }
 
 void ControlServer::hand_over() noexcept { accepting_.cancel(Code::shutdown); }

@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
+#include "app/inherited.h"
 #include "app/socket_file.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/task_group.h"
@@ -23,7 +25,7 @@ class ControlServer {
   using Execute = std::function<Task<Verdict>(std::string verb)>;
   /// `inherited` is a socket that listens at `path` already, if it is one.
   static Result<std::unique_ptr<ControlServer>> open(const std::string& path,
-                                                     net::Descriptor inherited, Execute execute);
+                                                     InheritedAdmin inherited, Execute execute);
   ~ControlServer();
 
   /// Makes the socket anew if its file is lost. When that fails all stays as it was.
@@ -35,6 +37,8 @@ class ControlServer {
   void hand_over() noexcept;
   void stop() noexcept;
   bool stopped() const noexcept { return tasks_.size() + accepting_.size() == 0; }
+  /// What a successor knows the socket by.
+  std::string_view label() const noexcept { return held_ ? kHeldAdmin : kOwnAdmin; }
   /// The listening socket, for a successor; -1 when there is none that can be reached.
   int fd() const noexcept { return listener_ == nullptr || file_.is_lost() ? -1 : listener_->fd(); }
 
@@ -48,6 +52,7 @@ class ControlServer {
   std::string path_;
   net::Listener* listener_ = nullptr;  // the latest, its loop's
   SocketFile file_;
+  bool held_ = false;  // see InheritedAdmin
   Execute execute_;
   TaskGroup accepting_;
   TaskGroup tasks_;

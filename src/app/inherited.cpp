@@ -113,11 +113,11 @@ std::vector<net::Descriptor> InheritedSockets::take(
   return taken;
 }
 
-net::Descriptor InheritedSockets::take_path(const std::string& path) {
+InheritedAdmin InheritedSockets::take_admin(const std::string& path) {
   const auto found = std::ranges::find_if(
       sockets_, [&](const Socket& socket) { return is_bound_at(socket.where, path); });
   if (found == sockets_.end()) return {};
-  net::Descriptor taken = std::move(found->descriptor);
+  InheritedAdmin taken{std::move(found->descriptor), found->label != kOwnAdmin};
   sockets_.erase(found);
   return taken;
 }

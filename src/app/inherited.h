@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "revproxyd/net/address.h"
@@ -12,6 +13,15 @@
 #include "revproxyd/proxy/settings.h"
 
 namespace revproxyd::app {
+
+/// What the admin socket is called in an upgrade: no listener can be called so.
+inline constexpr std::string_view kOwnAdmin = "admin:";
+inline constexpr std::string_view kHeldAdmin = "admin:held";
+
+struct InheritedAdmin {
+  net::Descriptor socket;
+  bool held = false;  // by a service manager, which listens on when this process has ended
+};
 
 class InheritedSockets {
  public:
@@ -25,7 +35,7 @@ class InheritedSockets {
   std::vector<net::Descriptor> take(const proxy::ListenerSettings& listener,
                                     const std::vector<proxy::ListenerSettings>& all);
   /// That of the admin socket at `path`.
-  net::Descriptor take_path(const std::string& path);
+  InheritedAdmin take_admin(const std::string& path);
 
   /// One of those that nobody has taken yet is bound to it.
   bool holds_port(std::uint16_t port) const;

@@ -68,7 +68,7 @@ class ListeningSockets {
   /// the settings. False with `problem` on a failure.
   bool bind(Settings& settings, Ports ports, Fresh& fresh, std::string& problem);
   /// The inherited socket at the path of the admin socket.
-  net::Descriptor take_path(const std::string& path) { return inherited_.take_path(path); }
+  InheritedAdmin take_admin(const std::string& path) { return inherited_.take_admin(path); }
   /// `listeners` are all there are from now on; what is kept of others is closed here, before the
   /// workers close theirs.
   void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);

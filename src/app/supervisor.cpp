@@ -115,7 +115,7 @@ bool Supervisor::start(const Settings& settings) {
   if (!make_workers()) return false;
   sockets_ = std::make_unique<ListeningSockets>(std::move(launch_.inherited), workers_.size());
   // Before a listener takes it for its own, whose name it may have from who handed it over.
-  auto control = sockets_->take_path(settings_.admin.socket);
+  auto control = sockets_->take_admin(settings_.admin.socket);
   ListeningSockets::Fresh fresh;
   using Ports = ListeningSockets::Ports;
   if (!sockets_->bind(settings_, Ports::chosen, fresh, problem)) return start_failed(problem);
@@ -175,7 +175,7 @@ bool Supervisor::make_workers() {
   return true;
 }
 
-bool Supervisor::start_control(net::Descriptor inherited) {
+bool Supervisor::start_control(InheritedAdmin inherited) {
   const std::string& path = settings_.admin.socket;
   auto control = ControlServer::open(path, std::move(inherited),
                                      [this](std::string verb) { return execute(std::move(verb)); });

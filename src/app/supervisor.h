@@ -56,7 +56,7 @@ class Supervisor {
   bool start(const Settings& settings);
   bool start_failed(const std::string& problem);
   bool make_workers();
-  bool start_control(net::Descriptor inherited);
+  bool start_control(InheritedAdmin inherited);
   bool put_in_force_first(ListeningSockets::Fresh fresh);
   void wait_resolved();
   void begin_service();

@@ -37,7 +37,7 @@ Task<Verdict> Supervisor::upgrade() {
   notify_reloading("upgrading the binary");
   Estate estate{sockets_->all(), tickets_->entries(), upstreams_.known(), upstreams_.down()};
   if (control_ != nullptr && control_->fd() >= 0)
-    estate.sockets.emplace_back("admin:", control_->fd());  // no listener can be called so
+    estate.sockets.emplace_back(control_->label(), control_->fd());
   auto running = upgrade_.run(std::move(estate), settings_.shutdown.upgrade);
   auto scoped = std::move(running).under(jobs_.scope());  // a stop ends it
   auto outcome = co_await std::move(scoped);

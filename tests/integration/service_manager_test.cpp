@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <future>
 
 #include <gtest/gtest.h>
@@ -24,14 +25,19 @@ namespace {
 
 constexpr std::string_view kResponds = "routes: [ { respond: { body: x } } ]\n";
 
+sockaddr_un address_at(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  return address;
+}
+
 /// Plays systemd: what NOTIFY_SOCKET and WATCHDOG_USEC of the environment promise.
 class Manager {
  public:
   explicit Manager(const char* watchdog_usec = nullptr) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
     const std::string path = directory_.file("notify");
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    const sockaddr_un address = address_at(path);
     socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     EXPECT_EQ(::bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     const int on = 1;
@@ -108,7 +114,7 @@ class Manager {
   int socket_ = -1;
 };
 
-/// A listening socket of the test on a port of the kernel's choice.
+/// A listening socket of the test on a port of the kernel's choice, or at a path.
 class Socket {
  public:
   explicit Socket(bool reuse_port = false, std::uint16_t port = 0) {
@@ -126,7 +132,17 @@ class Socket {
     ::getsockname(fd_, plain, &size);
     port_ = ntohs(address.sin_port);
   }
+  explicit Socket(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const sockaddr_un address = address_at(path);
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(fd_, 64), 0);
+  }
   ~Socket() { ::close(fd_); }
+  /// Somebody is waiting to be accepted, which makes a service manager start the service.
+  bool is_wanted() const {
+    pollfd input{fd_, POLLIN, 0};
+    return ::poll(&input, 1, 0) == 1;
+  }
   int fd() const noexcept { return fd_; }
   std::uint16_t port() const noexcept { return port_; }
 
@@ -303,6 +319,24 @@ TEST(SocketActivation, WarnsOfASocketThatIsBoundElsewhere) {
   daemon.wait_log("warning: listener web: the inherited socket of this name is bound to " + there +
                   std::to_string(other.port()) + " and not to " + there +
                   std::to_string(socket.port()));
+}
+
+TEST(SocketActivation, TheAdminSocketServesCtlAndStaysWithTheManager) {
+  const TempDir directory;
+  const std::string path = directory.file("admin.sock");
+  const Socket socket(path);
+  Daemon daemon(
+      std::string(kPlainListener) + std::string(kResponds) + "admin: { socket: '" + path + "' }\n",
+      {{socket.fd()}, "revproxyd-admin.socket"});
+  EXPECT_EQ(run_revproxyd({"ctl", "status", "--socket", path}).status, 0);
+  EXPECT_EQ(daemon.log().find("warning: inherited"), std::string::npos);
+  daemon.signal(SIGUSR2);
+  daemon.follow();
+  EXPECT_EQ(daemon.wait_former(), 0);
+  EXPECT_EQ(run_revproxyd({"ctl", "status", "--socket", path}).status, 0);
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_FALSE(socket.is_wanted());
 }
 
 TEST(SocketActivation, SocketsPassToAnUpgradedBinary) {

@@ -70,7 +70,7 @@ TEST(InheritedSockets, OfAPathAreFoundByItButNotByANameOfAnotherFamily) {
   InheritedSockets inherited;
   inherited.add(std::move(*net::bind_listener(at_path, false, 16)), "web");
   EXPECT_TRUE(inherited.take(listener_at(address_of("127.0.0.1", 0)), {}).empty());
-  EXPECT_FALSE(inherited.take_path("/another"));
+  EXPECT_FALSE(inherited.take_admin("/another").socket);
   EXPECT_EQ(inherited.take(listener_at(at_path), {}).size(), 1U);
   EXPECT_TRUE(inherited.empty());
   std::filesystem::remove(path);
@@ -87,7 +87,7 @@ TEST(InheritedSockets, OfAPathAreFoundHoweverItIsWritten) {
   net::BindAddress wanted;
   wanted.path = directory.file("/a.sock");
   EXPECT_EQ(bound().take(listener_at(wanted), {}).size(), 1U);
-  EXPECT_TRUE(bound().take_path(wanted.path));
+  EXPECT_TRUE(bound().take_admin(wanted.path).socket);
 }
 
 TEST(InheritedSockets, OfOneNameGoToTheListenersOfTheirAddresses) {
