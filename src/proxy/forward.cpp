@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -57,6 +58,10 @@ std::chrono::microseconds passed_since(TimePoint begun) noexcept {
 }
 
 // Blames no server, so that no other is tried.
+bool is_out_of_descriptors(const Error& error) noexcept {
+  return error.code() == Code::system && (error.sys() == EMFILE || error.sys() == ENFILE);
+}
+
 constexpr Error kLate(Code::deadline_exceeded, Side::downstream, "grpc-timeout has passed");
 
 /// How far a failed try got.
@@ -343,6 +348,8 @@ Task<http::Response> Forward::handle(pipeline::Exchange& exchange) const {
     auto again = co_await forwarding.another_try();
     if (!again) co_return pipeline::error_response(exchange, forwarding.error());
     ++exchange.notes.retries;
+    // What is kept for requests to come must not fail one that is there.
+    if (is_out_of_descriptors(forwarding.error())) exchange.snapshot().close_idle();
     // The attempt's pump must be gone before the next one reads the same body.
     co_await exchange.finish();
     if (!forwarding.rewind()) co_return pipeline::error_response(exchange, forwarding.error());

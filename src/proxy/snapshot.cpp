@@ -29,4 +29,8 @@ Snapshot::Snapshot(std::shared_ptr<const Plan> plan, const Snapshot* previous, s
 
 Snapshot::~Snapshot() = default;
 
+void Snapshot::close_idle() const noexcept {
+  for (const auto& cluster : clusters_) cluster->close_idle();
+}
+
 }  // namespace revproxyd::proxy

@@ -325,6 +325,10 @@ void Cluster::wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept {
 
 void Cluster::retire() noexcept {
   retired_ = true;
+  close_idle();
+}
+
+void Cluster::close_idle() noexcept {
   for (const auto& pool : pools_) pool->close_idle();
 }
 

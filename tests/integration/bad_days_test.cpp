@@ -164,6 +164,27 @@ TEST_F(Descriptors, ARequestThatGetsNoneToAServerIsToldToComeAgain) {
   EXPECT_EQ(exhausted.kept.get("/").status, 200);
 }
 
+TEST_F(Descriptors, ConnectionsThatAreIdleGiveThemBackToARequestThatGetsNone) {
+  constexpr std::size_t kIdle = 8;
+  Gate release;
+  const Origin busy(answer_slow_when(release));
+  const Origin other;
+  const Daemon daemon(std::string(kPlainListener) + "workers: 1\nroutes: [ { path: /other, to: '" +
+                      other.url() + "' }, { to: '" + busy.url() + "' } ]\n");
+  std::vector<RawClient> clients;
+  for (std::size_t i = 0; i < kIdle; ++i) {
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  ASSERT_TRUE(busy.wait_requests(kIdle));
+  release.open();
+  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
+  const std::size_t before = daemon.descriptors();
+  const DescriptorLimit limit(daemon.pid(), before);
+  EXPECT_EQ(clients[0].get("/other").status, 200);
+  EXPECT_LT(daemon.descriptors(), before);
+}
+
 TEST_F(Descriptors, SomeAreLeftForServersAndForThoseWhoAsk) {
   Gate release;
   const Proxy proxy(answer_slow_when(release), "workers: 1\n");

@@ -21,6 +21,8 @@ class Snapshot {
 
   const Plan& plan() const noexcept { return *plan_; }
   upstream::Cluster& cluster(std::size_t index) const noexcept { return *clusters_[index]; }
+  /// Closes the worker's idle connections to all servers.
+  void close_idle() const noexcept;
 
  private:
   std::shared_ptr<const Plan> plan_;

@@ -78,6 +78,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<bool> gone(const Endpoint& endpoint);
   /// Wakes the request of `ticket`, which was in `queue`; if it has left, the next one.
   void wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept;
+  void close_idle() noexcept;
   /// Serves no new request any more: closes what is idle, since it holds places that others may
   /// want.
   void retire() noexcept;
