@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -305,6 +306,25 @@ TEST(CommandLine, AStrictStartFailsForWarningsOfCertificates) {
       "', hosts: [ a.example ] } ]\nroutes: [ { respond: { body: x } } ]\n";
   EXPECT_EQ(run_with(config, {"-t", "--strict"}).status, 2);
   EXPECT_EQ(run_with(config, {"--strict"}).status, 2);
+}
+
+TEST(CommandLine, TellsOfCertificatesWhatAStartTells) {
+  Certificates authority;
+  const Certificate old = authority.issue_expired("a.example");
+  std::filesystem::permissions(old.key_file, std::filesystem::perms(0644));
+  const std::string config =
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: {} } ]\ncertificates: [ { cert: '" +
+      old.cert_file + "', key: '" + old.key_file +
+      "', hosts: [ b.example ] } ]\nroutes: [ { respond: { body: x } } ]\n";
+  const CommandResult start = run_with(config, {"--strict"});
+  const CommandResult tested = run_with(config, {"-t"});
+  EXPECT_EQ(tested.status, 0);
+  for (const std::string& trouble :
+       {"key " + old.key_file + ": readable by everyone",
+        "certificate " + old.cert_file + ": expired", std::string("does not cover b.example")}) {
+    EXPECT_TRUE(has(start, trouble)) << start.out;
+    EXPECT_TRUE(has(tested, trouble)) << tested.out;
+  }
 }
 
 // The file may need secrets that only the daemon has.
