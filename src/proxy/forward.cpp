@@ -57,11 +57,11 @@ std::chrono::microseconds passed_since(TimePoint begun) noexcept {
   return std::chrono::duration_cast<std::chrono::microseconds>(loop_now() - begun);
 }
 
-// Blames no server, so that no other is tried.
 bool is_out_of_descriptors(const Error& error) noexcept {
   return error.code() == Code::system && (error.sys() == EMFILE || error.sys() == ENFILE);
 }
 
+// Blames no server, so that no other is tried.
 constexpr Error kLate(Code::deadline_exceeded, Side::downstream, "grpc-timeout has passed");
 
 /// How far a failed try got.
