@@ -291,7 +291,7 @@ struct Session::Callbacks {
     // Resets are judged by the connection, with everything else that a client may do wrong.
     nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
     nghttp2_option_set_max_continuations(
-        made, kSpareContinuations + 2 * settings.header_bytes / kFrameBytes);
+        made, kSpareContinuations + std::size_t{2} * settings.header_bytes / kFrameBytes);
     nghttp2_option_set_max_send_header_block_length(made, kLargestHead);
     return made;
   }

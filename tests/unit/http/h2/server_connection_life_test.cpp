@@ -275,6 +275,16 @@ TEST_F(H2ServerJudges, RefusesASectionWithoutEnd) {
   EXPECT_EQ(failure(), Code::header_flood);
 }
 
+TEST_F(H2ServerJudges, TakesFramesOfASectionByTheHeadThatIsAllowedHoweverLarge) {
+  ServerConnectionSettings settings;
+  settings.header_bytes = std::size_t{2} << 30;
+  open(settings);
+  std::string bytes = frames::headers_block(1, frames::literals(fields("GET", "/")), 1);
+  for (int i = 0; i < 20; ++i)
+    bytes += frames::continuation(1, frames::literals({{"x-a", "1"}}), 0);
+  EXPECT_NE(next_stream_of(bytes + frames::continuation(1, {})), nullptr);
+}
+
 // RFC 9113 section 4.2.
 TEST_F(H2ServerJudges, RefusesAFrameLargerThanAllowed) {
   open();
