@@ -36,9 +36,7 @@ Error failure_of(int reason) noexcept {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-    case EADDRNOTAVAIL:
-    case EACCES:
-    case EPERM: return Error(Code::system, "connect", reason);
+    case EADDRNOTAVAIL: return Error(Code::system, "connect", reason);
     default: return Error(Code::unreachable, "connect", reason);
   }
 }

@@ -1,5 +1,7 @@
 #include "revproxyd/net/connect.h"
 
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cstdlib>
@@ -220,6 +222,7 @@ class UnixServer {
     return Descriptor(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   }
   void close() { socket_.reset(); }
+  void set_mode(mode_t mode) const { ::chmod((directory_ + "/s").c_str(), mode); }
   const Address& address() const { return address_; }
 
  private:
@@ -238,6 +241,25 @@ TEST(Connect, AUnixSocketWithoutListenerOrFileIsRefused) {
   server.close();
   EXPECT_EQ(run(outcome({server.address()}, 1s)), Code::refused);
   EXPECT_EQ(run(outcome({*Address::unix_path("/nonexistent/socket")}, 1s)), Code::refused);
+}
+
+// For the thread, until the end: root may connect to whatever it likes.
+class Nobody {
+ public:
+  Nobody() noexcept : before_(::setfsuid(65534)) {}
+  ~Nobody() { ::setfsuid(static_cast<uid_t>(before_)); }
+  Nobody(const Nobody&) = delete;
+  Nobody& operator=(const Nobody&) = delete;
+
+ private:
+  int before_;
+};
+
+TEST(Connect, AUnixSocketThatMayNotBeUsedIsUnreachable) {
+  UnixServer server(4);
+  server.set_mode(0);
+  const Nobody nobody;
+  EXPECT_EQ(run(outcome({server.address()}, 1s)), Code::unreachable);
 }
 
 TEST(Connect, AFullUnixQueueIsTriedAgainUntilThereIsRoom) {
