@@ -59,10 +59,13 @@ void MessageWriter::sent_whole(bool last) noexcept {
 
 // A message must be as long as its head said, or its reader takes the next one for a part of it.
 Result<void> MessageWriter::count(std::size_t bytes, bool last) noexcept {
-  sent_ += bytes;
-  if (length_.framing != Framing::length) return {};
-  if (sent_ > length_.bytes) return Error(Code::internal, "body longer than announced");
-  if (last && sent_ < length_.bytes) return Error(Code::internal, "body shorter than announced");
+  const std::uint64_t total = sent_ + bytes;
+  const bool announced = length_.framing == Framing::length;
+  if (announced && total > length_.bytes)
+    return Error(Code::internal, "body longer than announced");
+  if (announced && last && total < length_.bytes)
+    return Error(Code::internal, "body shorter than announced");
+  sent_ = total;
   return {};
 }
 

@@ -95,11 +95,13 @@ Error MessageWriter::give_up(const Error& error) noexcept {
 
 // The reader holds the message against its content-length.
 Result<void> MessageWriter::count(const Piece& piece) noexcept {
-  handed_ += piece.bytes.size();
-  if (length_.framing != Framing::length) return {};
-  if (handed_ > length_.bytes) return Error(Code::internal, "body longer than announced");
-  if (piece.last && handed_ < length_.bytes)
+  const std::uint64_t total = handed_ + piece.bytes.size();
+  const bool announced = length_.framing == Framing::length;
+  if (announced && total > length_.bytes)
+    return Error(Code::internal, "body longer than announced");
+  if (announced && piece.last && total < length_.bytes)
     return Error(Code::internal, "body shorter than announced");
+  handed_ = total;
   return {};
 }
 

@@ -121,6 +121,7 @@ TEST_F(H1MessageWriter, RefusesABodyThatIsLongerThanAnnounced) {
   EXPECT_EQ(sent.error().code(), Code::internal);
   EXPECT_FALSE(message_.complete());
   EXPECT_EQ(peer_.received(), "");
+  EXPECT_EQ(message_.body_bytes(), 0U);
 }
 
 TEST_F(H1MessageWriter, RefusesABodyThatEndsShort) {
