@@ -198,34 +198,35 @@ TEST_F(ForwardTest, AKeptConnectionThatTheServerClosedIsNotUsed) {
   EXPECT_EQ(origin.connections(), 2U);
 }
 
+// Its server answers the first request of a connection and closes at the second.
+class ForwardOverLostConnections : public ForwardTest {
+ protected:
+  void open_server() {
+    origin_.answer_with(ok("hello"));
+    origin_.close_on_second_request();
+    open({&origin_});
+    EXPECT_EQ(answer_to(kGet).status, 200);
+  }
+  LoopOrigin origin_{runner_};
+};
+
 // More than the three that the budget grants in any second.
-TEST_F(ForwardTest, AGetWhoseKeptConnectionIsLostIsTriedOnANewOneOutsideOfTheBudget) {
-  LoopOrigin origin(runner_);
-  origin.answer_with(ok("hello"));
-  origin.close_on_second_request();
+TEST_F(ForwardOverLostConnections, AGetIsTriedOnANewOneOutsideOfTheBudget) {
   settings_.retry.budget_percent = 0;
-  open({&origin});
-  for (int i = 0; i < 8; ++i) EXPECT_EQ(answer_to(kGet).status, 200) << i;
-  EXPECT_EQ(origin.connections(), 8U);
+  open_server();
+  for (int i = 1; i < 8; ++i) EXPECT_EQ(answer_to(kGet).status, 200) << i;
+  EXPECT_EQ(origin_.connections(), 8U);
 }
 
-TEST_F(ForwardTest, AGetWhoseKeptConnectionIsLostIsNotRepeatedWhereOneAttemptIsAll) {
-  LoopOrigin origin(runner_);
-  origin.answer_with(ok("hello"));
-  origin.close_on_second_request();
+TEST_F(ForwardOverLostConnections, AGetIsNotRepeatedWhereOneAttemptIsAll) {
   settings_.retry.attempts = 1;
-  open({&origin});
-  EXPECT_EQ(answer_to(kGet).status, 200);
+  open_server();
   EXPECT_EQ(answer_to(kGet).status, 502);
 }
 
-TEST_F(ForwardTest, AGetWhoseKeptConnectionIsLostIsNotRepeatedWithoutTheCondition) {
-  LoopOrigin origin(runner_);
-  origin.answer_with(ok("hello"));
-  origin.close_on_second_request();
+TEST_F(ForwardOverLostConnections, AGetIsNotRepeatedWithoutTheCondition) {
   settings_.retry.reset = false;
-  open({&origin});
-  EXPECT_EQ(answer_to(kGet).status, 200);
+  open_server();
   EXPECT_EQ(answer_to(kGet).status, 502);
 }
 
