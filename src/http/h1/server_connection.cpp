@@ -194,7 +194,7 @@ Next ServerConnection::admit_stream(std::size_t head_size) {
     stream->accept(std::move(*head), head_size);
   } else {
     closing_ = true;
-    stream->refuse(head.error().at(Side::downstream), first_line(block));
+    stream->refuse(head.error().at(Side::downstream), first_line(block), head_size);
   }
   return Next::of(std::move(stream));
 }
@@ -205,7 +205,7 @@ Next ServerConnection::refuse_stream(Error error) {
   stream_ = stream.get();
   // Enough of the line to find the culprit in the log; the rest may be of any size.
   const Bytes line = first_line(in_.held()).substr(0, 256);
-  stream->refuse(error, stream->arena().copy(line));
+  stream->refuse(error, stream->arena().copy(line), in_.size());
   return Next::of(std::move(stream));
 }
 

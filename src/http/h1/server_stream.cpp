@@ -53,8 +53,9 @@ void ServerStream::accept(RequestHead&& head, std::size_t head_bytes) {
   connection_.watch_client();
 }
 
-void ServerStream::refuse(Error error, Bytes line) {
+void ServerStream::refuse(Error error, Bytes line, std::size_t head_bytes) {
   refusal_ = error;
+  head_bytes_ = head_bytes;
   RequestHead head(arena_);
   head.method = Method::other;
   const std::size_t space = line.find(' ');

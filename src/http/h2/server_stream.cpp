@@ -109,6 +109,7 @@ void ServerStream::end_with_trailers() {
 
 void ServerStream::refuse(const Error& error) noexcept {
   head_known_ = true;
+  head_bytes_ = section_.bytes();
   refusal_ = error;
   if (!head_) head_.emplace(section_.take_refused());
   head_request_ = head_->method == Method::head;

@@ -253,6 +253,25 @@ TEST_F(H1ServerConnection, ARefusedHeadIsAStreamWithWhatCouldBeRead) {
   EXPECT_EQ(request.head.raw_target, "/here");
 }
 
+TEST_F(H1ServerConnection, ARefusedHeadIsCounted) {
+  open();
+  const std::string_view head = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+  const auto stream = next_stream_of(head);
+  ASSERT_TRUE(stream->refusal());
+  EXPECT_EQ(stream->bytes().in, head.size());
+  EXPECT_EQ(stream->bytes().body_in, 0U);
+}
+
+TEST_F(H1ServerConnection, AHeadThatIsRefusedBeforeItsEndIsCountedAsFarAsItCame) {
+  ServerConnectionSettings settings;
+  settings.request_line = 100;
+  open(settings);
+  const std::string line = "GET /" + std::string(200, 'x');
+  const auto stream = next_stream_of(line);
+  ASSERT_TRUE(stream->refusal());
+  EXPECT_EQ(stream->bytes().in, line.size());
+}
+
 TEST_F(H1ServerConnection, NothingIsReadBehindARefusedHead) {
   open();
   answer(next_stream_of("GET / HTTP/1.1\r\n\r\n" + std::string(kGet)), "bad");

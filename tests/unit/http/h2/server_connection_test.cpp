@@ -349,6 +349,13 @@ TEST_F(H2ServerConnection, NeverLeavesWhileAnExchangeIsUnderWay) {
   EXPECT_TRUE(message(1).ended);
 }
 
+TEST_F(H2ServerConnection, AHeadThatIsRefusedBeforeItsEndIsCountedAsFarAsItCame) {
+  open();
+  const auto stream = next_stream_of(frames::headers(1, {{":method", "GET"}, {":path", "/"}}));
+  ASSERT_TRUE(stream->refusal());
+  EXPECT_GT(stream->bytes().in, std::string_view(":methodGET:path/").size());
+}
+
 TEST_F(H2ServerConnection, RefusesAHeadThatComesTooSlowly) {
   open();
   const std::string head = get(1);
