@@ -69,7 +69,7 @@ Task<Result<void>> run(TlsTransport& transport) {
     const net::IoResult step = transport.try_handshake();
     if (step.status == IoStatus::failed) co_return step.error;
     if (step.status == IoStatus::end)
-      co_return Error(Code::reset, "the peer closed during the handshake");
+      co_return Error(Code::end_of_stream, "the peer closed during the handshake");
     if (step.status == IoStatus::done) break;
     const net::Want want = step.status == IoStatus::want_write ? net::Want::write : net::Want::read;
     auto code = co_await readiness.wait(want);

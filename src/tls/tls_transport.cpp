@@ -227,6 +227,8 @@ IoResult TlsTransport::outcome(int returned) noexcept {
     case SSL_ERROR_ZERO_RETURN: return IoResult::ended();
     default: break;
   }
+  // OpenSSL has tried to send an alert since, which may have failed.
+  if (bio_state_.ended && !settled_) return IoResult::ended();
   if (bio_state_.failure.code() != Code::none) return broken(bio_state_.failure);
   if (bio_state_.ended) return broken(Error(Code::reset, "the peer closed without close_notify"));
   const Error error = take_error(ssl_.get());

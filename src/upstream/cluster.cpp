@@ -172,6 +172,7 @@ bool blames_server(Code code) noexcept {
     case Code::unreachable:
     case Code::resolve_failed:
     case Code::connect_timeout:
+    case Code::end_of_stream:
     case Code::reset:
     case Code::tls_failed:
     case Code::certificate_rejected: return true;
@@ -182,7 +183,9 @@ bool blames_server(Code code) noexcept {
 // So fails, now and then, also a server that has much to do and serves others well. `own`: requests
 // at it that are none of these others.
 bool may_be_busy(const Endpoint& endpoint, Code code, std::uint32_t own = 0) noexcept {
-  return (code == Code::connect_timeout || code == Code::reset) && endpoint.active_requests() > own;
+  const bool gave_up =
+      code == Code::connect_timeout || code == Code::end_of_stream || code == Code::reset;
+  return gave_up && endpoint.active_requests() > own;
 }
 
 }  // namespace

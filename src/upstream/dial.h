@@ -14,7 +14,8 @@
 namespace revproxyd::upstream {
 
 /// `tls` is used for an https URL. All of it takes at most `limit`, none when zero. Errors:
-/// resolve_failed, refused, unreachable, connect_timeout, tls_failed, certificate_rejected, reset.
+/// resolve_failed, refused, unreachable, connect_timeout, tls_failed, certificate_rejected,
+/// end_of_stream, reset.
 Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
                                                    const UpstreamSettings& settings,
                                                    const tls::ClientContext* tls,

@@ -15,10 +15,10 @@ namespace revproxyd::tls {
 /// Takes memory for it when the client's first record is whole. `context` must stay until the task
 /// ends. The whole takes at most `limit` (none when zero). Errors: handshake_timeout, the reason of
 /// the scope, tls_failed with OpenSSL's words, certificate_rejected when the client's certificate
-/// is missing or not accepted, reset, system. After an alert of ours the connection lingers for up
-/// to limits::kLingerTime, so that it is not lost.
-/// `refused`, if not null, is looked at before that memory is taken: while it is true there is no
-/// handshake, and the error is memory_limit.
+/// is missing or not accepted, end_of_stream, reset, system. After an alert of ours the connection
+/// lingers for up to limits::kLingerTime, so that it is not lost. `refused`, if not null, is looked
+/// at before that memory is taken: while it is true there is no handshake, and the error is
+/// memory_limit.
 Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transport> plain,
                                                      const ServerContext& context, Duration limit,
                                                      const std::atomic<bool>* refused = nullptr);

@@ -449,9 +449,26 @@ TEST_F(Handshake, PlainHttpIsToldApart) {
   ::close(sockets.first);
 }
 
-TEST_F(Handshake, ClientThatLeavesIsAReset) {
+TEST_F(Handshake, ClientThatLeavesInOrderBeforeOrInsideItIsNoReset) {
+  const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
+  for (const std::string_view begun : {std::string_view(), std::string_view("\x16\x03\x01", 3)}) {
+    const Sockets sockets = connected();
+    ASSERT_EQ(::send(sockets.first, begun.data(), begun.size(), 0),
+              static_cast<ssize_t>(begun.size()));
+    ::close(sockets.first);
+    Code code = Code::none;
+    TaskGroup group;
+    group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
+    run_until([&] { return group.size() == 0; });
+    EXPECT_EQ(code, Code::end_of_stream);
+  }
+}
+
+TEST_F(Handshake, ClientThatResetsIsAReset) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const Sockets sockets = connected();
+  // What is left unread makes the close a reset.
+  ASSERT_EQ(::send(sockets.second, "x", 1, 0), 1);
   ::close(sockets.first);
   Code code = Code::none;
   TaskGroup group;
