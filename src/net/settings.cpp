@@ -59,6 +59,13 @@ std::string_view without_brackets(std::string_view host) {
   return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
 }
 
+// A dot at the end makes a name absolute (RFC 1034 section 3.1).
+bool is_server_name(std::string_view host) noexcept {
+  if (!host.ends_with('.')) return is_host_name(host);
+  host.remove_suffix(1);
+  return is_host_name(host) && !Address::ip(host, 0);
+}
+
 template <typename T>
 config::Type<T> parsed_type(std::string_view what, Parsed<T> (*parse)(std::string_view)) {
   config::Type<T> type;
@@ -170,14 +177,24 @@ Parsed<ServerUrl> parse_server_url(std::string_view text) {
   out.port = *port;
   out.host = ascii::lower(without_brackets(parts.host));
   const bool bracketed = parts.host.size() != out.host.size();
-  if (bracketed ? !Address::ip(parts.host, 0) : !is_host_name(out.host))
+  if (bracketed ? !Address::ip(parts.host, 0) : !is_server_name(out.host))
     return refuse<ServerUrl>("the host is neither a name nor an address");
   out.text = scheme + "://" + ascii::lower(rest);
   return {std::move(out), {}, {}};
 }
 
+std::string ServerUrl::authority() const {
+  if (host.empty()) return "localhost";
+  const bool v6 = host.find(':') != std::string::npos;
+  const bool usual = port == (scheme == Scheme::https ? 443 : 80);
+  const std::string name = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
+  return (v6 ? "[" + name + "]" : name) + (usual ? "" : ":" + std::to_string(port));
+}
+
 bool is_authority(std::string_view text) {
-  return !text.ends_with('/') && parse_server_url("http://" + std::string(text)).value;
+  if (text.ends_with('/')) return false;
+  const Parsed<ServerUrl> url = parse_server_url("http://" + std::string(text));
+  return url.value && !url.value->host.ends_with('.');
 }
 
 config::Type<BindAddress> bind_address() {

@@ -51,16 +51,10 @@ std::string_view upstream_target(pipeline::Exchange& exchange) {
 std::string_view upstream_host(pipeline::Exchange& exchange,
                                const upstream::HostHeaderSettings& settings,
                                const upstream::Endpoint& endpoint) {
-  const net::ServerUrl& url = endpoint.url();
   if (settings.mode == upstream::HostHeader::value) return settings.value;
   if (settings.mode == upstream::HostHeader::keep && !exchange.head().authority.empty())
     return exchange.head().authority;
-  if (url.host.empty()) return "localhost";
-  const bool v6 = url.host.find(':') != std::string::npos;
-  const bool usual = url.port == (url.scheme == net::Scheme::https ? 443 : 80);
-  const std::string host =
-      (v6 ? "[" + url.host + "]" : url.host) + (usual ? "" : ":" + std::to_string(url.port));
-  return exchange.arena().copy(host);
+  return exchange.arena().copy(endpoint.url().authority());
 }
 
 namespace {

@@ -14,6 +14,11 @@ using config::Node;
 using config::Reader;
 using config::Record;
 
+// Brackets are those of a URL.
+bool is_verifiable(const std::string& name) noexcept {
+  return net::is_host_name(name) || (!name.starts_with('[') && net::Address::ip(name, 0));
+}
+
 config::Type<ClientAuth> client_auth() {
   return Record<ClientAuth>()
       .field("mode", &ClientAuth::mode,
@@ -117,8 +122,9 @@ config::Type<Certificate> certificate() {
 
 config::Type<UpstreamTls> upstream_tls() {
   return Record<UpstreamTls>()
-      .field("server_name", &UpstreamTls::server_name, config::text("a host name"),
-             "The name in SNI and the one to verify; without it the host of the URL.")
+      .field("server_name", &UpstreamTls::server_name, config::text("a host name or an address"),
+             "The name in SNI and the one to verify, or the address to verify; without it the host "
+             "of the URL.")
       .field("ca", &UpstreamTls::ca, config::file_path(),
              "PEM file of the authorities to trust; without it the system's.")
       .field("cert", &UpstreamTls::cert, config::file_path(),
@@ -129,8 +135,9 @@ config::Type<UpstreamTls> upstream_tls() {
       .check([](Reader& reader, const Node& node, UpstreamTls& tls) {
         if (tls.cert.empty() != tls.key.empty())
           return reader.error(node, "'cert' and 'key' belong together in " + reader.context());
-        if (!tls.server_name.empty() && !net::is_host_name(tls.server_name))
-          return reader.error(node, "'server_name' is not a host name in " + reader.context());
+        if (!tls.server_name.empty() && !is_verifiable(tls.server_name))
+          return reader.error(
+              node, "'server_name' is not a host name or an address in " + reader.context());
         if (tls.insecure_skip_verify)
           reader.warning(node.mark,
                          "the certificates of " + reader.context() + " are not verified");

@@ -125,11 +125,7 @@ std::string text_of(const Error& error) {
 }
 
 std::string probe_authority(const net::ServerUrl& url, const HealthSettings& settings) {
-  if (!settings.host.empty()) return settings.host;
-  if (url.host.empty()) return "localhost";
-  const bool v6 = url.host.find(':') != std::string::npos;
-  const bool usual = url.port == (url.scheme == net::Scheme::https ? 443 : 80);
-  return (v6 ? "[" + url.host + "]" : url.host) + (usual ? "" : ":" + std::to_string(url.port));
+  return settings.host.empty() ? url.authority() : settings.host;
 }
 
 Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,

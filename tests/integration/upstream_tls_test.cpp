@@ -62,6 +62,23 @@ TEST(UpstreamTls, VerifiesAndSendsTheServerName) {
   expect_rejected(address, "certificate_rejected");
 }
 
+// RFC 6066 section 3: an address is no name for SNI.
+TEST(UpstreamTls, VerifiesAnAddressAndSendsNoServerName) {
+  Certificates authority;
+  for (const std::string address : {"2001:db8::7", "192.0.2.7"}) {
+    const SecureOrigin server(authority.issue_for({address}));
+    const auto verifying = [&](const std::string& name) {
+      return balance_over({server.origin.url()}, "tls: { server_name: '" + name +
+                                                     "', ca: " + authority.authority_file() + " }");
+    };
+    const Daemon right(verifying(address));
+    EXPECT_EQ(fetch(right.port()).body, "ok");
+    EXPECT_EQ(server.origin.server_names().front(), "");
+    const Daemon wrong(verifying("2001:db8::8"));
+    expect_rejected(wrong, "certificate_rejected");
+  }
+}
+
 TEST(UpstreamTls, RefusesExpiredCertificates) {
   Certificates authority;
   CertificateRequest request;

@@ -29,9 +29,12 @@ enum class Scheme : std::uint8_t { http, https, h2c };
 struct ServerUrl {
   std::string text;  // as written, normalised to have no trailing slash
   Scheme scheme = Scheme::http;
-  std::string host;  // name or IP literal without brackets; empty for a UNIX socket
+  // Name, absolute if a dot ends it, or IP literal without brackets; empty for a UNIX socket.
+  std::string host;
   std::uint16_t port = 0;
   std::string path;  // of a UNIX socket
+  /// What a Host field says of it.
+  std::string authority() const;
   bool operator==(const ServerUrl&) const = default;
 };
 

@@ -42,7 +42,7 @@ struct Certificate {
 
 /// `upstreams.NAME.tls`, for servers with an https URL.
 struct UpstreamTls {
-  std::string server_name;  // SNI and the name to verify; empty = the host of the URL
+  std::string server_name;  // SNI and what to verify, or an address; empty = the host of the URL
   std::string ca;           // PEM file; empty = the system's store
   std::string cert;         // client certificate and its key, both or none
   std::string key;

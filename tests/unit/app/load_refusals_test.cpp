@@ -147,6 +147,8 @@ TEST(LoadRefusals, TlsThatContradictsItselfIsNamed) {
       {upstream("tls: { cert: a.pem }", "https://a"), "'cert' and 'key' belong together"},
       {upstream("tls: { key: a.pem }", "https://a"), "'cert' and 'key' belong together"},
       {upstream("tls: { server_name: 'a b' }", "https://a"), "'server_name' is not a host name"},
+      {upstream("tls: { server_name: '[::1]' }", "https://a"), "'server_name' is not a host name"},
+      {upstream("tls: { server_name: 'a.' }", "https://a"), "'server_name' is not a host name"},
       {hosts("*"), "leave it out for any host"},
       {hosts("a.*.b"), "only as the first label: *.example.com"},
       {hosts("a:443"), "a host is written without a port"},

@@ -171,6 +171,25 @@ TEST(ServerUrl, TakesTheDocumentedForms) {
     EXPECT_FALSE(parse_server_url(bad).value) << bad;
 }
 
+// RFC 1034 section 3.1.
+TEST(ServerUrl, ANameMayBeAbsolute) {
+  EXPECT_EQ(parse_server_url("http://A.:80").value->host, "a.");
+  EXPECT_EQ(parse_server_url("https://a.example.").value->text, "https://a.example.");
+  for (const char* bad : {"http://.", "http://a..", "http://127.0.0.1.", "http://[::1]."})
+    EXPECT_FALSE(parse_server_url(bad).value) << bad;
+  EXPECT_FALSE(is_authority("a.")) << "that is a matter of the name service";
+}
+
+TEST(ServerUrl, ItsAuthorityIsHostAndUnusualPort) {
+  EXPECT_EQ(parse_server_url("http://a").value->authority(), "a");
+  EXPECT_EQ(parse_server_url("https://a").value->authority(), "a");
+  EXPECT_EQ(parse_server_url("https://a:80").value->authority(), "a:80");
+  EXPECT_EQ(parse_server_url("h2c://a:50051").value->authority(), "a:50051");
+  EXPECT_EQ(parse_server_url("https://[::1]:80").value->authority(), "[::1]:80");
+  EXPECT_EQ(parse_server_url("http://a.:81").value->authority(), "a:81");
+  EXPECT_EQ(parse_server_url("unix:/run/x").value->authority(), "localhost");
+}
+
 TEST(ServerUrl, NamesAreHeldToTheLengthsOfTheDns) {
   const std::string label(63, 'a');
   const std::string longest = label + "." + label + "." + label + "." + std::string(61, 'a');

@@ -254,20 +254,14 @@ TEST_F(AskGrpc, StopsReadingAnAnswerThatIsTooLong) {
             "the message is too long");
 }
 
-TEST(ProbeAuthority, IsHostAndUnusualPortOfTheUrl) {
-  const auto authority = [](net::Scheme scheme, const char* host, std::uint16_t port) {
-    net::ServerUrl url;
-    url.scheme = scheme;
-    url.host = host;
-    url.port = port;
-    return probe_authority(url, HealthSettings());
-  };
-  EXPECT_EQ(authority(net::Scheme::http, "a", 80), "a");
-  EXPECT_EQ(authority(net::Scheme::h2c, "a", 80), "a");
-  EXPECT_EQ(authority(net::Scheme::h2c, "a", 50051), "a:50051");
-  EXPECT_EQ(authority(net::Scheme::https, "a", 443), "a");
-  EXPECT_EQ(authority(net::Scheme::https, "::1", 80), "[::1]:80");
-  EXPECT_EQ(authority(net::Scheme::http, "", 0), "localhost");
+TEST(ProbeAuthority, IsThatOfTheUrlUnlessAnotherIsConfigured) {
+  net::ServerUrl url;
+  url.host = "a";
+  url.port = 50051;
+  HealthSettings settings;
+  EXPECT_EQ(probe_authority(url, settings), "a:50051");
+  settings.host = "b";
+  EXPECT_EQ(probe_authority(url, settings), "b");
 }
 
 }  // namespace
