@@ -71,8 +71,17 @@ std::string chain_list(Bytes packed) {
   return list;
 }
 
+// Where the leaf itself is what is trusted, whatever the client sent above it stays in the chain of
+// OpenSSL, and nobody has vouched for that.
+void end_at_trust(X509_STORE_CTX* store) noexcept {
+  if (X509_STORE_CTX_get_num_untrusted(store) != 0) return;
+  STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(store);
+  while (sk_X509_num(chain) > 1) X509_free(sk_X509_pop(chain));
+}
+
 int on_verify(X509_STORE_CTX* store, void* /*argument*/) noexcept {
   if (X509_verify_cert(store) != 1) return 0;
+  end_at_trust(store);
   const auto* ssl = static_cast<const SSL*>(
       X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   const ClientForward forward = forward_of(ssl);

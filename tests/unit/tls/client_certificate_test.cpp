@@ -64,6 +64,11 @@ class ClientCert : public TlsTest {
                                                 ClientAuthMode mode = ClientAuthMode::optional) {
     return server({own_}, {.client_auth = {mode, ca_.file(), forward}});
   }
+  // One that trusts what is in this PEM text.
+  std::shared_ptr<const ServerContext> trusting_pem(const std::string& pem) {
+    return server({own_}, {.client_auth = {ClientAuthMode::required, dir_.write("pinned.pem", pem),
+                                           ClientForward::chain}});
+  }
 
   // A client with that certificate, behind which the file may have others.
   std::shared_ptr<const ClientContext> bearing(const Certificate& certificate, bool tls12 = false) {
@@ -127,6 +132,22 @@ TEST_F(ClientCert, IsTheLeafAndTheChainThatWasVerified) {
     EXPECT_EQ(chain->tls()->passed_on->leaf, field_of(leaf_));
     EXPECT_EQ(chain->tls()->passed_on->chain, field_of(middle_.pem()) + ", " + field_of(ca_.pem()));
   }
+}
+
+// RFC 9440 section 2.3: what was used in the verification. Of an issuer above what is trusted
+// nobody knows whether it is one.
+TEST_F(ClientCert, HasNoChainAboveWhatIsTrusted) {
+  const auto from = bearing(below());
+  const auto leaf = connect(*trusting_pem(leaf_), *from);
+  ASSERT_TRUE(leaf && leaf->tls()->passed_on);
+  EXPECT_EQ(leaf->tls()->passed_on->leaf, field_of(leaf_));
+  EXPECT_EQ(leaf->tls()->passed_on->chain, "");
+  const auto middle = connect(*trusting_pem(middle_.pem()), *from);
+  ASSERT_TRUE(middle && middle->tls()->passed_on);
+  EXPECT_EQ(middle->tls()->passed_on->chain, field_of(middle_.pem()));
+  const auto both = connect(*trusting_pem(leaf_ + ca_.pem()), *from);
+  ASSERT_TRUE(both && both->tls()->passed_on);
+  EXPECT_EQ(both->tls()->passed_on->chain, field_of(middle_.pem()) + ", " + field_of(ca_.pem()));
 }
 
 TEST_F(ClientCert, IsTheSameOnAResumedSession) {
