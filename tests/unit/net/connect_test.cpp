@@ -18,6 +18,7 @@ namespace {
 
 using revproxyd::test::LoopRunner;
 using revproxyd::test::run;
+using test::Deaf;
 using test::loopback_listener;
 using namespace std::chrono_literals;
 
@@ -27,26 +28,6 @@ Address free_port() { return local_address(loopback_listener().get()); }
 
 /// No TCP leads there, so the kernel refuses at once and sends nothing.
 Address multicast() { return *Address::ip("224.0.0.1", 80); }
-
-/// Neither accepts nor refuses: its queue is full, so that the kernel drops further handshakes.
-class Deaf {
- public:
-  explicit Deaf(const char* host = "127.0.0.1") {
-    BindAddress where;
-    where.host = host;
-    socket_ = std::move(*bind_listener(where, false, 0));
-    for (int i = 0; i < 4; ++i) {
-      clients_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-      const Address to = address();
-      ignore(::connect(clients_.back().get(), to.data(), to.size()), "it only fills the queue");
-    }
-  }
-  Address address() const { return local_address(socket_.get()); }
-
- private:
-  Descriptor socket_;
-  std::vector<Descriptor> clients_;
-};
 
 Task<Code> outcome(std::vector<Address> servers, Duration limit) {
   auto made = co_await connect(servers, limit);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -40,6 +41,26 @@ inline Descriptor loopback_listener(bool reuse_port = false, std::uint16_t port 
   EXPECT_TRUE(made);
   return std::move(*made);
 }
+
+/// Neither accepts nor refuses: its queue is full, so that the kernel drops further handshakes.
+class Deaf {
+ public:
+  explicit Deaf(const char* host = "127.0.0.1") {
+    BindAddress where;
+    where.host = host;
+    socket_ = std::move(*bind_listener(where, false, 0));
+    for (int i = 0; i < 4; ++i) {
+      clients_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      const Address to = address();
+      ignore(::connect(clients_.back().get(), to.data(), to.size()), "it only fills the queue");
+    }
+  }
+  Address address() const { return local_address(socket_.get()); }
+
+ private:
+  Descriptor socket_;
+  std::vector<Descriptor> clients_;
+};
 
 /// Non-blocking TCP sockets over loopback.
 inline SocketPair tcp_pair() {

@@ -1,0 +1,76 @@
+// How long a cluster waits for a server that is silent.
+
+#include "revproxyd/upstream/cluster.h"
+
+#include <memory>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+#include "revproxyd/base/task_group.h"
+#include "tests/support/loop_runner.h"
+#include "tests/unit/net/sockets.h"
+
+namespace revproxyd::upstream {
+namespace {
+
+using namespace std::chrono_literals;
+
+class SilentServer : public ::testing::Test {
+ protected:
+  SilentServer() {
+    settings_.timeouts.connect = 1s;
+    settings_.servers.resize(1);
+    settings_.servers[0].url.scheme = net::Scheme::h2c;
+    shared_ = std::make_shared<Shared>(settings_, nullptr);
+    endpoint().set_addresses(std::make_shared<const AddressList>(AddressList{server_.address()}));
+    cluster_ = std::make_shared<Cluster>(shared_, nullptr, 1);
+    // The wheel may be ahead of the clock; the test moves it.
+    TimerWheel::current() = TimerWheel();
+  }
+  ~SilentServer() override { TimerWheel::current() = TimerWheel(); }
+
+  Endpoint& endpoint() { return *shared_->endpoints()[0]; }
+  static void pass(Duration time) {
+    TimerWheel::current().advance(TimerWheel::current().now() + time + 2 * TimerWheel::kTick);
+  }
+  static Task<void> acquire(Cluster& cluster, bool& begun, std::optional<Code>& outcome) {
+    begun = true;
+    const Demand demand;
+    Duration queued{0};
+    auto acquired = co_await cluster.acquire(demand, queued);
+    outcome = acquired.lease ? Code::none : acquired.lease.error().code();
+  }
+  test::LoopRunner runner_;
+  net::test::Deaf server_;
+  UpstreamSettings settings_;
+  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<Cluster> cluster_;
+};
+
+TEST_F(SilentServer, WhoJoinsAConnectionAndMakesItsOwnWaitsNoLongerForBoth) {
+  TaskGroup maker;
+  TaskGroup joiner;
+  bool begun = false;
+  std::optional<Code> made;
+  std::optional<Code> joined;
+  maker.spawn(acquire(*cluster_, begun, made));
+  ASSERT_TRUE(runner_.run_until([&] { return begun; }));
+  begun = false;
+  joiner.spawn(acquire(*cluster_, begun, joined));
+  ASSERT_TRUE(runner_.run_until([&] { return begun; }));
+  ASSERT_EQ(endpoint().open_connections(), 1U) << "the second waits for that of the first";
+  pass(900ms);
+  maker.cancel(Code::client_gone);
+  ASSERT_TRUE(
+      runner_.run_until([&] { return maker.size() == 0 && endpoint().open_connections() == 1; }));
+  EXPECT_FALSE(joined) << "it makes its own";
+  pass(100ms);
+  EXPECT_TRUE(runner_.run_until([&] { return joined.has_value(); }, 500ms));
+  EXPECT_EQ(joined, Code::connect_timeout);
+  joiner.cancel(Code::cancelled);
+  EXPECT_TRUE(runner_.run_until([&] { return joiner.size() == 0; }));
+}
+
+}  // namespace
+}  // namespace revproxyd::upstream
