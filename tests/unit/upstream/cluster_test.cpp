@@ -1,4 +1,4 @@
-// How long a cluster waits for a server that is silent.
+// How long a cluster waits for a server that is silent, and what it makes of the silence.
 
 #include "revproxyd/upstream/cluster.h"
 
@@ -41,11 +41,28 @@ class SilentServer : public ::testing::Test {
     auto acquired = co_await cluster.acquire(demand, queued);
     outcome = acquired.lease ? Code::none : acquired.lease.error().code();
   }
+  /// What gone() says of it once its silence has lasted for timeouts.connect.
+  bool gone() {
+    std::optional<bool> said;
+    TaskGroup asking;
+    asking.spawn(ask(*cluster_, endpoint(), said));
+    EXPECT_FALSE(runner_.run_until([&] { return said.has_value(); }, 1ms));
+    pass(settings_.timeouts.connect);
+    EXPECT_TRUE(runner_.run_until([&] { return asking.size() == 0; }));
+    return said.value_or(false);
+  }
+
   test::LoopRunner runner_;
   net::test::Deaf server_;
   UpstreamSettings settings_;
   std::shared_ptr<Shared> shared_;
   std::shared_ptr<Cluster> cluster_;
+
+ private:
+  static Task<void> ask(Cluster& cluster, const Endpoint& endpoint, std::optional<bool>& said) {
+    auto answer = co_await cluster.gone(endpoint);
+    said = answer;
+  }
 };
 
 TEST_F(SilentServer, WhoJoinsAConnectionAndMakesItsOwnWaitsNoLongerForBoth) {
@@ -70,6 +87,22 @@ TEST_F(SilentServer, WhoJoinsAConnectionAndMakesItsOwnWaitsNoLongerForBoth) {
   EXPECT_EQ(joined, Code::connect_timeout);
   joiner.cancel(Code::cancelled);
   EXPECT_TRUE(runner_.run_until([&] { return joiner.size() == 0; }));
+}
+
+TEST_F(SilentServer, IsGoneWhenNobodyElseIsServed) {
+  endpoint().begin_request();  // that of who asks
+  EXPECT_TRUE(gone());
+  EXPECT_FALSE(endpoint().usable(loop_now()));
+  endpoint().end_request();
+}
+
+TEST_F(SilentServer, MayBeBusyWhileOthersAreServed) {
+  endpoint().begin_request();
+  endpoint().begin_request();
+  EXPECT_FALSE(gone());
+  EXPECT_TRUE(endpoint().usable(loop_now()));
+  endpoint().end_request();
+  endpoint().end_request();
 }
 
 }  // namespace
