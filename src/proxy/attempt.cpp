@@ -37,6 +37,8 @@ class UpstreamBody final : public http::Body {
   Task<Result<http::Piece>> beside_upload(Task<Result<http::Piece>> reading) {
     auto piece = co_await std::move(reading);
     if (!piece) co_return attempt_.to_blame(piece.error());
+    // As long as the answer moves the server may take the rest of the upload later, or never.
+    attempt_.stream().set_write_limit(attempt_.request_.idle);
     co_return std::move(piece);
   }
 

@@ -70,7 +70,7 @@ Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
 Task<Result<void>> Writer::wait(net::Want want) {
   auto& readiness = transport_.readiness();
   const Duration look = (rules_.stall + Duration(kLooks - 1)) / kLooks;
-  TimePoint moved = loop_now();
+  moved_ = loop_now();
   for (auto queued = net::unacknowledged(transport_);;) {
     const TimePoint begun = loop_now();
     readiness.write_deadline(look, rules_.stall_code);
@@ -81,8 +81,8 @@ Task<Result<void>> Writer::wait(net::Want want) {
     if (rate_.too_slow(sent_ - std::min(sent_, left.value_or(0)), rules_.min_rate))
       co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
     if (code == Code::none) co_return {};
-    if (queued && left && *left < *queued) moved = loop_now();
-    if (code != rules_.stall_code || since(moved) >= rules_.stall)
+    if (queued && left && *left < *queued) moved_ = loop_now();
+    if (code != rules_.stall_code || since(moved_) >= rules_.stall)
       co_return Error(code, side_, "peer does not take what is sent");
     queued = left;
   }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "http/rate_meter.h"
+#include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
 #include "revproxyd/net/pipe.h"
@@ -22,7 +23,11 @@ struct WriteRules {
 class Writer {
  public:
   Writer(net::Transport& transport, Side side) noexcept : transport_(transport), side_(side) {}
-  void set_rules(const WriteRules& rules) noexcept { rules_ = rules; }
+  /// A wait that is under way has all of its time again.
+  void set_rules(const WriteRules& rules) noexcept {
+    rules_ = rules;
+    moved_ = loop_now();
+  }
   /// A slow peer is no fault any more.
   void drop_min_rate() noexcept { rules_.min_rate = 0; }
   /// A new exchange: the rate is judged afresh.
@@ -49,6 +54,7 @@ class Writer {
 
   net::Transport& transport_;
   WriteRules rules_;
+  TimePoint moved_;  // when the peer was last known to take something
   std::uint64_t sent_ = 0;
   RateMeter rate_;  // of what the peer has taken
   Side side_;

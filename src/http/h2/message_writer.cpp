@@ -58,12 +58,15 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
 // the link watches.
 Task<Result<void>> MessageWriter::wait_taken() {
   const CancelScope* scope = co_await current_scope();
+  Duration patience = stall_;
   while (!taken()) {
     progress_.clear();
     const bool closed = session_.window_closed(id_);
     const std::uint64_t before = session_.content_sent();
     const TimePoint begun = loop_now();
-    auto code = co_await wait_within(progress_, stall_, stall_code_);
+    auto code = co_await wait_within(progress_, patience, stall_code_);
+    const bool early = code != Code::none && since(allowed_) < stall_;
+    patience = early ? stall_ - since(allowed_) : stall_;
     if (code == Code::none && error_.code() != Code::none) co_return error_;
     // At the last moment, when this had been woken already.
     if (error_.code() == Code::none && taken()) code = Code::none;
@@ -71,7 +74,8 @@ Task<Result<void>> MessageWriter::wait_taken() {
     const bool in_turn = !session_.stream_window_closed(id_) &&
                          moves(session_.content_sent() - before, since(begun));
     const bool blocked = closed && !in_turn;
-    if (code != Code::none && !cancelled && !(blocked && session_.window_closed(id_))) continue;
+    const bool late = blocked && session_.window_closed(id_) && !early;
+    if (code != Code::none && !cancelled && !late) continue;
     if (code != Code::none)
       co_return give_up(Error(code, side_, "peer does not take what is sent"));
     if (blocked) rate_.waited(since(begun));

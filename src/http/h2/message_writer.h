@@ -6,6 +6,7 @@
 
 #include "http/h2/session.h"
 #include "http/rate_meter.h"
+#include "revproxyd/base/deadline.h"
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
@@ -21,9 +22,11 @@ class MessageWriter {
   MessageWriter(Session& session, Link& link, Side side) noexcept
       : session_(session), link_(link), side_(side) {}
 
-  /// Longest wait for the peer to take bytes, and its least rate; zero is none.
+  /// Longest wait for the peer to take bytes, and its least rate; zero is none. A wait that is
+  /// under way has all of its time again.
   void set_rules(Duration stall, Code stall_code, std::uint64_t min_rate) noexcept {
     stall_ = stall;
+    allowed_ = loop_now();
     stall_code_ = stall_code;
     min_rate_ = min_rate;
   }
@@ -62,6 +65,7 @@ class MessageWriter {
   BodyLength length_;
   Duration stall_{0};
   Code stall_code_ = Code::write_timeout;
+  TimePoint allowed_;  // these rules, at this time
   std::uint64_t min_rate_ = 0;
   RateMeter rate_;
   Bytes rest_;  // of the piece that is being sent

@@ -51,6 +51,60 @@ TEST_F(EarlyAnswer, AnUploadMayBeSlowBesideItsAnswer) {
   EXPECT_EQ(upload(), "abc" + std::string(20, 'x'));
 }
 
+TEST_F(EarlyAnswer, AServerThatTakesNoMoreOfTheUploadMayAnswerAsLongAsItSends) {
+  times.idle = seconds(10);
+  origin.take_only(200);
+  request(post(300'000, std::string(300'000, 'x')));
+  for (int i = 0; i < 8; ++i) {
+    respond(i == 0 ? "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nA" : "A");
+    runner.pass(seconds(6));
+    EXPECT_EQ(ended, i == 7) << i;
+  }
+  EXPECT_EQ(body(), "AAAAAAAA");
+  EXPECT_EQ(outcome, Code::none);
+}
+
+TEST_F(EarlyAnswer, AServerThatTakesTheUploadAgainBesideItsAnswerGetsAllOfIt) {
+  times.idle = seconds(10);
+  origin.take_only(200);
+  request(post(3000, std::string(3000, 'x')));
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nA");
+  for (const char* more : {"BC", "DE"}) {
+    runner.pass(seconds(6));
+    respond(more);
+  }
+  origin.take_all();
+  runner.settle();
+  EXPECT_EQ(upload(), std::string(3000, 'x'));
+  respond("FGH");
+  EXPECT_EQ(body(), "ABCDEFGH");
+  EXPECT_TRUE(server_is_kept());
+}
+
+TEST_F(EarlyAnswer, AServerThatNeitherTakesNorSendsEndsTheAttempt) {
+  times.idle = seconds(10);
+  origin.take_only(200);
+  request(post(300'000, std::string(300'000, 'x')));
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nA");
+  runner.pass(seconds(11));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::idle_timeout);
+}
+
+TEST_F(EarlyAnswer, AStreamOfEventsThatFlowsIsNotCutEither) {
+  times.idle = seconds(10);
+  origin.take_only(200);
+  request(post(300'000, std::string(300'000, 'x')));
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Type: text/event-stream\r\n\r\nA");
+  for (int i = 0; i < 5; ++i) {
+    runner.pass(seconds(6));
+    respond("A");
+    EXPECT_FALSE(ended) << i;
+  }
+  runner.pass(seconds(12));
+  EXPECT_EQ(outcome, Code::idle_timeout);
+}
+
 TEST_F(EarlyAnswer, AClientThatHasStoppedSendingBesideItsAnswerAndLeavesEndsTheAttempt) {
   body_rules.stall = seconds(10);
   request(post(1'000'000, "abc"));

@@ -331,6 +331,22 @@ TEST_F(H2ClientStream, WaitsForTheBodyAsLongAsItsRulesSay) {
   EXPECT_EQ(piece->error().code(), Code::idle_timeout);
 }
 
+TEST_F(H2ClientStream, AWriteThatIsUnderWayHasAllOfItsTimeAgainWhenItsLimitIsSet) {
+  greet({{frames::kInitialWindowSize, 0}});
+  const auto stream = begin(Method::post, "POST", {Framing::length, 3});
+  stream->set_write_limit(seconds(5));
+  std::optional<Result<void>> sent;
+  runner_.start(stream->send_body(Piece("abc", true)), sent);
+  for (int i = 0; i < 3; ++i) {
+    pass(seconds(4));
+    EXPECT_FALSE(sent) << i;
+    stream->set_write_limit(seconds(5));
+  }
+  pass(seconds(5));
+  ASSERT_TRUE(sent && !*sent);
+  EXPECT_EQ(sent->error().code(), Code::idle_timeout);
+}
+
 TEST_F(H2ClientStream, RefusesAHeadLargerThanAllowed) {
   const std::string large(16'000, 'a');
   const auto code = failure_with(answer_head(
