@@ -161,8 +161,25 @@ Task<bool> Attempt::may_go_on() {
 
 // Who has the answer's head may send no more (RFC 9112 section 9.5), and the rest of the answer is
 // his all the same. How long it may take is the server's matter then.
-bool Attempt::may_pause(const Error& error) const noexcept {
-  return answered_ && (error.code() == Code::body_timeout || error.code() == Code::body_too_slow);
+bool Attempt::may_pause(const Error& error) noexcept {
+  const bool slow = error.code() == Code::body_timeout || error.code() == Code::body_too_slow;
+  if (!answered_ || !slow) return false;
+  pause_ = error.at(Side::downstream);
+  paused_at_ = uploaded();
+  return true;
+}
+
+std::uint64_t Attempt::uploaded() const noexcept {
+  return exchange_.stream() != nullptr ? exchange_.stream()->bytes().body_in : 0;
+}
+
+// An upload that fails ends what runs beside it, and is what is told. So is one that has paused for
+// too long when the server has fallen silent: that may wait for the rest.
+const Error& Attempt::to_blame(const Error& error) const noexcept {
+  if (downstream_error_.code() != Code::none) return downstream_error_;
+  const bool silent = error.code() == Code::idle_timeout || error.code() == Code::tunnel_timeout;
+  const bool pauses = pause_.code() != Code::none && uploaded() == paused_at_;
+  return silent && pauses ? pause_ : error;
 }
 
 Task<Result<void>> Attempt::pump_pieces() {

@@ -51,12 +51,10 @@ class Attempt final : public pipeline::Running {
   Task<void> end_clients_side();
   Task<Result<void>> pump_pieces();
   Task<bool> may_go_on();
-  bool may_pause(const Error& error) const noexcept;
+  bool may_pause(const Error& error) noexcept;
   Task<Result<http::ResponseHead>> pass_interim(http::ResponseHead head);
-  /// An upload that fails ends what runs beside it, and is what is told.
-  const Error& to_blame(const Error& error) const noexcept {
-    return downstream_error_.code() != Code::none ? downstream_error_ : error;
-  }
+  const Error& to_blame(const Error& error) const noexcept;
+  std::uint64_t uploaded() const noexcept;  // bytes of the body that came from the client
   void touch_tunnel() noexcept;
   void deadline_passed();
 
@@ -69,6 +67,8 @@ class Attempt final : public pipeline::Running {
   MemberTimer<Attempt> deadline_{*this, &Attempt::deadline_passed};
   Event go_on_;  // the origin asked for the body
   Error downstream_error_{Code::none};
+  Error pause_{Code::none};  // why the client would have been given up, had it no answer
+  std::uint64_t paused_at_ = 0;
   bool awaits_continue_ = false;
   bool tunnel_ = false;
   bool answered_ = false;  // the final head has been taken

@@ -105,6 +105,17 @@ TEST_F(EarlyAnswer, AStreamOfEventsThatFlowsIsNotCutEither) {
   EXPECT_EQ(outcome, Code::idle_timeout);
 }
 
+// The server waits for the rest of the upload before it goes on.
+TEST_F(EarlyAnswer, AClientThatStopsSendingBesideAnAnswerThatStopsAsWellIsToBlame) {
+  body_rules.stall = seconds(10);
+  times.idle = seconds(30);
+  request(post(1'000'000, "abc"));
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 6\r\n\r\nABC");
+  runner.pass(seconds(31));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::body_timeout);
+}
+
 TEST_F(EarlyAnswer, AClientThatHasStoppedSendingBesideItsAnswerAndLeavesEndsTheAttempt) {
   body_rules.stall = seconds(10);
   request(post(1'000'000, "abc"));
