@@ -7,7 +7,6 @@
 #include "revproxyd/base/patience.h"
 #include "revproxyd/net/connect.h"
 #include "revproxyd/net/loop.h"
-#include "upstream/dial.h"
 
 namespace revproxyd::upstream {
 
@@ -127,18 +126,17 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
 
 Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, Pick picked) {
   const Duration limit = settings().limits.queue_timeout;
-  Duration patience = settings().timeouts.connect;  // for connections in the making, all together
   for (bool again = false;; again = true) {
     if (picked.status == PickStatus::picked && (again || !overtakes(demand))) {
       Pool& pool = *pools_[picked.index];
       if (pool.joinable(demand.origin)) {
-        auto joined = co_await join(pool, demand.origin, patience);
+        auto joined = co_await join(pool, demand.origin);
         if (joined) co_return std::move(*joined);
       }
       // A connection too old for this request still holds a place that a new one may need.
       if (pool.endpoint().at_connection_limit()) pool.shed_idle();
       if (pool.endpoint().try_acquire_connection()) {
-        auto connected = co_await connect(pool, demand.origin, patience);
+        auto connected = co_await connect(pool, demand.origin);
         co_return std::move(connected);
       }
     }
@@ -152,14 +150,11 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
   }
 }
 
-// Nothing when the connections that were made meanwhile have no room for this request. Takes the
-// time that it needs off `limit`.
-Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin, Duration& limit) {
+// Nothing when the connections that were made meanwhile have no room for this request.
+Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
   Endpoint& endpoint = pool.endpoint();
   while (pool.joinable(origin)) {
-    const TimePoint begun = loop_now();
-    auto stream = co_await pool.join(limit);
-    limit = left_of(limit, begun);
+    auto stream = co_await pool.join();
     if (!stream) co_return Acquired(&endpoint, stream.error());
     if (*stream == nullptr) continue;
     Lease lease(*shared_, endpoint, std::move(*stream));
@@ -195,8 +190,8 @@ bool may_be_busy(const Endpoint& endpoint, Code code, std::uint32_t own = 0) noe
 
 }  // namespace
 
-Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin, Duration limit) {
-  auto stream = co_await pool.connect(origin, limit);
+Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
+  auto stream = co_await pool.connect(origin);
   Endpoint& endpoint = pool.endpoint();
   if (!stream) {
     // A client that leaves, or has waited long enough, says nothing about the server.

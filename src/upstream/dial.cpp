@@ -29,17 +29,18 @@ Task<Result<void>> announce(net::Transport& transport, ProxyProtocol version, co
   co_return written;
 }
 
+// What is left of one limit for all steps; zero stays none.
+Duration left_of(Duration limit, TimePoint begun) noexcept {
+  if (limit.count() <= 0) return limit;
+  return std::max(limit - since(begun), Duration(1));
+}
+
 // An upgrade is a thing of HTTP/1.1, which a server that may choose would not choose.
 std::string_view only_protocol(const UpstreamSettings& settings, const Origin& origin) noexcept {
   return origin.upgrade && settings.protocol == Protocol::automatic ? "http/1.1" : "";
 }
 
 }  // namespace
-
-Duration left_of(Duration limit, TimePoint begun) noexcept {
-  if (limit.count() <= 0) return limit;
-  return std::max(limit - since(begun), Duration(1));
-}
 
 Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
                                                    const UpstreamSettings& settings,

@@ -13,9 +13,6 @@
 
 namespace revproxyd::upstream {
 
-/// What is left of one limit for all steps, at least a moment; zero stays none.
-Duration left_of(Duration limit, TimePoint begun) noexcept;
-
 /// `tls` is used for an https URL. All of it takes at most `limit`, none when zero. Errors:
 /// resolve_failed, refused, unreachable, connect_timeout, tls_failed, certificate_rejected,
 /// end_of_stream, reset.

@@ -160,11 +160,10 @@ bool Pool::may_multiplex() const noexcept {
          (scheme == net::Scheme::https && settings_.protocol != Protocol::http1 && !single_);
 }
 
-Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& origin,
-                                                                Duration limit) {
+Task<Result<std::unique_ptr<http::ClientStream>>> Pool::connect(const Origin& origin) {
   std::optional<Dial> dial;
   if (may_multiplex() && !apart(origin)) dial.emplace(*this);
-  auto made = co_await make_connection(origin, limit);
+  auto made = co_await make_connection(origin);
   if (!made) {
     // Whoever gave up says nothing about the server: the others go on by themselves.
     const CancelScope* scope = co_await current_scope();
@@ -191,9 +190,10 @@ void Pool::told_room(Kept& kept) noexcept {
     listener_.on_room();
 }
 
-Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin, Duration limit) {
+Task<Result<Pool::Kept*>> Pool::make_connection(const Origin& origin) {
   const std::uint32_t version = endpoint_->addresses_version();
-  auto transport = co_await dial(*endpoint_, settings_, tls_.get(), origin, limit);
+  auto transport =
+      co_await dial(*endpoint_, settings_, tls_.get(), origin, settings_.timeouts.connect);
   if (!transport) {
     endpoint_->release_connection();
     listener_.on_place_free();
@@ -228,10 +228,10 @@ std::vector<Pool::Joiner*>* Pool::open_queue() const noexcept {
   return nullptr;
 }
 
-Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join(Duration limit) {
+Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
   Joiner joiner;
   open_queue()->push_back(&joiner);
-  auto code = co_await wait_within(joiner.done, limit, Code::connect_timeout);
+  auto code = co_await wait_within(joiner.done, settings_.timeouts.connect, Code::connect_timeout);
   if (code != Code::none) {
     // Whoever still knows this frame must forget it.
     for (Dial* one : dials_) std::erase(one->joiners, &joiner);

@@ -89,8 +89,8 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   class Spare;
 
   Pick pick(const Demand& demand) noexcept;
-  Task<Acquired> connect(Pool& pool, const Origin& origin, Duration limit);
-  Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin, Duration& limit);
+  Task<Acquired> connect(Pool& pool, const Origin& origin);
+  Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
   bool any_taken_out() const noexcept;
   Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
   bool came_free(const Demand* demand) noexcept;

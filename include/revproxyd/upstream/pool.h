@@ -66,18 +66,17 @@ class Pool {
   /// No connection that multiplexes will do.
   bool apart(const Origin& origin) const noexcept;
 
-  /// A stream on a new connection, made within `limit`. The caller has taken a place with
+  /// A stream on a new connection. The caller has taken a place with
   /// Endpoint::try_acquire_connection(); the pool gives it back. Errors: resolve_failed, refused,
   /// unreachable, connect_timeout, tls_failed, certificate_rejected, end_of_stream, reset.
-  Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin, Duration limit);
+  Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin);
   /// A connection that many requests can share is being made, and one more may wait for it instead
   /// of making its own.
   bool joinable(const Origin& origin) const noexcept {
     return !apart(origin) && open_queue() != nullptr;
   }
-  /// Waits for it, at most `limit`; null when it turned out to serve others only. Errors are those
-  /// of connect().
-  Task<Result<std::unique_ptr<http::ClientStream>>> join(Duration limit);
+  /// Waits for it; null when it turned out to serve others only. Errors are those of connect().
+  Task<Result<std::unique_ptr<http::ClientStream>>> join();
 
   /// A request waits for a connection. One that multiplexes, is too old for more streams and holds
   /// the last place under max_connections may have to serve on.
@@ -94,7 +93,7 @@ class Pool {
   struct Joiner;
   struct Dial;
 
-  Task<Result<Kept*>> make_connection(const Origin& origin, Duration limit);
+  Task<Result<Kept*>> make_connection(const Origin& origin);
   Kept* sharable() const noexcept;
   std::vector<Joiner*>* open_queue() const noexcept;
   void told_room(Kept& kept) noexcept;

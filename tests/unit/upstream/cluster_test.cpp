@@ -65,7 +65,7 @@ class SilentServer : public ::testing::Test {
   }
 };
 
-TEST_F(SilentServer, WhoJoinsAConnectionAndMakesItsOwnWaitsNoLongerForBoth) {
+TEST_F(SilentServer, WhoJoinedAConnectionInVainHasTheWholeTimeForItsOwn) {
   TaskGroup maker;
   TaskGroup joiner;
   bool begun = false;
@@ -82,9 +82,8 @@ TEST_F(SilentServer, WhoJoinsAConnectionAndMakesItsOwnWaitsNoLongerForBoth) {
   ASSERT_TRUE(
       runner_.run_until([&] { return maker.size() == 0 && endpoint().open_connections() == 1; }));
   EXPECT_FALSE(joined) << "it makes its own";
-  pass(100ms);
-  EXPECT_TRUE(runner_.run_until([&] { return joined.has_value(); }, 500ms));
-  EXPECT_EQ(joined, Code::connect_timeout);
+  pass(900ms);
+  EXPECT_FALSE(runner_.run_until([&] { return joined.has_value(); }, 1ms));
   joiner.cancel(Code::cancelled);
   EXPECT_TRUE(runner_.run_until([&] { return joiner.size() == 0; }));
 }

@@ -43,7 +43,7 @@ class UpstreamPool : public ::testing::Test, private PoolListener {
     Streams streams;
     for (std::size_t i = 0; i < count; ++i) {
       EXPECT_TRUE(endpoint_->try_acquire_connection());
-      auto made = runner_.run(pool_->connect(Origin(), seconds(3)));
+      auto made = runner_.run(pool_->connect(Origin()));
       if (!made) {
         ADD_FAILURE() << name(made.error().code());
         return streams;
