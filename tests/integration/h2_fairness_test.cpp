@@ -54,7 +54,7 @@ TEST(H2Fairness, UploadsThatAreNotTakenMakeNoOtherLate) {
         if (exchange.request().target == "/held") read.wait();
         H2Proxy::echo(exchange);
       },
-      "timeouts: { body: 500ms }\nlimits: { max_body: 0 }\n");
+      "timeouts: { body: 2s }\nlimits: { max_body: 0 }\n");
   H2Client client = proxy.connect();
   const std::string piece(16000, 'x');
   std::vector<std::uint32_t> held;
@@ -67,14 +67,14 @@ TEST(H2Fairness, UploadsThatAreNotTakenMakeNoOtherLate) {
         Milliseconds(300));
     while (client.read_until(
         [&](const H2State& state) { return state.window(held.back()) >= piece.size(); },
-        Milliseconds(20)))
+        Milliseconds(50)))
       client.send_body(held.back(), piece, false);
   }
   const std::uint32_t good =
       client.open(client.fields("POST", "/good", {{"content-length", "16000"}}), false);
   // Longer than timeouts.body.
   EXPECT_FALSE(client.read_until(
-      [&](const H2State& state) { return state.message(good).has_head(); }, Milliseconds(1000)));
+      [&](const H2State& state) { return state.message(good).has_head(); }, Milliseconds(3000)));
   read.open();
   for (const std::uint32_t stream : held) client.send(h2::rst_stream(stream, h2::kCancel));
   client.send_body(good, piece, true);
