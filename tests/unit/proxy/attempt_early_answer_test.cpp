@@ -11,7 +11,15 @@ namespace {
 
 using std::chrono::seconds;
 
-class EarlyAnswer : public testing::Relay {};
+class EarlyAnswer : public testing::Relay {
+ protected:
+  /// An upload of so many bytes, of which the server takes 200.
+  void upload_that_is_not_taken(std::size_t size) {
+    times.idle = seconds(10);
+    origin.take_only(200);
+    request(post(size, std::string(size, 'x')));
+  }
+};
 
 // RFC 9112 section 9.5: so it is told to do when the head says that the connection will be closed.
 TEST_F(EarlyAnswer, AClientThatStopsSendingBesideItsAnswerGetsAllOfThat) {
@@ -52,9 +60,7 @@ TEST_F(EarlyAnswer, AnUploadMayBeSlowBesideItsAnswer) {
 }
 
 TEST_F(EarlyAnswer, AServerThatTakesNoMoreOfTheUploadMayAnswerAsLongAsItSends) {
-  times.idle = seconds(10);
-  origin.take_only(200);
-  request(post(300'000, std::string(300'000, 'x')));
+  upload_that_is_not_taken(300'000);
   for (int i = 0; i < 8; ++i) {
     respond(i == 0 ? "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nA" : "A");
     runner.pass(seconds(6));
@@ -65,9 +71,7 @@ TEST_F(EarlyAnswer, AServerThatTakesNoMoreOfTheUploadMayAnswerAsLongAsItSends) {
 }
 
 TEST_F(EarlyAnswer, AServerThatTakesTheUploadAgainBesideItsAnswerGetsAllOfIt) {
-  times.idle = seconds(10);
-  origin.take_only(200);
-  request(post(3000, std::string(3000, 'x')));
+  upload_that_is_not_taken(3000);
   respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nA");
   for (const char* more : {"BC", "DE"}) {
     runner.pass(seconds(6));
@@ -82,9 +86,7 @@ TEST_F(EarlyAnswer, AServerThatTakesTheUploadAgainBesideItsAnswerGetsAllOfIt) {
 }
 
 TEST_F(EarlyAnswer, AServerThatNeitherTakesNorSendsEndsTheAttempt) {
-  times.idle = seconds(10);
-  origin.take_only(200);
-  request(post(300'000, std::string(300'000, 'x')));
+  upload_that_is_not_taken(300'000);
   respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nA");
   runner.pass(seconds(11));
   EXPECT_TRUE(ended);
@@ -92,9 +94,7 @@ TEST_F(EarlyAnswer, AServerThatNeitherTakesNorSendsEndsTheAttempt) {
 }
 
 TEST_F(EarlyAnswer, AStreamOfEventsThatFlowsIsNotCutEither) {
-  times.idle = seconds(10);
-  origin.take_only(200);
-  request(post(300'000, std::string(300'000, 'x')));
+  upload_that_is_not_taken(300'000);
   respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Type: text/event-stream\r\n\r\nA");
   for (int i = 0; i < 5; ++i) {
     runner.pass(seconds(6));

@@ -13,7 +13,24 @@ namespace revproxyd::tls {
 namespace {
 
 using namespace test;
-using Handshake = TlsTest;
+
+Task<void> serve_for(std::unique_ptr<net::Transport> plain, const ServerContext& context,
+                     Duration limit, Code& code, const std::atomic<bool>* refused = nullptr) {
+  auto got = co_await accept(std::move(plain), context, limit, refused);
+  code = got ? Code::none : got.error().code();
+}
+
+class Handshake : public TlsTest {
+ protected:
+  /// How the handshake on this socket ends, whose client does nothing more.
+  Code served(int socket, const ServerContext& context, Duration limit = 10s) {
+    Code code = Code::none;
+    TaskGroup group;
+    group.spawn(serve_for(transport_of(socket), context, limit, code));
+    run_until([&] { return group.size() == 0; });
+    return code;
+  }
+};
 
 SSL_CTX* raw(const ClientContext& context) { return context.state().context.get(); }
 
@@ -302,20 +319,10 @@ TEST_F(Handshake, VerificationWithoutANameIsRefused) {
   EXPECT_EQ(ends.client_error.text(), "no server name to verify");
 }
 
-Task<void> serve_for(std::unique_ptr<net::Transport> plain, const ServerContext& context,
-                     Duration limit, Code& code, const std::atomic<bool>* refused = nullptr) {
-  auto got = co_await accept(std::move(plain), context, limit, refused);
-  code = got ? Code::none : got.error().code();
-}
-
 TEST_F(Handshake, SilentClientRunsIntoTheLimit) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const Sockets sockets = connected();
-  Code code = Code::none;
-  TaskGroup group;
-  group.spawn(serve_for(transport_of(sockets.second), *listener, 50ms, code));
-  run_until([&] { return group.size() == 0; });
-  EXPECT_EQ(code, Code::handshake_timeout);
+  EXPECT_EQ(served(sockets.second, *listener, 50ms), Code::handshake_timeout);
   ::close(sockets.first);
 }
 
@@ -436,16 +443,11 @@ TEST_F(Handshake, CancellationEndsIt) {
 TEST_F(Handshake, PlainHttpIsToldApart) {
   const auto listener = server({ca_.issue("a", {.names = {"a.test"}})});
   const Sockets sockets = connected();
-  Ends ends;
-  TaskGroup group;
   const std::string_view request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
   ASSERT_EQ(::send(sockets.first, request.data(), request.size(), 0),
             static_cast<ssize_t>(request.size()));
   ::shutdown(sockets.first, SHUT_WR);
-  Code code = Code::none;
-  group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
-  run_until([&] { return group.size() == 0; });
-  EXPECT_EQ(code, Code::tls_failed);
+  EXPECT_EQ(served(sockets.second, *listener), Code::tls_failed);
   ::close(sockets.first);
 }
 
@@ -456,11 +458,7 @@ TEST_F(Handshake, ClientThatLeavesInOrderBeforeOrInsideItIsNoReset) {
     ASSERT_EQ(::send(sockets.first, begun.data(), begun.size(), 0),
               static_cast<ssize_t>(begun.size()));
     ::close(sockets.first);
-    Code code = Code::none;
-    TaskGroup group;
-    group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
-    run_until([&] { return group.size() == 0; });
-    EXPECT_EQ(code, Code::end_of_stream);
+    EXPECT_EQ(served(sockets.second, *listener), Code::end_of_stream);
   }
 }
 
@@ -470,11 +468,7 @@ TEST_F(Handshake, ClientThatResetsIsAReset) {
   // What is left unread makes the close a reset.
   ASSERT_EQ(::send(sockets.second, "x", 1, 0), 1);
   ::close(sockets.first);
-  Code code = Code::none;
-  TaskGroup group;
-  group.spawn(serve_for(transport_of(sockets.second), *listener, 10s, code));
-  run_until([&] { return group.size() == 0; });
-  EXPECT_EQ(code, Code::reset);
+  EXPECT_EQ(served(sockets.second, *listener), Code::reset);
 }
 
 TEST_F(Handshake, FailureOfOneConnectionLeavesOthersAlone) {
