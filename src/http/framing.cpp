@@ -104,4 +104,11 @@ Result<BodyLength> response_length(Version version, std::uint16_t status, const 
   return declared->value_or(BodyLength{Framing::until_close, 0});
 }
 
+Result<void> check_sent(const BodyLength& announced, std::uint64_t total, bool last) {
+  if (announced.framing != Framing::length) return {};
+  if (total > announced.bytes) return Error(Code::internal, "body longer than announced");
+  if (last && total < announced.bytes) return Error(Code::internal, "body shorter than announced");
+  return {};
+}
+
 }  // namespace revproxyd::http

@@ -1,6 +1,8 @@
 #pragma once
 // RFC 9112 section 6.3 as one table: where a message's body ends.
 
+#include <cstdint>
+
 #include "revproxyd/base/result.h"
 #include "revproxyd/http/head.h"
 
@@ -17,5 +19,10 @@ Result<BodyLength> request_length(Version version, const Fields& fields);
 /// 101 and 2xx to CONNECT are a tunnel. A 1xx that announces content is refused.
 Result<BodyLength> response_length(Version version, std::uint16_t status, const Fields& fields,
                                    Method method);
+
+/// Holds the `total` bytes that are sent of a body, all of it when `last`, against what its head
+/// announced (Code::internal): the reader would take the next message for a part of it, or this one
+/// for cut.
+Result<void> check_sent(const BodyLength& announced, std::uint64_t total, bool last);
 
 }  // namespace revproxyd::http

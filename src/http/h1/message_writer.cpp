@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/framing.h"
 #include "http/h1/serializer.h"
 #include "revproxyd/base/limits.h"
 
@@ -57,16 +58,10 @@ void MessageWriter::sent_whole(bool last) noexcept {
   complete_ = last;
 }
 
-// A message must be as long as its head said, or its reader takes the next one for a part of it.
 Result<void> MessageWriter::count(std::size_t bytes, bool last) noexcept {
-  const std::uint64_t total = sent_ + bytes;
-  const bool announced = length_.framing == Framing::length;
-  if (announced && total > length_.bytes)
-    return Error(Code::internal, "body longer than announced");
-  if (announced && last && total < length_.bytes)
-    return Error(Code::internal, "body shorter than announced");
-  sent_ = total;
-  return {};
+  auto checked = check_sent(length_, sent_ + bytes, last);
+  if (checked) sent_ += bytes;
+  return checked;
 }
 
 // A write of what is staged and `size` body bytes failed: those that did not go out were not sent.
@@ -119,9 +114,7 @@ Task<Result<void>> MessageWriter::send_from(net::Pipe& pipe, bool last) {
 }
 
 Task<Result<void>> MessageWriter::finish(const Fields& trailers) {
-  if (length_.framing == Framing::length && sent_ < length_.bytes) {
-    co_return Error(Code::internal, "body shorter than announced");
-  }
+  if (auto checked = check_sent(length_, sent_, true); !checked) co_return checked.error();
   if (length_.framing == Framing::chunked) write_last_chunk(&trailers, out_);
   auto flushed = co_await flush();
   if (!flushed) co_return flushed.error();

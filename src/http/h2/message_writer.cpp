@@ -1,5 +1,6 @@
 #include "http/h2/message_writer.h"
 
+#include "http/framing.h"
 #include "http/h2/header_map.h"
 #include "http/h2/link.h"
 #include "revproxyd/base/patience.h"
@@ -58,15 +59,12 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
 // the link watches.
 Task<Result<void>> MessageWriter::wait_taken() {
   const CancelScope* scope = co_await current_scope();
-  Duration patience = stall_;
   while (!taken()) {
     progress_.clear();
     const bool closed = session_.window_closed(id_);
     const std::uint64_t before = session_.content_sent();
     const TimePoint begun = loop_now();
-    auto code = co_await wait_within(progress_, patience, stall_code_);
-    const bool early = code != Code::none && since(allowed_) < stall_;
-    patience = early ? stall_ - since(allowed_) : stall_;
+    auto code = co_await wait_within(progress_, stall_, stall_code_);
     if (code == Code::none && error_.code() != Code::none) co_return error_;
     // At the last moment, when this had been woken already.
     if (error_.code() == Code::none && taken()) code = Code::none;
@@ -74,8 +72,7 @@ Task<Result<void>> MessageWriter::wait_taken() {
     const bool in_turn = !session_.stream_window_closed(id_) &&
                          moves(session_.content_sent() - before, since(begun));
     const bool blocked = closed && !in_turn;
-    const bool late = blocked && session_.window_closed(id_) && !early;
-    if (code != Code::none && !cancelled && !late) continue;
+    if (code != Code::none && !cancelled && !(blocked && session_.window_closed(id_))) continue;
     if (code != Code::none)
       co_return give_up(Error(code, side_, "peer does not take what is sent"));
     if (blocked) rate_.waited(since(begun));
@@ -97,24 +94,17 @@ Error MessageWriter::give_up(const Error& error) noexcept {
   return error;
 }
 
-// The reader holds the message against its content-length.
 Result<void> MessageWriter::count(const Piece& piece) noexcept {
-  const std::uint64_t total = handed_ + piece.bytes.size();
-  const bool announced = length_.framing == Framing::length;
-  if (announced && total > length_.bytes)
-    return Error(Code::internal, "body longer than announced");
-  if (announced && piece.last && total < length_.bytes)
-    return Error(Code::internal, "body shorter than announced");
-  handed_ = total;
-  return {};
+  auto checked = check_sent(length_, handed_ + piece.bytes.size(), piece.last);
+  if (checked) handed_ += piece.bytes.size();
+  return checked;
 }
 
 Task<Result<void>> MessageWriter::finish(const Fields& trailers) {
   using Sent = Task<Result<void>>;
   if (error_.code() != Code::none) return Sent::settled(error_);
   if (complete_) return Sent::settled(Result<void>());
-  if (length_.framing == Framing::length && handed_ < length_.bytes)
-    return Sent::settled(Error(Code::internal, "body shorter than announced"));
+  if (auto checked = check_sent(length_, handed_, true); !checked) return Sent::settled(checked);
   WireFields fields;
   write_trailers(trailers, fields);
   if (fields.empty()) return send(Piece({}, true));

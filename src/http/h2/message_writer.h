@@ -6,7 +6,6 @@
 
 #include "http/h2/session.h"
 #include "http/rate_meter.h"
-#include "revproxyd/base/deadline.h"
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
@@ -26,9 +25,9 @@ class MessageWriter {
   /// under way has all of its time again.
   void set_rules(Duration stall, Code stall_code, std::uint64_t min_rate) noexcept {
     stall_ = stall;
-    allowed_ = loop_now();
     stall_code_ = stall_code;
     min_rate_ = min_rate;
+    progress_.set();
   }
   void drop_min_rate() noexcept { min_rate_ = 0; }
 
@@ -65,7 +64,6 @@ class MessageWriter {
   BodyLength length_;
   Duration stall_{0};
   Code stall_code_ = Code::write_timeout;
-  TimePoint allowed_;  // these rules, at this time
   std::uint64_t min_rate_ = 0;
   RateMeter rate_;
   Bytes rest_;  // of the piece that is being sent
