@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "revproxyd/base/ascii.h"
@@ -72,30 +74,63 @@ constexpr std::array<std::string_view, kFieldNameCount> kNames = {
     "X-Request-Id",
 };
 
-// A perfect hash over the length and four characters. The multiplier is searched for by the
-// compiler, so that a name added to the list above needs no work here.
+// A name as up to three words that overlap where its length is no multiple of theirs, so that words
+// are compared and no characters.
 constexpr std::size_t kShortest = 2;
-constexpr std::size_t kLongest = 19;
-constexpr unsigned kSlotBits = 9;
-constexpr std::size_t kSlots = std::size_t{1} << kSlotBits;
+constexpr std::size_t kLongest = 24;
+constexpr std::size_t kWord = sizeof(std::uint64_t);
 
-// Bit 0x20 folds case; what else it folds together is told apart by the comparison that follows.
-constexpr std::uint64_t fold(char c) noexcept { return static_cast<unsigned char>(c) | 0x20U; }
+struct Words {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::uint64_t middle = 0;
+};
 
-constexpr std::uint64_t key_of(std::string_view text) noexcept {
-  const std::size_t size = text.size();
-  return fold(text[0]) | fold(text[size - 1]) << 8 | fold(text[size - 2]) << 16 |
-         fold(text[size / 2]) << 24 | static_cast<std::uint64_t>(size) << 32;
+template <std::size_t bytes>
+constexpr std::uint64_t load(const char* at) noexcept {
+  std::uint64_t word = 0;
+  if (std::is_constant_evaluated()) {
+    for (std::size_t i = 0; i < bytes; ++i) {
+      const auto byte = static_cast<std::uint64_t>(static_cast<unsigned char>(at[i]));
+      const std::size_t place = std::endian::native == std::endian::little ? i : kWord - 1 - i;
+      word |= byte << (8 * place);
+    }
+  } else {
+    std::memcpy(&word, at, bytes);
+  }
+  return word;
 }
 
-constexpr std::size_t slot_of(std::uint64_t key, std::uint64_t multiplier) noexcept {
+// Of kShortest to kLongest bytes.
+constexpr Words words_of(std::string_view text) noexcept {
+  constexpr std::size_t kHalf = kWord / 2;
+  const char* const begin = text.data();
+  const std::size_t size = text.size();
+  if (size >= kWord) {
+    return {load<kWord>(begin), load<kWord>(begin + size - kWord),
+            size > 2 * kWord ? load<kWord>(begin + kWord) : 0};
+  }
+  if (size >= kHalf) return {load<kHalf>(begin), load<kHalf>(begin + size - kHalf), 0};
+  return {load<2>(begin), load<2>(begin + size - 2), 0};
+}
+
+constexpr std::size_t kSlotBits = 9;
+constexpr std::size_t kSlots = std::size_t{1} << kSlotBits;
+
+// A perfect hash. The multiplier is searched for by the compiler, so that a name added to the list
+// above needs no work here. Bit 0x20 folds case; what else it folds together is told apart by the
+// comparison that follows.
+constexpr std::size_t slot_of(const Words& words, std::size_t size,
+                              std::uint64_t multiplier) noexcept {
+  constexpr std::uint64_t kFold = 0x2020202020202020;
+  const std::uint64_t key = (words.first | kFold) + std::rotl(words.last | kFold, 23) + size;
   return static_cast<std::size_t>((key * multiplier) >> (64 - kSlotBits));
 }
 
 constexpr bool separates(std::uint64_t multiplier) noexcept {
   std::array<bool, kSlots> taken{};
   for (std::size_t i = 1; i < kNames.size(); ++i) {
-    bool& slot = taken[slot_of(key_of(kNames[i]), multiplier)];
+    bool& slot = taken[slot_of(words_of(kNames[i]), kNames[i].size(), multiplier)];
     if (slot) return false;
     slot = true;
   }
@@ -110,17 +145,35 @@ constexpr std::uint64_t find_multiplier() noexcept {
 
 constexpr std::uint64_t kMultiplier = find_multiplier();
 
+// `text | letters == lower` holds for every case of the name and for nothing else.
+struct Spelling {
+  Words lower;
+  Words letters;  // 0x20 where the name has a letter
+  std::size_t size = 0;
+};
+
+constexpr Spelling spell(std::string_view name) noexcept {
+  std::array<char, kLongest> lower{};
+  std::array<char, kLongest> letters{};
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    lower[i] = ascii::to_lower(name[i]);
+    letters[i] = ascii::is_alpha(name[i]) ? '\x20' : '\0';
+  }
+  return {words_of({lower.data(), name.size()}), words_of({letters.data(), name.size()}),
+          name.size()};
+}
+
 struct Tables {
   std::array<std::uint8_t, kSlots> slots{};
-  std::array<std::array<char, kLongest>, kFieldNameCount> lower{};
+  std::array<Spelling, kFieldNameCount> spellings{};  // of size 0 for `unknown`
 };
 
 constexpr Tables make_tables() noexcept {
   Tables tables;
   for (std::size_t i = 1; i < kNames.size(); ++i) {
-    tables.slots[slot_of(key_of(kNames[i]), kMultiplier)] = static_cast<std::uint8_t>(i);
-    for (std::size_t at = 0; at < kNames[i].size(); ++at)
-      tables.lower[i][at] = ascii::to_lower(kNames[i][at]);
+    const std::size_t slot = slot_of(words_of(kNames[i]), kNames[i].size(), kMultiplier);
+    tables.slots[slot] = static_cast<std::uint8_t>(i);
+    tables.spellings[i] = spell(kNames[i]);
   }
   return tables;
 }
@@ -145,13 +198,13 @@ std::string_view name(FieldName field) noexcept { return kNames[static_cast<std:
 
 FieldName lookup(std::string_view text) noexcept {
   if (text.size() < kShortest || text.size() > kLongest) return FieldName::unknown;
-  const std::size_t index = kTables.slots[slot_of(key_of(text), kMultiplier)];
-  const std::string_view canonical = kNames[index];
-  if (canonical.size() != text.size()) return FieldName::unknown;
-  // Nearly every peer sends one of these two spellings.
-  const bool same = std::memcmp(text.data(), canonical.data(), text.size()) == 0 ||
-                    std::memcmp(text.data(), kTables.lower[index].data(), text.size()) == 0 ||
-                    ascii::iequals(text, canonical);
+  const Words words = words_of(text);
+  const std::size_t index = kTables.slots[slot_of(words, text.size(), kMultiplier)];
+  const Spelling& known = kTables.spellings[index];
+  const bool same = text.size() == known.size &&
+                    (words.first | known.letters.first) == known.lower.first &&
+                    (words.last | known.letters.last) == known.lower.last &&
+                    (words.middle | known.letters.middle) == known.lower.middle;
   return same ? static_cast<FieldName>(index) : FieldName::unknown;
 }
 
@@ -231,26 +284,16 @@ std::string_view Fields::join(FieldName field, std::string_view separator,
   return {text, size};
 }
 
-void Fields::append(Field field) {
-  if (size_ == capacity_) grow();
-  data_[size_++] = field;
-  if (field.known != FieldName::unknown) present_ |= bit(field.known);
-}
-
-void Fields::set(FieldName field, std::string_view value) {
-  assert(field != FieldName::unknown);
+void Fields::replace(FieldName field, std::string_view value) {
   bool placed = false;
-  if (has(field)) {
-    remove_if([&](const Field& candidate) {
-      if (candidate.known != field) return false;
-      if (placed) return true;
-      placed = true;
-      // The list is ours to change; only the predicate sees it as const.
-      data_[&candidate - data_] = {http::name(field), value, field};
-      return false;
-    });
-  }
-  if (!placed) add(field, value);
+  remove_if([&](const Field& candidate) {
+    if (candidate.known != field) return false;
+    if (placed) return true;
+    placed = true;
+    // The list is ours to change; only the predicate sees it as const.
+    data_[&candidate - data_] = {http::name(field), value, field};
+    return false;
+  });
 }
 
 void Fields::set(std::string_view name, std::string_view value) {
@@ -266,8 +309,7 @@ void Fields::set(std::string_view name, std::string_view value) {
   if (!placed) append({name, value, FieldName::unknown});
 }
 
-std::size_t Fields::remove(FieldName field) noexcept {
-  if (!has(field)) return 0;
+std::size_t Fields::take_out(FieldName field) noexcept {
   return remove_if([field](const Field& candidate) { return candidate.known == field; });
 }
 

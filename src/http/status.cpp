@@ -1,7 +1,8 @@
 #include "revproxyd/http/status.h"
 
-#include <algorithm>
-#include <iterator>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 
 namespace revproxyd::http {
 
@@ -76,18 +77,25 @@ constexpr Phrase kPhrases[] = {
     {511, "Network Authentication Required"},
 };
 
-constexpr bool before(const Phrase& phrase, std::uint16_t status) noexcept {
-  return phrase.status < status;
+constexpr std::uint16_t kFirst = 100;
+constexpr std::uint16_t kEnd = 600;
+
+// By status: one more than the place of its phrase, or 0.
+constexpr std::array<std::uint8_t, kEnd - kFirst> make_places() noexcept {
+  std::array<std::uint8_t, kEnd - kFirst> places{};
+  std::uint8_t place = 0;
+  for (const Phrase& phrase : kPhrases)
+    places[static_cast<std::size_t>(phrase.status - kFirst)] = ++place;
+  return places;
 }
-static_assert(std::is_sorted(std::begin(kPhrases), std::end(kPhrases),
-                             [](const Phrase& a, const Phrase& b) { return a.status < b.status; }));
+constexpr auto kPlaces = make_places();
 
 }  // namespace
 
 std::string_view reason_phrase(std::uint16_t status) noexcept {
-  const Phrase* const end = std::end(kPhrases);
-  const Phrase* const found = std::lower_bound(std::begin(kPhrases), end, status, before);
-  return found != end && found->status == status ? found->text : "Unknown";
+  const bool known = status >= kFirst && status < kEnd;
+  const std::uint8_t place = known ? kPlaces[static_cast<std::size_t>(status - kFirst)] : 0;
+  return place == 0 ? "Unknown" : kPhrases[place - 1].text;
 }
 
 }  // namespace revproxyd::http

@@ -24,11 +24,21 @@ constexpr bool is_unreserved(char c) noexcept {
 
 constexpr bool is_visible(char c) noexcept { return c > 0x20 && c < 0x7f; }
 
+template <typename Predicate>
+constexpr std::array<bool, 256> make_table(Predicate holds) noexcept {
+  std::array<bool, 256> table{};
+  for (int c = 0; c < 128; ++c) table[static_cast<std::size_t>(c)] = holds(static_cast<char>(c));
+  return table;
+}
+constexpr std::array<bool, 256> kInTarget =
+    make_table([](char c) { return is_visible(c) && c != '#'; });
+
 std::optional<Error> check_characters(std::string_view raw) noexcept {
   if (raw.empty()) return refuse("empty request target");
   for (char c : raw) {
-    if (!is_visible(c)) return refuse("request target with a byte outside of visible ASCII");
-    if (c == '#') return refuse("request target with a fragment");
+    if (kInTarget[static_cast<unsigned char>(c)]) continue;
+    return refuse(c == '#' ? "request target with a fragment"
+                           : "request target with a byte outside of visible ASCII");
   }
   return std::nullopt;
 }
@@ -69,13 +79,9 @@ Result<Target> parse_absolute(std::string_view raw, bool options) {
 
 // Characters that a path may hold and still need no second look; '/' and '.' are judged by their
 // neighbours.
-constexpr std::array<bool, 256> make_plain_table() noexcept {
-  std::array<bool, 256> table{};
-  for (char c = 0x21; c < 0x7f; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c : std::string_view("%#?\\/.")) table[static_cast<unsigned char>(c)] = false;
-  return table;
-}
-constexpr std::array<bool, 256> kPlain = make_plain_table();
+constexpr std::array<bool, 256> kPlain = make_table([](char c) {
+  return is_visible(c) && std::string_view("%#?\\/.").find(c) == std::string_view::npos;
+});
 
 bool is_normal(std::string_view raw) noexcept {
   char before = 0;
@@ -136,25 +142,29 @@ class PathWriter {
 };
 
 // Lower case without a trailing dot; a view of `host` when it is that already.
-std::string_view normal_host(std::string_view host, Arena& arena) {
+std::string_view normal_host(std::string_view host, bool capitals, Arena& arena) {
   if (host.ends_with('.')) host.remove_suffix(1);
-  bool changed = false;
-  for (char c : host) changed |= ascii::to_lower(c) != c;
-  if (!changed) return host;
+  if (!capitals) return host;
   char* out = arena.text(host.size());
   for (std::size_t i = 0; i < host.size(); ++i) out[i] = ascii::to_lower(host[i]);
   return {out, host.size()};
 }
 
-std::optional<Error> check_name(std::string_view host) noexcept {
+constexpr std::array<bool, 256> kInName = make_table(is_unreserved);
+
+// `capitals`: whether there are any.
+std::optional<Error> check_name(std::string_view host, bool& capitals) noexcept {
   constexpr std::size_t kLongestHost = 255;
   if (host.empty()) return refuse("empty host");
   if (host.size() > kLongestHost) return refuse("host longer than 255 bytes");
   char before = '.';
   for (char c : host) {
-    if (c == '@') return refuse("authority with userinfo");
-    if (!is_unreserved(c)) return refuse("host with a character that no name has");
+    if (!kInName[static_cast<unsigned char>(c)]) {
+      return refuse(c == '@' ? "authority with userinfo"
+                             : "host with a character that no name has");
+    }
     if (c == '.' && before == '.') return refuse("host with an empty label");
+    capitals |= c >= 'A' && c <= 'Z';
     before = c;
   }
   return std::nullopt;
@@ -255,19 +265,19 @@ Result<Authority> parse_authority(std::string_view text, Arena& arena) {
   if (bracket == std::string_view::npos) return refuse("host with an open bracket");
   const std::size_t colon = text.find(':', bracket);
   const std::string_view host = text.substr(0, colon);
-  const auto address = literal ? normal_literal(host) : std::nullopt;
-  if (literal) {
-    if (!address) return refuse("bad IPv6 address in a host");
-  } else if (auto error = check_name(host)) {
-    return *error;
-  }
   const auto port =
       read_port(colon == std::string_view::npos ? std::string_view{} : text.substr(colon));
-  if (!port) return refuse("bad port");
   Authority authority;
-  authority.host = !address           ? normal_host(host, arena)
-                   : *address == host ? host
-                                      : arena.copy(*address);
+  if (literal) {
+    const auto address = normal_literal(host);
+    if (!address) return refuse("bad IPv6 address in a host");
+    authority.host = *address == host ? host : arena.copy(*address);
+  } else {
+    bool capitals = false;
+    if (auto error = check_name(host, capitals)) return *error;
+    authority.host = normal_host(host, capitals, arena);
+  }
+  if (!port) return refuse("bad port");
   authority.port = *port;
   return authority;
 }

@@ -104,25 +104,28 @@ void Address::set_port(std::uint16_t port) noexcept {
 }
 
 std::string Address::host() const {
+  HostRoom room;
+  return std::string(host(room));
+}
+
+std::string_view Address::host(HostRoom& room) const noexcept {
   if (family() == AF_UNIX) return "unix";
   if (!is_ip()) return {};
   const std::array<std::uint8_t, 16> all = bytes();
-  if (is_mapped(all.data())) {
-    // By hand: inet_ntop() goes through printf, and this is asked for every request.
-    char text[INET_ADDRSTRLEN];
-    char* end = text;
-    for (std::size_t i = 12; i < 16; ++i) {
-      const unsigned part = all[i];
-      if (i > 12) *end++ = '.';
-      if (part >= 100) *end++ = static_cast<char>('0' + part / 100);
-      if (part >= 10) *end++ = static_cast<char>('0' + part / 10 % 10);
-      *end++ = static_cast<char>('0' + part % 10);
-    }
-    return {text, end};
+  if (!is_mapped(all.data())) {
+    const char* done = ::inet_ntop(AF_INET6, all.data(), room.data(), INET6_ADDRSTRLEN);
+    return done == nullptr ? std::string_view() : std::string_view(done);
   }
-  char text[INET6_ADDRSTRLEN];
-  const char* done = ::inet_ntop(AF_INET6, all.data(), text, sizeof text);
-  return done == nullptr ? std::string() : std::string(text);
+  // By hand: inet_ntop() goes through printf, and this is asked for every request.
+  char* end = room.data();
+  for (std::size_t i = 12; i < 16; ++i) {
+    const unsigned part = all[i];
+    if (i > 12) *end++ = '.';
+    if (part >= 100) *end++ = static_cast<char>('0' + part / 100);
+    if (part >= 10) *end++ = static_cast<char>('0' + part / 10 % 10);
+    *end++ = static_cast<char>('0' + part % 10);
+  }
+  return {room.data(), static_cast<std::size_t>(end - room.data())};
 }
 
 std::string Address::text() const {

@@ -33,6 +33,10 @@ constexpr std::int64_t nanoseconds_of(char unit) noexcept {
 bool is_grpc(const http::Fields& fields) noexcept {
   if (!fields.has(http::FieldName::content_type)) return false;
   const std::string_view type = fields.get(http::FieldName::content_type);
+  // Much is application/ and something else.
+  constexpr std::size_t kSubtype = kType.find('/') + 1;
+  if (type.size() < kType.size() || ascii::to_lower(type[kSubtype]) != kType[kSubtype])
+    return false;
   if (!ascii::iequals(type.substr(0, kType.size()), kType)) return false;
   const std::string_view rest = ascii::trim(type.substr(kType.size()));
   return rest.empty() || rest.front() == ';' || type[kType.size()] == '+';

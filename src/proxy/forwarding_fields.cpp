@@ -127,7 +127,8 @@ void remove_other_forwarded(http::Fields& fields) {
 
 // Empty for a UNIX socket, whose peer has none.
 std::string_view text_of(const net::Address& address, Arena& arena) {
-  return address.is_ip() ? arena.copy(address.host()) : std::string_view();
+  net::Address::HostRoom room;
+  return address.is_ip() ? arena.copy(address.host(room)) : std::string_view();
 }
 
 void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena& arena) {

@@ -2,6 +2,7 @@
 // Header and trailer fields: a flat list in arrival order whose known names are interned, so that
 // asking for `Content-Length` compares one byte and never a string.
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -121,12 +122,23 @@ class Fields {
   void add(FieldName field, std::string_view value) { append({http::name(field), value, field}); }
   void add(std::string_view name, std::string_view value) { append({name, value, lookup(name)}); }
   /// As add() for a caller that has looked the name up already.
-  void append(Field field);
+  void append(const Field& field) {
+    if (size_ == capacity_) grow();
+    data_[size_++] = field;
+    present_ |= bit(field.known);
+  }
   /// Replaces every field of that name by one, at the place of the first.
-  void set(FieldName field, std::string_view value);
+  void set(FieldName field, std::string_view value) {
+    assert(field != FieldName::unknown);
+    if (has(field)) {
+      replace(field, value);
+    } else {
+      add(field, value);
+    }
+  }
   void set(std::string_view name, std::string_view value);
   /// Removes every field of that name; the number removed.
-  std::size_t remove(FieldName field) noexcept;
+  std::size_t remove(FieldName field) noexcept { return has(field) ? take_out(field) : 0; }
   std::size_t remove(std::string_view name) noexcept;
   /// Removes every field for which `predicate(const Field&)` holds; one pass.
   template <typename Predicate>
@@ -156,6 +168,8 @@ class Fields {
     return std::uint64_t{1} << static_cast<unsigned>(field);
   }
   void grow();
+  void replace(FieldName field, std::string_view value);
+  std::size_t take_out(FieldName field) noexcept;
 
   Arena* arena_;
   Field* data_ = nullptr;

@@ -40,6 +40,10 @@ class Address {
   /// The IP without port, an IPv4-mapped IPv6 address as IPv4; "unix" for a UNIX socket, empty for
   /// none.
   std::string host() const;
+  /// Room for the longest text of an address, terminator included.
+  using HostRoom = std::array<char, INET6_ADDRSTRLEN>;
+  /// The same, written into `room` or of static storage.
+  std::string_view host(HostRoom& room) const noexcept;
   /// "1.2.3.4:80", "[::1]:80", "unix:/path".
   std::string text() const;
   /// The 16 address bytes, IPv4 as IPv4-mapped; zeros for other families. What rules and hashes

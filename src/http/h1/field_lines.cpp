@@ -53,9 +53,10 @@ Error bad_value(Kind kind, const char* at, const char* end) noexcept {
   return malformed(kind, "control character in a field value");
 }
 
-// Reads one field line into `out`; returns the beginning of the next.
-Result<const char*> read_line(const char* begin, const char* end, Kind kind, Field& out) noexcept {
-  const char* at = begin;
+// Reads one field line into `out`; the beginning of the next, or null and why.
+const char* read_line(const char* begin, const char* end, Kind kind, Field& out,
+                      Error& why) noexcept {
+  const char* at = skip_plain_name(begin, end);
   std::uint8_t seen = 0;
   while (at != end) {
     const std::uint8_t token = kNameTable[static_cast<unsigned char>(*at)];
@@ -63,17 +64,21 @@ Result<const char*> read_line(const char* begin, const char* end, Kind kind, Fie
     seen |= token;
     ++at;
   }
-  if (at == end || *at != ':') return bad_name(kind, at, begin, end);
-  if (at == begin) return malformed(kind, "empty field name");
+  const auto refuse = [&why](const Error& error) {
+    why = error;
+    return nullptr;
+  };
+  if (at == end || *at != ':') return refuse(bad_name(kind, at, begin, end));
+  if (at == begin) return refuse(malformed(kind, "empty field name"));
   // Backends that turn '-' into '_' would take such a name for another one.
   if (kind == Kind::request && (seen & kUnderscore) != 0)
-    return malformed(kind, "underscore in a field name");
+    return refuse(malformed(kind, "underscore in a field name"));
   out.name = {begin, static_cast<std::size_t>(at - begin)};
   ++at;
   while (at != end && (*at == ' ' || *at == '\t')) ++at;
   const char* const value = at;
   at = find_control(at, end);
-  if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return bad_value(kind, at, end);
+  if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return refuse(bad_value(kind, at, end));
   const char* last = at;
   while (last != value && (last[-1] == ' ' || last[-1] == '\t')) --last;
   out.value = {value, static_cast<std::size_t>(last - value)};
@@ -97,10 +102,10 @@ Result<void> parse_fields(Bytes block, Kind kind, Fields& fields, const HeadLimi
     if (lines == limits.header_count)
       return too_large(kind, Code::too_many_fields, "more field lines than allowed");
     Field field;
-    const auto next = read_line(at, end, kind, field);
-    if (!next) return next.error();
+    Error why(Code::none);
+    at = read_line(at, end, kind, field, why);
+    if (at == nullptr) return why;
     fields.append(field);
-    at = *next;
   }
 }
 

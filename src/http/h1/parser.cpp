@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "http/field_text.h"
 #include "http/framing.h"
 #include "http/h1/refusal.h"
 #include "http/request_rules.h"
@@ -18,6 +19,7 @@ constexpr std::string_view kVersionShape = "HTTP/1.1";
 // RFC 9112 section 2.3. A higher minor version is read as the highest one known here (RFC 9110
 // section 2.5).
 Result<Version> read_version(std::string_view text, Kind kind) noexcept {
+  if (text == kVersionShape) return Version::http11;
   const bool shaped = text.size() == kVersionShape.size() && text.starts_with("HTTP/") &&
                       ascii::is_digit(text[5]) && text[6] == '.' && ascii::is_digit(text[7]);
   if (!shaped) return malformed(kind, "malformed HTTP version");
@@ -35,6 +37,12 @@ struct StartLine {
 
 // The first line without its CRLF. Other control characters in it are for its reader to find.
 Result<StartLine> cut_start_line(Bytes block, Kind kind, const HeadLimits& limits) noexcept {
+  const char* const end = block.data() + block.size();
+  const char* const control = find_control(block.data(), end);
+  const auto size = static_cast<std::size_t>(control - block.data());
+  // Nearly every line has none before its CRLF.
+  if (end - control >= 2 && control[0] == '\r' && control[1] == '\n' && size <= limits.start_line)
+    return StartLine{block.substr(0, size), block.substr(size + 2)};
   const std::size_t feed = block.find('\n');
   if (feed == Bytes::npos) return malformed(kind, "head without a line end");
   if (feed > limits.start_line + 1) {

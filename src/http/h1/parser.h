@@ -46,6 +46,7 @@ class HeadScanner {
   enum class Stage : unsigned char { before, start_line, fields };
 
   Result<void> begin(Bytes buffer) noexcept;
+  bool is_plain_field(Bytes buffer, std::size_t feed) const noexcept;
   Result<bool> end_line(Bytes buffer, std::size_t feed) noexcept;
   Result<std::size_t> check_unfinished(Bytes buffer) const noexcept;
   Error start_line_too_long() const noexcept;

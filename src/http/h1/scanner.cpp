@@ -2,8 +2,7 @@
 // were cut, so each limit is checked on an unfinished line exactly as it would be once the line is
 // whole.
 
-#include <cstring>
-
+#include "http/h1/line_feeds.h"
 #include "http/h1/parser.h"
 #include "http/h1/refusal.h"
 #include "revproxyd/base/ascii.h"
@@ -41,21 +40,29 @@ Result<std::size_t> HeadScanner::scan(Bytes buffer) noexcept {
     if (!begun) return begun.error();
     if (stage_ == Stage::before) return std::size_t{0};
   }
+  LineFeeds feeds(buffer, scanned_);
   for (;;) {
-    const auto* found = static_cast<const char*>(
-        scanned_ == buffer.size()
-            ? nullptr
-            : std::memchr(buffer.data() + scanned_, '\n', buffer.size() - scanned_));
-    if (found == nullptr) {
+    const std::size_t feed = feeds.next();
+    if (feed == Bytes::npos) {
       scanned_ = buffer.size();
       return check_unfinished(buffer);
     }
-    const auto feed = static_cast<std::size_t>(found - buffer.data());
     scanned_ = feed + 1;
+    if (is_plain_field(buffer, feed)) {
+      ++lines_;
+      line_start_ = scanned_;
+      continue;
+    }
     const auto ended = end_line(buffer, feed);
     if (!ended) return ended.error();
     if (*ended) return scanned_;
   }
+}
+
+// A field line within all limits, which nearly every line is.
+bool HeadScanner::is_plain_field(Bytes buffer, std::size_t feed) const noexcept {
+  return stage_ == Stage::fields && feed - line_start_ > 1 && buffer[feed - 1] == '\r' &&
+         feed + 1 - fields_start_ <= limits_.header_bytes && lines_ < limits_.header_count;
 }
 
 // Skips empty lines and judges the first byte of the message.

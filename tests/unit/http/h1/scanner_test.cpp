@@ -47,6 +47,22 @@ TEST(HeadScanner, RefusesAnUnfinishedLineAsSoonAsItIsTooLong) {
             Code::header_too_large);
 }
 
+TEST(HeadScanner, FindsTheEndAtEveryPlaceAndInEveryCut) {
+  for (std::size_t filling = 0; filling < 40; ++filling) {
+    const std::string head = "GET / HTTP/1.1\r\nA: " + std::string(filling, 'v') + "\r\nB:\r\n\r\n";
+    for (std::size_t cut = 0; cut <= head.size(); ++cut) {
+      HeadScanner scanner(Kind::request, {});
+      const auto before = scanner.scan(std::string_view(head).substr(0, cut));
+      ASSERT_TRUE(before.has_value());
+      ASSERT_EQ(*before, cut == head.size() ? cut : 0U) << filling << " cut at " << cut;
+      if (*before != 0) continue;
+      const auto after = scanner.scan(head + "GET /next HTTP/1.1\r\n\r\n");
+      ASSERT_TRUE(after.has_value());
+      ASSERT_EQ(*after, head.size()) << filling << " cut at " << cut;
+    }
+  }
+}
+
 TEST(HeadScanner, CountsFieldLinesBeforeTheirEnd) {
   const HeadLimits limits{.start_line = 10, .header_bytes = 100, .header_count = 1};
   EXPECT_EQ(HeadScanner(Kind::request, limits).scan("GET / H\r\nA: 1\r\nB: 1\r\n").error().code(),
