@@ -35,10 +35,12 @@ class UpstreamBody final : public http::Body {
 
  private:
   Task<Result<http::Piece>> beside_upload(Task<Result<http::Piece>> reading) {
+    // As long as the answer moves the server may take the rest of the upload later, or never. It
+    // cannot move the answer while we do not read that.
+    attempt_.stream().hold_write_limit(false);
     auto piece = co_await std::move(reading);
+    attempt_.stream().hold_write_limit(true);
     if (!piece) co_return attempt_.to_blame(piece.error());
-    // As long as the answer moves the server may take the rest of the upload later, or never.
-    attempt_.stream().set_write_limit(attempt_.request_.idle);
     co_return std::move(piece);
   }
 
@@ -52,7 +54,9 @@ class TunnelBody final : public http::Body {
   Task<Result<http::Piece>> read() override {
     auto reading = attempt_.stream().body().read();
     auto scoped = std::move(reading).under(attempt_.scope_);
+    attempt_.stream().hold_write_limit(false);
     auto piece = co_await std::move(scoped);
+    attempt_.stream().hold_write_limit(true);
     attempt_.touch_tunnel();
     if (!piece && attempt_.downstream_error_.code() != Code::none)
       co_return attempt_.downstream_error_;
@@ -253,6 +257,7 @@ std::unique_ptr<http::Body> Attempt::take_body(const http::ResponseHead& head) {
     rules.stall_code = Code::tunnel_timeout;
   }
   stream().set_body_rules(rules);
+  stream().hold_write_limit(true);
   return std::make_unique<UpstreamBody>(*this);
 }
 

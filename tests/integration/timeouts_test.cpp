@@ -9,8 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/h2_client.h"
-#include "tests/support/setups.h"
+#include "tests/support/h2_upstream.h"
 
 namespace revproxyd::testing {
 
@@ -18,6 +17,7 @@ namespace {
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 constexpr Milliseconds kSoon{6000};
+constexpr std::string_view kAnyUpload = "limits: { max_body: 0 }\n";
 
 /// A port whose queue of connections is full, so that further ones are not answered.
 class DeafPort {
@@ -50,6 +50,27 @@ class DeafPort {
   int callers_[4] = {};
   std::uint16_t port_ = 0;
 };
+
+const std::string kLargeAnswer(1024 * 1024, 'd');
+constexpr std::string_view kHalfASecond = "timeouts: { idle: 500ms }";
+
+/// A client uploads as much as is taken of it, and takes a window of the answer, then nothing for
+/// three times the server's `timeouts.idle`.
+void expect_whole_after_taking_nothing(std::uint16_t port) {
+  H2ClientOptions options;
+  options.state.give_window = false;
+  H2Client client(port, options);
+  const std::uint32_t stream = client.open(client.fields("POST", "/both"), false);
+  while (client.read_until([&](const H2State& state) { return state.window(stream) > 0; },
+                           Milliseconds(200)))
+    client.send_body(stream, std::string(client.state().window(stream), 'u'), false);
+  std::this_thread::sleep_for(Milliseconds(1500));
+  const auto room = static_cast<std::uint32_t>(kLargeAnswer.size());
+  client.send(h2::window_update(0, room) + h2::window_update(stream, room));
+  const H2Message got = client.response(stream);
+  EXPECT_TRUE(got.ended);
+  EXPECT_TRUE(got.body == kLargeAnswer) << got.body.size();
+}
 
 void silent(OriginExchange& exchange) {
   exchange.peer_closes();
@@ -268,6 +289,30 @@ TEST(Timeouts, ServersThatPauseInsideTheirAnswerAreCut) {
   client.send(kGet);
   EXPECT_THROW(client.response(), Disconnected);
   EXPECT_EQ(daemon.wait_access_of("/").why(), "idle_timeout");
+}
+
+// They send before they take an upload, and can do neither while the client takes nothing.
+TEST(Timeouts, ServersThatWaitForTheClientAreNotCut) {
+  Gate taken;
+  OriginOptions little_room;
+  little_room.receive_buffer = 4096;
+  const Origin origin(
+      [&](OriginExchange& exchange) {
+        exchange.send(response_text(kLargeAnswer));
+        taken.wait();
+        exchange.close();
+      },
+      little_room);
+  const Daemon daemon(balance_over({origin.url()}, kHalfASecond, kAnyUpload));
+  expect_whole_after_taking_nothing(daemon.port());
+  taken.open();
+}
+
+TEST(Timeouts, ServersOfHttp2ThatWaitForTheClientAreNotCut) {
+  H2UpstreamOptions options{std::string(kHalfASecond), std::string(kAnyUpload), {}};
+  options.origin.state.give_window = false;
+  const H2Upstream proxy([](const H2Request& request) { request->respond(kLargeAnswer); }, options);
+  expect_whole_after_taking_nothing(proxy.daemon.port());
 }
 
 TEST(Timeouts, EventStreamsHaveTheTimeOfTunnels) {

@@ -106,8 +106,11 @@ class ClientStream : public slab::Allocated {
   virtual Task<Result<void>> half_close() { return Task<Result<void>>::settled(Result<void>()); }
 
   /// Longest wait for the origin to take bytes of the request, in place of the connection's
-  /// (Code::idle_timeout). Zero is none. A wait that is under way has all of its time again.
+  /// (Code::idle_timeout). Zero is none.
   virtual void set_write_limit(Duration limit) noexcept = 0;
+  /// While `held` that limit does not run: an origin whose answer nobody reads may have to wait
+  /// with the request. Afterwards a wait that is under way has all of its time again.
+  virtual void hold_write_limit(bool held) noexcept = 0;
   /// The request is complete: from now on the origin has `limit` for the first byte
   /// (Code::first_byte_timeout).
   virtual void await_response(Duration limit) noexcept = 0;

@@ -56,6 +56,7 @@ class ClientStream final : public http::ClientStream {
   PipeSink* pipe_sink() noexcept override { return message_.pipe_sink(); }
   Task<Result<void>> half_close() override { return net::shutdown(*connection_.transport_); }
   void set_write_limit(Duration limit) noexcept override;
+  void hold_write_limit(bool held) noexcept override { connection_.writer_.hold_stall(held); }
   void await_response(Duration limit) noexcept override;
   Task<Result<ResponseHead>> read_head(Arena& arena) override;
   Body& body() noexcept override { return *reader_; }

@@ -81,7 +81,7 @@ Task<Result<void>> Writer::wait(net::Want want) {
     if (rate_.too_slow(sent_ - std::min(sent_, left.value_or(0)), rules_.min_rate))
       co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
     if (code == Code::none) co_return {};
-    if (queued && left && *left < *queued) moved_ = loop_now();
+    if (held_ || (queued && left && *left < *queued)) moved_ = loop_now();
     if (code != rules_.stall_code || since(moved_) >= rules_.stall)
       co_return Error(code, side_, "peer does not take what is sent");
     queued = left;

@@ -23,16 +23,18 @@ struct WriteRules {
 class Writer {
  public:
   Writer(net::Transport& transport, Side side) noexcept : transport_(transport), side_(side) {}
-  /// A wait that is under way has all of its time again.
-  void set_rules(const WriteRules& rules) noexcept {
-    rules_ = rules;
+  void set_rules(const WriteRules& rules) noexcept { rules_ = rules; }
+  /// While `held`, no wait is too long. Afterwards one that is under way has all of its time again.
+  void hold_stall(bool held) noexcept {
+    held_ = held;
     moved_ = loop_now();
   }
   /// A slow peer is no fault any more.
   void drop_min_rate() noexcept { rules_.min_rate = 0; }
-  /// A new exchange: the rate is judged afresh.
+  /// A new exchange: the rate is judged afresh, and nothing is held.
   void restart() noexcept {
     sent_ = 0;
+    held_ = false;
     rate_.restart();
   }
 
@@ -58,6 +60,7 @@ class Writer {
   std::uint64_t sent_ = 0;
   RateMeter rate_;  // of what the peer has taken
   Side side_;
+  bool held_ = false;
 };
 
 }  // namespace revproxyd::http::h1

@@ -24,6 +24,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   Task<Result<void>> flush() override;
   Task<Result<void>> finish(const Fields& trailers) override;
   void set_write_limit(Duration limit) noexcept override;
+  void hold_write_limit(bool held) noexcept override { writer_.hold_stall(held); }
   void await_response(Duration limit) noexcept override;
   Task<Result<ResponseHead>> read_head(Arena& arena) override;
   Body& body() noexcept override { return reader_; }

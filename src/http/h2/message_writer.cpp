@@ -72,7 +72,8 @@ Task<Result<void>> MessageWriter::wait_taken() {
     const bool in_turn = !session_.stream_window_closed(id_) &&
                          moves(session_.content_sent() - before, since(begun));
     const bool blocked = closed && !in_turn;
-    if (code != Code::none && !cancelled && !(blocked && session_.window_closed(id_))) continue;
+    const bool too_long = blocked && !held_ && session_.window_closed(id_);
+    if (code != Code::none && !cancelled && !too_long) continue;
     if (code != Code::none)
       co_return give_up(Error(code, side_, "peer does not take what is sent"));
     if (blocked) rate_.waited(since(begun));

@@ -21,13 +21,16 @@ class MessageWriter {
   MessageWriter(Session& session, Link& link, Side side) noexcept
       : session_(session), link_(link), side_(side) {}
 
-  /// Longest wait for the peer to take bytes, and its least rate; zero is none. A wait that is
-  /// under way has all of its time again.
+  /// Longest wait for the peer to take bytes, and its least rate; zero is none.
   void set_rules(Duration stall, Code stall_code, std::uint64_t min_rate) noexcept {
     stall_ = stall;
     stall_code_ = stall_code;
     min_rate_ = min_rate;
-    progress_.set();
+  }
+  /// While `held`, no wait is too long. Afterwards one that is under way has all of its time again.
+  void hold_stall(bool held) noexcept {
+    held_ = held;
+    if (!held) progress_.set();
   }
   void drop_min_rate() noexcept { min_rate_ = 0; }
 
@@ -71,6 +74,7 @@ class MessageWriter {
   Error error_{Code::none};
   std::uint64_t sent_ = 0;    // body bytes that the session has taken
   std::uint64_t handed_ = 0;  // and that it was given
+  bool held_ = false;
   bool begun_ = false;
   bool last_ = false;
   bool complete_ = false;

@@ -93,6 +93,32 @@ TEST_F(EarlyAnswer, AServerThatNeitherTakesNorSendsEndsTheAttempt) {
   EXPECT_EQ(outcome, Code::idle_timeout);
 }
 
+// The server waits for the client, which waits for itself: it writes before it reads, say.
+TEST_F(EarlyAnswer, AnUploadThatIsNotTakenWhileTheClientTakesNothingEndsNoAnswer) {
+  upload_that_is_not_taken(300'000);
+  client.take_only(0);
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nABCD");
+  runner.pass(seconds(25));
+  EXPECT_FALSE(ended);
+  client.take_all();
+  runner.pass(seconds(9));
+  EXPECT_FALSE(ended) << "the server has its time from when the client takes again";
+  respond("EFGH");
+  EXPECT_EQ(body(), "ABCDEFGH");
+  EXPECT_EQ(outcome, Code::none);
+}
+
+TEST_F(EarlyAnswer, AServerThatNeitherTakesNorSendsOnceTheClientTakesAgainEndsTheAttempt) {
+  upload_that_is_not_taken(300'000);
+  client.take_only(0);
+  respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 8\r\n\r\nABCD");
+  runner.pass(seconds(25));
+  client.take_all();
+  runner.pass(seconds(11));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::idle_timeout);
+}
+
 TEST_F(EarlyAnswer, AStreamOfEventsThatFlowsIsNotCutEither) {
   upload_that_is_not_taken(300'000);
   respond("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Type: text/event-stream\r\n\r\nA");
