@@ -41,6 +41,14 @@ Error failure_of(int reason) noexcept {
   }
 }
 
+/// No address of ours goes with the server's, as where IPv6 is off: the kernel says EADDRNOTAVAIL
+/// for that as well as for a want of ports. Datagrams have ports of their own, and this sends none.
+bool lacks_source(const Address& server) noexcept {
+  const Descriptor socket(::socket(server.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return socket && ::connect(socket.get(), server.data(), server.size()) != 0 &&
+         errno == EADDRNOTAVAIL;
+}
+
 /// A TCP socket that calls a free port of its own range may be given that very port and meet
 /// itself: there is no server.
 bool met_itself(int fd, const Address& server) noexcept {
@@ -80,6 +88,8 @@ Task<Connected> connect_one(const Address& server) {
     if (slept != Code::none) co_return Error(slept, "server's queue is full");
     reason = ::connect(fd, server.data(), server.size()) == 0 ? 0 : errno;
   }
+  if (reason == EADDRNOTAVAIL && lacks_source(server))
+    co_return Error(Code::unreachable, "connect", reason);
   if (reason != 0 && reason != EINPROGRESS) co_return failure_of(reason);
   // Registered only now: a socket that is not connecting yet counts as hung up.
   auto made = make_socket_transport(socket.release(), reason == 0);

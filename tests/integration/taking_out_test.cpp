@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/namespaces.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -78,6 +79,23 @@ TEST(TakingOut, ABackupStepsInForAServerToWhichThereIsNoConnection) {
     const Daemon daemon(with_backup(url, backup.url()));
     EXPECT_EQ(fetch(daemon.port()).body, "backup");
   }
+}
+
+TEST(TakingOut, ABackupStepsInForAServerToWhichThereIsNoSourceAddress) {
+  const bool allowed = in_own_namespaces([] {
+    const Origin backup("backup");
+    const TempDir directory;
+    const std::string path = directory.file("web.sock");
+    set_network("ipv6/conf/all/disable_ipv6", "1");
+    const Daemon daemon(
+        "listeners: [ { name: web, address: 'unix:" + path +
+        "' } ]\nupstreams: { app: { servers: [ { url: 'http://[::1]:80' }, { url: '" +
+        backup.url() + "', backup: true } ] } }\nroutes: [ { to: app } ]\nworkers: 1\n");
+    RawClient client = RawClient::unix_socket(path);
+    EXPECT_EQ(client.get("/").body, "backup");
+    daemon.wait_log("unreachable: connect: Cannot assign requested address");
+  });
+  if (!allowed) GTEST_SKIP() << "no network of its own is allowed here";
 }
 
 TEST(TakingOut, ABackupStepsInForAServerWhoseCertificateIsOfAnother) {
