@@ -14,8 +14,10 @@
 
 namespace revproxyd::app {
 
-/// What the admin socket is called in an upgrade: no listener can be called so.
-inline constexpr std::string_view kOwnAdmin = "admin:";
+/// What the admin socket is called in an upgrade: no listener can be called so. Binaries of before
+/// said "admin:" of either. What is not known to be our own counts as held: a file that stays is in
+/// nobody's way, and a manager is not asked whether it listens, which starts the service anew.
+inline constexpr std::string_view kOwnAdmin = "admin:own";
 inline constexpr std::string_view kHeldAdmin = "admin:held";
 
 struct InheritedAdmin {

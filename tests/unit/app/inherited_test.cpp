@@ -90,6 +90,20 @@ TEST(InheritedSockets, OfAPathAreFoundHoweverItIsWritten) {
   EXPECT_TRUE(bound().take_admin(wanted.path).socket);
 }
 
+TEST(InheritedSockets, OfTheAdminSocketAreHeldUnlessAPredecessorSaysThatItIsItsOwn) {
+  const auto held = [](std::string label) {
+    const TempDir directory;
+    const net::BindAddress where{"", "", 0, directory.file("a.sock")};
+    InheritedSockets inherited;
+    inherited.add(std::move(*net::bind_listener(where, false, 16)), std::move(label));
+    return inherited.take_admin(where.path).held;
+  };
+  EXPECT_TRUE(held("revproxyd.socket"));
+  EXPECT_TRUE(held(std::string(kHeldAdmin)));
+  EXPECT_TRUE(held("admin:")) << "older binaries do not say whose it is";
+  EXPECT_FALSE(held(std::string(kOwnAdmin)));
+}
+
 TEST(InheritedSockets, OfOneNameGoToTheListenersOfTheirAddresses) {
   InheritedSockets inherited;
   std::vector<proxy::ListenerSettings> listeners;
