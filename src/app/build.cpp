@@ -40,7 +40,7 @@ class Builder {
     try {
       built_.plan = std::make_shared<proxy::Plan>(plan_settings(generation), built_.upstreams);
     } catch (const std::invalid_argument& problem) {
-      built_.errors.emplace_back(problem.what());
+      built_.errors.push_back({{}, problem.what()});
     }
     return std::move(built_);
   }
@@ -106,17 +106,18 @@ class Builder {
     if (same) {
       options.authorities = before->tls;
       if (auto kept = tls::ServerContext::create(std::move(options)); kept) {
-        keep("listener " + listener.name + ": " + made.error);
+        keep({made.place, "listener " + listener.name + ": " + made.error});
         return kept.context;
       }
     }
-    built_.errors.push_back("listener " + listener.name + ": " + made.error);
+    built_.errors.push_back({made.place, "listener " + listener.name + ": " + made.error});
     return nullptr;
   }
 
   // A file that is bad now must not hold up the renewal of all others.
-  void keep(const std::string& trouble) {
-    built_.warnings.push_back(trouble + " (what was read before stays in use)");
+  void keep(config::Finding trouble) {
+    trouble.text += " (what was read before stays in use)";
+    built_.warnings.push_back(std::move(trouble));
     built_.kept = true;
   }
 
@@ -139,7 +140,7 @@ class Builder {
     });
     if (secure) {
       auto made = client_context(upstream);
-      const std::string trouble = "upstream " + upstream.name + ": " + made.error;
+      const config::Finding trouble{made.place, "upstream " + upstream.name + ": " + made.error};
       if (!made && same && known->tls != nullptr) {
         keep(trouble);
         files_of = previous_->upstream_files.at(upstream.name);
@@ -191,7 +192,7 @@ class Builder {
     built_.watched_signature += signature_of({file});
   }
 
-  static void append(std::vector<std::string>& to, const std::vector<std::string>& from) {
+  static void append(std::vector<config::Finding>& to, const std::vector<config::Finding>& from) {
     to.insert(to.end(), from.begin(), from.end());
   }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "revproxyd/app/settings.h"
+#include "revproxyd/config/place.h"
 #include "revproxyd/proxy/plan.h"
 #include "revproxyd/tls/certificates.h"
 #include "revproxyd/tls/context.h"
@@ -30,8 +31,8 @@ struct Built {
   std::vector<proxy::PlanUpstream> upstreams;
   std::map<std::string, std::string> upstream_files;  // by upstream: what its TLS files were like
   std::shared_ptr<const tls::CertificateStore> certificates;
-  std::vector<std::string> errors;  // not empty: nothing else is of use
-  std::vector<std::string> warnings;
+  std::vector<config::Finding> errors;  // not empty: nothing else is of use
+  std::vector<config::Finding> warnings;
   std::vector<std::string> watched;  // certificate, key and CA files
   std::string watched_signature;     // of these, before they were read
   bool kept = false;  // certificates of before are served, for their files are bad now

@@ -40,8 +40,8 @@ int test(const CommandLine& command) {
   bool good = built.errors.empty();
   if (good) good = run_route_tests(loaded.settings.tests, *built.plan, loaded.report);
   print(stderr, loaded.report.text());
-  for (const auto& warning : built.warnings) print(stderr, "warning: " + warning + "\n");
-  for (const auto& error : built.errors) print(stderr, "error: " + error + "\n");
+  for (const auto& warning : built.warnings) print(stderr, config::said(warning, "warning") + "\n");
+  for (const auto& error : built.errors) print(stderr, config::said(error, "error") + "\n");
   if (!good) return kExitBadConfiguration;
   print(stdout, (command.config.empty() ? std::string("command line") : command.config) + ": ok\n");
   return verdict(command, loaded.report.warnings() + built.warnings.size());

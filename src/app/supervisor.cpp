@@ -41,9 +41,9 @@ std::uint32_t usable_cpus() noexcept {
   return static_cast<std::uint32_t>(std::max(1, CPU_COUNT(&set)));
 }
 
-std::string joined(const std::vector<std::string>& lines) {
+std::string joined(const std::vector<config::Finding>& findings) {
   std::string text;
-  for (const auto& line : lines) text += line + "\n";
+  for (const auto& finding : findings) text += config::said(finding) + "\n";
   return text;
 }
 

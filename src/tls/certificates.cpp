@@ -68,22 +68,23 @@ struct CertificateStore::Builder {
   void add(const Certificate& entry) {
     watch(entry.cert);
     if (watch(entry.key) && readable_by_everyone(entry.key)) {
-      out.warnings.push_back("key " + entry.key + ": readable by everyone");
+      out.warnings.push_back({entry.key_at, "key " + entry.key + ": readable by everyone"});
     }
     Credential::Loaded loaded = loaded_for(entry);
+    const bool key_at_fault = loaded.of_key;
     std::string error = loaded.credential ? unserved(entry, *loaded.credential) : loaded.error;
     if (!error.empty()) {
       loaded.credential = kept_for(entry);
       if (loaded.credential) error += " (the one from before stays in use)";
-      (loaded.credential ? out.kept : out.errors).push_back(std::move(error));
+      (loaded.credential ? out.kept : out.errors)
+          .push_back({key_at_fault ? entry.key_at : entry.cert_at, std::move(error)});
       if (!loaded.credential) return;
     }
     judge(entry, *loaded.credential);
     // The operator's word goes: private clients may know what they do. Browsers will refuse it, so
     // it is said.
     for (const std::string& host : entry.hosts) {
-      if (!loaded.credential->serves(host))
-        out.warnings.push_back("certificate " + entry.cert + ": does not cover " + host);
+      if (!loaded.credential->serves(host)) warn(entry, "does not cover " + host);
     }
     serve(entry, loaded.credential);
     store->entries_.emplace_back(entry, std::move(loaded.credential));
@@ -120,6 +121,10 @@ struct CertificateStore::Builder {
   }
 
  private:
+  void warn(const Certificate& entry, const std::string& text) {
+    out.warnings.push_back({entry.cert_at, "certificate " + entry.cert + ": " + text});
+  }
+
   bool watch(const std::string& file) {
     const bool fresh = watched.insert(file).second;
     if (fresh) store->files_.push_back(file);
@@ -156,7 +161,7 @@ struct CertificateStore::Builder {
   void judge(const Certificate& entry, const Credential& credential) {
     if (!judged.insert(&credential).second) return;
     const std::string text = validity(credential, now);
-    if (!text.empty()) out.warnings.push_back("certificate " + entry.cert + ": " + text);
+    if (!text.empty()) warn(entry, text);
   }
 
   void serve(const Certificate& entry, const std::shared_ptr<const Credential>& credential) {
@@ -165,8 +170,8 @@ struct CertificateStore::Builder {
       if (!group) group = std::make_shared<CredentialGroup>();
       if (store->first_ == nullptr) store->first_ = group.get();
       if (!group->add(credential)) {
-        out.warnings.push_back("certificate " + entry.cert + ": never used for " + name +
-                               ", which an earlier one with the same kind of key serves");
+        warn(entry,
+             "never used for " + name + ", which an earlier one with the same kind of key serves");
       }
     }
   }

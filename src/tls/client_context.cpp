@@ -39,14 +39,14 @@ std::string trust(State& state, const UpstreamTls& settings) {
   return {};
 }
 
-std::string present(State& state, const UpstreamTls& settings) {
+config::Finding present(State& state, const UpstreamTls& settings) {
   if (settings.cert.empty() && settings.key.empty()) return {};
   if (settings.cert.empty() || settings.key.empty())
-    return "a client certificate needs both cert and key";
+    return {{}, "a client certificate needs both cert and key"};
   const auto loaded = Credential::load(settings.cert, settings.key);
-  if (!loaded.credential) return loaded.error;
+  if (!loaded.credential) return {loaded.of_key ? settings.key_at : settings.cert_at, loaded.error};
   if (!loaded.credential->use(state.context.get()))
-    return "certificate " + settings.cert + ": " + reason_text();
+    return {settings.cert_at, "certificate " + settings.cert + ": " + reason_text()};
   return {};
 }
 
@@ -67,9 +67,10 @@ Built<ClientContext> ClientContext::create(const Options& options) {
       SSL_CTX_set_alpn_protos(context, wire, static_cast<unsigned int>(alpn->size())) != 0) {
     return {nullptr, "tls: " + reason_text()};
   }
-  if (std::string error = trust(*state, options.settings); !error.empty()) return {nullptr, error};
-  if (std::string error = present(*state, options.settings); !error.empty())
-    return {nullptr, error};
+  if (std::string error = trust(*state, options.settings); !error.empty())
+    return {nullptr, error, options.settings.ca_at};
+  if (config::Finding wrong = present(*state, options.settings); !wrong.text.empty())
+    return {nullptr, wrong.text, wrong.place};
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, on_session);
   SSL_CTX_set_app_data(context, state.get());

@@ -148,7 +148,7 @@ Credential::Loaded Credential::load(const std::string& cert, const std::string& 
   const std::string chain_pem = read_file(cert, error);
   if (!error.empty()) return {nullptr, "certificate " + cert + ": " + error};
   std::string key_pem = read_file(key, error);
-  if (!error.empty()) return {nullptr, "key " + key + ": " + error};
+  if (!error.empty()) return {nullptr, "key " + key + ": " + error, true};
 
   const Fingerprint source = digest_of(chain_pem, key_pem);
   if (unchanged && unchanged->source_ == source) {
@@ -167,7 +167,7 @@ Credential::Loaded Credential::load(const std::string& cert, const std::string& 
   OPENSSL_cleanse(key_pem.data(), key_pem.size());
   ERR_clear_error();
   if (!chain_read) return {nullptr, "certificate " + cert + ": " + error};
-  if (!error.empty()) return {nullptr, "key " + key + ": " + error};
+  if (!error.empty()) return {nullptr, "key " + key + ": " + error, true};
   if (X509_check_private_key(made->leaf_.get(), made->key_.get()) != 1) {
     ERR_clear_error();
     return {nullptr, "certificate " + cert + ": key does not match"};

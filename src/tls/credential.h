@@ -30,7 +30,8 @@ class Credential {
  public:
   struct Loaded {
     std::shared_ptr<const Credential> credential;
-    std::string error;  // when there is none: "certificate b.pem: key does not match"
+    std::string error;    // when there is none: "certificate b.pem: key does not match"
+    bool of_key = false;  // what is wrong is the key's file
   };
 
   /// The PEM chain (leaf first) of `cert` with the PEM key of `key`; both may be in one file.

@@ -210,7 +210,7 @@ Built<ServerContext> ServerContext::create(Options options) {
     return {nullptr, error};
   if (std::string error = require_client_certificates(*state, options.authorities.get());
       !error.empty())
-    return {nullptr, error};
+    return {nullptr, error, state->settings.client_auth.ca_at};
   state->policy = policy_of(state->settings, state->ca_bytes);
   SSL_CTX_set_session_cache_mode(state->context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(state->context.get(), kSessionSeconds);

@@ -35,6 +35,7 @@ config::Type<ClientAuth> client_auth() {
              "What servers are told of a certificate that was verified, by Client-Cert and "
              "Client-Cert-Chain.")
       .check([](Reader& reader, const Node& node, ClientAuth& auth) {
+        auth.ca_at = config::place_of(reader.report(), node, "ca");
         if (auth.mode != ClientAuthMode::none && auth.ca.empty())
           return reader.error(node, "'ca' is missing in " + reader.context());
         if (auth.mode == ClientAuthMode::none && !auth.ca.empty())
@@ -117,6 +118,11 @@ config::Type<Certificate> certificate() {
       .field("key", &Certificate::key, config::file_path(), "PEM file of the private key.")
       .required()
       .later({"acme", "ocsp"})
+      .check([](Reader& reader, const Node& node, Certificate& certificate) {
+        certificate.cert_at = config::place_of(reader.report(), node, "cert");
+        certificate.key_at = config::place_of(reader.report(), node, "key");
+        return true;
+      })
       .type();
 }
 
@@ -133,6 +139,9 @@ config::Type<UpstreamTls> upstream_tls() {
       .field("insecure_skip_verify", &UpstreamTls::insecure_skip_verify, config::boolean(),
              "Take any certificate. For tests.")
       .check([](Reader& reader, const Node& node, UpstreamTls& tls) {
+        tls.ca_at = config::place_of(reader.report(), node, "ca");
+        tls.cert_at = config::place_of(reader.report(), node, "cert");
+        tls.key_at = config::place_of(reader.report(), node, "key");
         if (tls.cert.empty() != tls.key.empty())
           return reader.error(node, "'cert' and 'key' belong together in " + reader.context());
         if (!tls.server_name.empty() && !is_verifiable(tls.server_name))

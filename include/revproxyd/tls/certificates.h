@@ -24,10 +24,10 @@ class CertificateStore {
  public:
   struct Loaded {
     std::shared_ptr<const CertificateStore> store;  // null when there are errors
-    std::vector<std::string> errors;                // entries that cannot be served
-    std::vector<std::string>
-        kept;  // reload: entries served from before, and what is wrong with their files now
-    std::vector<std::string> warnings;
+    std::vector<config::Finding> errors;            // entries that cannot be served
+    /// reload: entries served from before, and what is wrong with their files now
+    std::vector<config::Finding> kept;
+    std::vector<config::Finding> warnings;
   };
 
   /// Reads every entry and reports all that is wrong. Errors: a file that cannot be read or is not

@@ -12,11 +12,13 @@
 
 namespace revproxyd::tls {
 
-/// A context, or why there is none: "ca /etc/ca.pem: no such file or directory".
+/// A context, or why there is none: "ca /etc/ca.pem: no such file or directory", and the place of
+/// the file if it is one's.
 template <typename T>
 struct Built {
   std::shared_ptr<const T> context;
   std::string error;
+  config::Place place = {};
   explicit operator bool() const noexcept { return context != nullptr; }
 };
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "revproxyd/config/place.h"
+
 namespace revproxyd::tls {
 
 enum class MinVersion : std::uint8_t { tls12, tls13 };
@@ -20,6 +22,7 @@ struct ClientAuth {
   ClientAuthMode mode = ClientAuthMode::none;
   std::string ca;  // PEM file; required unless mode is none
   ClientForward forward = ClientForward::none;
+  config::Place ca_at = {};
   bool operator==(const ClientAuth&) const = default;
 };
 
@@ -37,6 +40,8 @@ struct Certificate {
   std::vector<std::string> hosts;  // exact names or *.name; lower case
   std::string cert;                // PEM chain, leaf first
   std::string key;                 // PEM private key
+  config::Place cert_at = {};
+  config::Place key_at = {};
   bool operator==(const Certificate&) const = default;
 };
 
@@ -47,6 +52,9 @@ struct UpstreamTls {
   std::string cert;         // client certificate and its key, both or none
   std::string key;
   bool insecure_skip_verify = false;
+  config::Place ca_at = {};
+  config::Place cert_at = {};
+  config::Place key_at = {};
   bool operator==(const UpstreamTls&) const = default;
 };
 

@@ -30,7 +30,7 @@ class Certificates : public ::testing::Test {
   std::string error_of(const Certificate& entry) {
     const auto loaded = load({entry});
     EXPECT_EQ(loaded.store, nullptr);
-    return loaded.errors.size() == 1 ? brief(loaded.errors[0])
+    return loaded.errors.size() == 1 ? brief(loaded.errors[0].text)
                                      : std::to_string(loaded.errors.size()) + " errors";
   }
 
@@ -38,7 +38,7 @@ class Certificates : public ::testing::Test {
     const auto loaded = load({entry});
     EXPECT_NE(loaded.store, nullptr);
     if (loaded.warnings.empty()) return "";
-    return loaded.warnings.size() == 1 ? brief(loaded.warnings[0])
+    return loaded.warnings.size() == 1 ? brief(loaded.warnings[0].text)
                                        : std::to_string(loaded.warnings.size()) + " warnings";
   }
 
@@ -162,8 +162,8 @@ TEST_F(Certificates, HostThatIsNotNamedIsServedWithAWarning) {
   ASSERT_NE(loaded.store, nullptr);
   EXPECT_NE(loaded.store->find("c.test"), nullptr);
   ASSERT_EQ(loaded.warnings.size(), 2U);
-  EXPECT_NE(loaded.warnings[0].find("a.pem: does not cover c.test"), std::string::npos);
-  EXPECT_NE(loaded.warnings[1].find("a.pem: does not cover *.a.test"), std::string::npos);
+  EXPECT_NE(loaded.warnings[0].text.find("a.pem: does not cover c.test"), std::string::npos);
+  EXPECT_NE(loaded.warnings[1].text.find("a.pem: does not cover *.a.test"), std::string::npos);
 }
 
 TEST_F(Certificates, WithoutHostsItsOwnNamesAreServed) {
@@ -250,7 +250,7 @@ TEST_F(Certificates, ReloadKeepsWhatItHasForBadFilesAndTakesUpGoodOnes) {
   const auto after = CertificateStore::reload({a, b}, *before.store, now());
   ASSERT_NE(after.store, nullptr);
   ASSERT_EQ(after.kept.size(), 1U);
-  EXPECT_NE(after.kept[0].find("a.pem"), std::string::npos);
+  EXPECT_NE(after.kept[0].text.find("a.pem"), std::string::npos);
   EXPECT_EQ(identity(*after.store, "a.test"), identity(*before.store, "a.test"));
   EXPECT_NE(identity(*after.store, "b.test"), identity(*before.store, "b.test"));
 

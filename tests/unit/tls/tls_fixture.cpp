@@ -184,7 +184,7 @@ void TlsTest::run_until(const std::function<bool()>& done) {
 
 std::shared_ptr<const CertificateStore> TlsTest::store(const std::vector<Certificate>& entries) {
   auto loaded = CertificateStore::load(entries, std::chrono::system_clock::now());
-  for (const std::string& error : loaded.errors) ADD_FAILURE() << error;
+  for (const config::Finding& error : loaded.errors) ADD_FAILURE() << error.text;
   return loaded.store;
 }
 

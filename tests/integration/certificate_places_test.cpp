@@ -1,0 +1,110 @@
+// Where the configuration names the files of TLS that are wrong.
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/certificates.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kResponds = "routes: [ { respond: { body: x } } ]\n";
+
+std::string tested(const std::string& config) {
+  const TempDir directory;
+  const std::string file = directory.file("proxy.yaml");
+  write_file(file, config);
+  return run_revproxyd({"-t", "-c", file}).out;
+}
+
+class CertificatePlaces : public ::testing::Test {
+ protected:
+  /// A listener on a free port, and the entry that serves it.
+  std::string listener(const std::string& tls = "{}") const {
+    return "listeners: [ { name: tls, address: '127.0.0.1:0', tls: " + tls + " } ]\n" +
+           std::string(kResponds);
+  }
+  std::string entry(const std::string& cert, const std::string& key) const {
+    return "  - cert: " + cert + "\n    key: " + key + "\n";
+  }
+
+  Certificates authority;
+  Certificate a = authority.issue_for({"a.example"});
+  Certificate b = authority.issue_for({"b.example"});
+};
+
+bool has(const std::string& said, const std::string& text) {
+  return said.find(text) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_F(CertificatePlaces, OfEntriesThatCannotBeServed) {
+  const std::string said =
+      tested(listener() + "certificates:\n" + entry("/nonexistent/cert", a.key_file) +
+             entry(a.cert_file, "/nonexistent/key") + entry(a.cert_file, b.key_file));
+  EXPECT_TRUE(has(said, "proxy.yaml:4:11: error: certificate /nonexistent/cert: cannot read"))
+      << said;
+  EXPECT_TRUE(has(said, "proxy.yaml:7:10: error: key /nonexistent/key: cannot read")) << said;
+  EXPECT_TRUE(has(said, "proxy.yaml:8:11: error: certificate " + a.cert_file + ": key does not"))
+      << said;
+}
+
+TEST_F(CertificatePlaces, OfWarnings) {
+  const Certificate old = authority.issue_expired("old.example");
+  const std::string said =
+      tested(listener() + "certificates:\n" + entry(a.cert_file, a.key_file) +
+             entry(old.cert_file, old.key_file) + "    hosts: [ other.example ]\n");
+  const std::string place = "proxy.yaml:6:11: warning: certificate " + old.cert_file;
+  EXPECT_TRUE(has(said, place + ": expired")) << said;
+  EXPECT_TRUE(has(said, place + ": does not cover other.example")) << said;
+}
+
+TEST_F(CertificatePlaces, OfTheAuthoritiesOfClients) {
+  const std::string said =
+      tested(listener("{ client_auth: { mode: required, ca: /nonexistent/ca } }") +
+             "certificates:\n" + entry(a.cert_file, a.key_file));
+  EXPECT_TRUE(has(said, "proxy.yaml:1:93: error: listener tls: ca /nonexistent/ca: ")) << said;
+}
+
+TEST_F(CertificatePlaces, OfUpstreams) {
+  const std::string said = tested(
+      "upstreams:\n"
+      "  u: { servers: [ { url: https://a } ], tls: { ca: /nonexistent/ca } }\n"
+      "  v:\n"
+      "    servers: [ { url: https://a } ]\n"
+      "    tls:\n"
+      "      cert: " +
+      a.cert_file + "\n" +
+      "      key: /nonexistent/key\n"
+      "  w:\n"
+      "    servers: [ { url: https://a } ]\n"
+      "    tls: { key: /nonexistent/key, cert: /nonexistent/cert }\n"
+      "listeners: [ { address: '127.0.0.1:0' } ]\n" +
+      std::string(kResponds));
+  EXPECT_TRUE(has(said, "proxy.yaml:2:52: error: upstream u: ca /nonexistent/ca: ")) << said;
+  EXPECT_TRUE(has(said, "proxy.yaml:7:12: error: upstream v: key /nonexistent/key: ")) << said;
+  EXPECT_TRUE(has(said, "proxy.yaml:10:41: error: upstream w: certificate /nonexistent/cert: "))
+      << said;
+}
+
+TEST_F(CertificatePlaces, OfWhatAReloadRefusesAndOfWhatItKeeps) {
+  const std::string good = listener() + "certificates:\n" + entry(a.cert_file, a.key_file);
+  Daemon daemon(good);
+  daemon.write_config(good + entry(b.cert_file, a.key_file));
+  const CommandResult refused = daemon.ctl("reload");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(has(refused.out, ":6:11: certificate " + b.cert_file + ": key does not match"))
+      << refused.out;
+  // Lines above it do not make another entry of it.
+  daemon.write_config("# moved\n\n" + good);
+  write_file(a.key_file, "nothing of use");
+  const CommandResult kept = daemon.ctl("reload");
+  EXPECT_EQ(kept.status, 0) << kept.out;
+  EXPECT_TRUE(has(kept.out, ":7:10: key " + a.key_file)) << kept.out;
+}
+
+}  // namespace revproxyd::testing
