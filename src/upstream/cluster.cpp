@@ -10,22 +10,23 @@
 
 namespace revproxyd::upstream {
 
-Lease::Lease(Shared& shared, Endpoint& endpoint,
+Lease::Lease(Cluster& cluster, Endpoint& endpoint,
              std::unique_ptr<http::ClientStream> stream) noexcept
-    : shared_(&shared), endpoint_(&endpoint), stream_(std::move(stream)) {
+    : cluster_(&cluster), endpoint_(&endpoint), stream_(std::move(stream)) {
   endpoint_->begin_request();
+  cluster_->lease_begins();
 }
 
 Lease::Lease(Lease&& other) noexcept
-    : shared_(std::exchange(other.shared_, nullptr)),
+    : cluster_(std::exchange(other.cluster_, nullptr)),
       endpoint_(other.endpoint_),
       stream_(std::move(other.stream_)) {}
 
 Lease::~Lease() {
-  if (shared_ == nullptr) return;
+  if (cluster_ == nullptr) return;
   stream_.reset();
   endpoint_->end_request();
-  shared_->end_request();
+  cluster_->lease_ends();
 }
 
 Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::ClientContext> tls,
@@ -77,7 +78,20 @@ Pick Cluster::pick(const Demand& demand) noexcept {
   return balancer_->pick(query);
 }
 
-// Without max_requests there is nothing to count, and no frame for it.
+// Without max_requests all workers would write one number for nobody: each keeps its own, until a
+// limit may have come.
+void Cluster::lease_begins() noexcept {
+  if (settings().limits.max_requests != 0) return;  // it has its turn
+  if (retired_) return shared_->count_in(1);
+  ++uncounted_;
+}
+
+void Cluster::lease_ends() noexcept {
+  if (settings().limits.max_requests != 0 || retired_) return shared_->end_request();
+  --uncounted_;
+}
+
+// Without max_requests nobody waits for a turn, and there is no frame for it.
 Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
   return settings().limits.max_requests == 0 ? acquire_counted(demand, waited)
                                              : acquire_turn(demand, waited);
@@ -121,7 +135,7 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
   Pool& pool = *pools_[picked.index];
   auto stream = pool.reuse(demand.reuse, demand.origin);
   if (stream == nullptr) return std::nullopt;
-  return Acquired(&pool.endpoint(), Lease(*shared_, pool.endpoint(), std::move(stream)));
+  return Acquired(&pool.endpoint(), Lease(*this, pool.endpoint(), std::move(stream)));
 }
 
 Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, Pick picked) {
@@ -157,7 +171,7 @@ Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
     auto stream = co_await pool.join();
     if (!stream) co_return Acquired(&endpoint, stream.error());
     if (*stream == nullptr) continue;
-    Lease lease(*shared_, endpoint, std::move(*stream));
+    Lease lease(*this, endpoint, std::move(*stream));
     co_return Acquired(&endpoint, std::move(lease));
   }
   co_return std::nullopt;
@@ -202,7 +216,7 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
     if (blames_server(code) && !may_be_busy(endpoint, code)) endpoint.take_out(loop_now());
     co_return Acquired(&endpoint, stream.error());
   }
-  Lease lease(*shared_, endpoint, std::move(*stream));
+  Lease lease(*this, endpoint, std::move(*stream));
   co_return Acquired(&endpoint, std::move(lease));
 }
 
@@ -328,6 +342,7 @@ void Cluster::wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept {
 
 void Cluster::retire() noexcept {
   retired_ = true;
+  shared_->count_in(std::exchange(uncounted_, 0));
   close_idle();
 }
 

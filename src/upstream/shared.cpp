@@ -58,7 +58,6 @@ void Shared::wake_for(const Endpoint& endpoint) {
 }
 
 bool Shared::try_begin_request() noexcept {
-  if (settings_.limits.max_requests == 0) return true;
   const std::uint32_t limit = queues_->max_requests.load(std::memory_order_relaxed);
   std::uint32_t active = queues_->active.load(std::memory_order_relaxed);
   do {
@@ -67,8 +66,11 @@ bool Shared::try_begin_request() noexcept {
   return true;
 }
 
+void Shared::count_in(std::uint32_t requests) noexcept {
+  queues_->active.fetch_add(requests, std::memory_order_relaxed);
+}
+
 void Shared::end_request() noexcept {
-  if (settings_.limits.max_requests == 0) return;
   queues_->active.fetch_sub(1, std::memory_order_relaxed);
   turns().wake_one();
 }

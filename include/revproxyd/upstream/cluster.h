@@ -31,8 +31,8 @@ struct Demand {
 /// both outlive it, held by the snapshot that the exchange keeps.
 class Lease {
  public:
-  /// `shared` has counted the request in.
-  Lease(Shared& shared, Endpoint& endpoint, std::unique_ptr<http::ClientStream> stream) noexcept;
+  /// `cluster` outlives it, and has given the request its turn.
+  Lease(Cluster& cluster, Endpoint& endpoint, std::unique_ptr<http::ClientStream> stream) noexcept;
   Lease(Lease&& other) noexcept;
   Lease& operator=(Lease&&) = delete;
   ~Lease();
@@ -41,7 +41,7 @@ class Lease {
   http::ClientStream& stream() noexcept { return *stream_; }
 
  private:
-  Shared* shared_;
+  Cluster* cluster_;
   Endpoint* endpoint_;
   std::unique_ptr<http::ClientStream> stream_;
 };
@@ -80,14 +80,17 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   void wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept;
   void close_idle() noexcept;
   /// Serves no new request any more: closes what is idle, since it holds places that others may
-  /// want.
+  /// want. What is under way counts against the limit of whoever comes after.
   void retire() noexcept;
   /// Another worker is out of places: closes one idle connection of a server that is at its limit.
   void give_up_idle() noexcept;
 
  private:
+  friend class Lease;
   class Spare;
 
+  void lease_begins() noexcept;
+  void lease_ends() noexcept;
   Pick pick(const Demand& demand) noexcept;
   Task<Acquired> connect(Pool& pool, const Origin& origin);
   Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
@@ -112,6 +115,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   std::unique_ptr<Balancer> balancer_;
   RetryBudget retry_budget_;
   std::unordered_map<std::uint64_t, Event*> waiting_;
+  std::uint32_t uncounted_ = 0;  // leases of which the other workers know nothing
   bool retired_ = false;
 };
 

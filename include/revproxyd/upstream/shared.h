@@ -41,9 +41,10 @@ class Shared {
   /// What the workers' balancers look keys up in; null where the method is not `hash`.
   const MaglevTable* table() const noexcept { return table_.empty() ? nullptr : &table_; }
 
-  /// Counts a request in against limits.max_requests. Without a limit nothing is counted, since all
-  /// workers would write it: of what began then, no later limit knows.
+  /// Counts a request in against limits.max_requests; false when as many are under way.
   bool try_begin_request() noexcept;
+  /// Counts in what is under way already, be it more than the limit.
+  void count_in(std::uint32_t requests) noexcept;
   void end_request() noexcept;
 
   /// Who waits for a connection, and who for max_requests.

@@ -31,7 +31,8 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
     settings.servers.resize(1);
     settings.servers[0].url.text = "http://server";
     settings.servers[0].url.host = "server";
-    shared_ = std::make_unique<upstream::Shared>(std::move(settings), nullptr);
+    auto shared = std::make_shared<upstream::Shared>(std::move(settings), nullptr);
+    cluster_ = std::make_shared<upstream::Cluster>(std::move(shared), nullptr, 1);
     auto plan = std::make_shared<const Plan>(PlanSettings(), std::vector<PlanUpstream>());
     snapshot_ = std::make_unique<Snapshot>(std::move(plan), nullptr, 1);
     server_ = http::open_server_connection(client.transport(), "", http::ServerConnectionSettings(),
@@ -107,7 +108,7 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
   void on_idle_input(http::ClientConnection&) noexcept override {}
 
   Task<http::Response> answer(pipeline::Exchange& exchange) {
-    upstream::Lease lease(*shared_, *shared_->endpoints()[0], upstream_->open_stream());
+    upstream::Lease lease(*cluster_, *cluster_->shared().endpoints()[0], upstream_->open_stream());
     UpstreamRequest wanted = times;
     wanted.target = exchange.head().raw_target;
     wanted.host = exchange.head().authority;
@@ -125,7 +126,7 @@ class Relay : public ::testing::Test, private http::ClientConnection::Owner {
   }
 
   pipeline::Client who_;
-  std::unique_ptr<upstream::Shared> shared_;
+  std::shared_ptr<upstream::Cluster> cluster_;
   std::unique_ptr<Snapshot> snapshot_;
   std::unique_ptr<http::ServerConnection> server_;
   std::unique_ptr<http::ClientConnection> upstream_;
