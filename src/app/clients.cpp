@@ -39,6 +39,7 @@ http::ServerConnectionSettings bounds_of(const proxy::ListenerSettings& settings
   bounds.header = settings.timeouts.header;
   bounds.keepalive = settings.timeouts.keepalive;
   bounds.write = settings.timeouts.write;
+  bounds.min_rate = settings.limits.min_rate;
   bounds.http1 = settings.http1;
   bounds.streams = settings.limits.h2_streams;
   bounds.resets = settings.limits.h2_resets;

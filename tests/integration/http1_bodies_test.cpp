@@ -309,6 +309,33 @@ TEST(Http1Bodies, RelaysAnAnswerOfAServerThatThenResetsTheUpload) {
   EXPECT_EQ(client.response().status, 413);
 }
 
+// The kernel has all of it long before the client, which sends before it reads.
+TEST(Http1Bodies, ALongAnswerIsNotLostThoughTheClientGoesOnWithItsUpload) {
+  const std::string answer(1024 * 1024, 'a');
+  OriginOptions little_room;
+  little_room.receive_buffer = 4096;
+  Gate over;
+  const Origin origin(
+      [&](OriginExchange& exchange) {
+        exchange.respond(answer, 200, "Connection: close\r\n");
+        over.wait();
+        exchange.close();
+      },
+      little_room);
+  const Daemon daemon(forward_to(origin.url(), "limits: { max_body: 0 }\n"));
+  RawClient client = RawClient::slow_reader(daemon.port());
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
+  const std::string block(1024 * 1024, 'x');
+  try {
+    for (int i = 0; i < 16; ++i) client.send(block);
+  } catch (const Disconnected&) {
+    // The proxy may stop reading an upload that nobody wants.
+  }
+  const std::string got = client.last_words();
+  over.open();
+  EXPECT_TRUE(got.ends_with("\r\n\r\n" + answer)) << got.size();
+}
+
 TEST(Http1Bodies, StreamsBothWaysAtOnce) {
   const Proxy proxy([](OriginExchange& exchange) {
     exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");

@@ -74,10 +74,12 @@ inline constexpr std::size_t kReplayBody = 64 * 1024;
 inline constexpr std::size_t kDrainBytes = 64 * 1024;
 inline constexpr std::chrono::milliseconds kDrainTime{1000};
 
-// Before a close, how much and how long input is read and thrown away so that the answer is not
-// lost to a reset.
+// Before a close input is read and thrown away so that the answer is not lost to a reset: while it
+// is on its way, until so much has come and so much time has passed; once more as much, or as long,
+// when it has arrived. And how often is looked whether it has.
 inline constexpr std::size_t kLingerBytes = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kLingerTime{2000};
+inline constexpr std::chrono::milliseconds kLingerLook{500};
 
 // How long the connection of a client that was sent away for what it did stays open, unread: who
 // waits for its end does not come again at once.

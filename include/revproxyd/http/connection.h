@@ -60,6 +60,7 @@ struct ServerConnectionSettings {
   Duration header{10000};
   Duration keepalive{60000};
   Duration write{30000};
+  std::uint64_t min_rate = 0;  // of an answer, where no exchange says so
   /// What is spoken where ALPN has chosen nothing: HTTP/2 then by prior knowledge (RFC 9113 section
   /// 3.3).
   bool http1 = true;
@@ -86,8 +87,8 @@ class ServerConnection {
   /// As drain(), without haste: the client is told before the connection ends, so that no request
   /// is lost that it sends meanwhile. On HTTP/1 with the next answer.
   virtual void retire() noexcept = 0;
-  /// After the last stream: flushes, says goodbye, and reads for a moment so that the last answer
-  /// is not lost to a reset.
+  /// After the last stream: flushes, says goodbye, and reads on while the client takes the last
+  /// answer, and for a moment more, so that it is not lost to a reset.
   virtual Task<void> finish() = 0;
   /// After a pause: takes the connection apart; it is only to be destroyed then.
   virtual Resting rest() noexcept { return {}; }

@@ -291,27 +291,18 @@ void ServerConnection::drain() noexcept {
   transport_->readiness().read_deadline(limits::kDrainTime, Code::header_timeout);
 }
 
-// RFC 9112 section 9.6: a close while the client is still sending would reset away the answer it
-// has not read yet.
 Task<void> ServerConnection::finish() {
   if (failed_) co_return;
-  CancelScope patience(&scope_);
-  Deadline deadline(patience);
-  deadline.set(limits::kLingerTime, Code::cancelled);
-  auto closing = net::shutdown(*transport_);
-  auto scoped_close = std::move(closing).under(patience);
+  const LingerRules rules = writer_.linger_rules();
+  auto closing = half_close(*transport_, rules);
+  auto scoped_close = std::move(closing).under(scope_);
   auto closed = co_await std::move(scoped_close);
   if (!closed || !linger_) co_return;
-  ahead_.clear();
-  std::size_t dropped = 0;
-  while (dropped < limits::kLingerBytes) {
-    ahead_.reserve(limits::kFirstRead);
-    auto reading = net::read_some(*transport_, ahead_.room());
-    auto scoped = std::move(reading).under(patience);
-    auto got = co_await std::move(scoped);
-    if (!got || *got == 0) co_return;
-    dropped += *got;
-  }
+  unread_.reset();
+  for (Buffer* buffer : {&in_, &ahead_, &out_}) buffer->release();
+  auto lingering = linger(*transport_, rules);
+  auto scoped = std::move(lingering).under(scope_);
+  co_await std::move(scoped);
 }
 
 }  // namespace revproxyd::http::h1

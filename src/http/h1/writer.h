@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "http/linger.h"
 #include "http/rate_meter.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task.h"
@@ -48,6 +49,10 @@ class Writer {
   bool splices() const noexcept { return transport_.splices(); }
   /// Bytes written since restart().
   std::uint64_t sent() const noexcept { return sent_; }
+  /// For the end of what was sent.
+  LingerRules linger_rules() const noexcept {
+    return {rules_.stall, rules_.min_rate, sent_, rate_};
+  }
 
  private:
   /// One try; takes off `pieces` what went out. The result is done or what to wait for.

@@ -242,28 +242,16 @@ Task<void> ServerConnection::finish() {
   if (sent != Code::none || link_.failed()) co_return;
   // It knows that it has to go: a well-meaning client has connected anew already.
   if (verdict_.code() != Code::none) co_await Sleep(limits::kSentAway);
-  co_await linger();
+  LingerRules rules{settings_.write, settings_.min_rate};
+  rules.sent = net::unacknowledged(link_.transport()).value_or(0);
+  auto parting = part_from_client(rules);
+  auto scoped = std::move(parting).under(scope_);
+  co_await std::move(scoped);
 }
 
-// A close while the client is still sending would reset away the answers that it has not read yet.
-Task<void> ServerConnection::linger() {
-  CancelScope patience(&scope_);
-  Deadline deadline(patience);
-  deadline.set(limits::kLingerTime, Code::cancelled);
-  net::Transport& transport = link_.transport();
-  auto closing = net::shutdown(transport);
-  auto scoped_close = std::move(closing).under(patience);
-  auto closed = co_await std::move(scoped_close);
-  if (!closed) co_return;
-  Buffer waste(limits::kFirstRead);
-  std::size_t dropped = 0;
-  while (dropped < limits::kLingerBytes) {
-    auto reading = net::read_some(transport, waste.room());
-    auto scoped = std::move(reading).under(patience);
-    auto got = co_await std::move(scoped);
-    if (!got || *got == 0) co_return;
-    dropped += *got;
-  }
+Task<void> ServerConnection::part_from_client(const LingerRules& rules) {
+  auto closed = co_await half_close(link_.transport(), rules);
+  if (closed) co_await linger(link_.transport(), rules);
 }
 
 }  // namespace revproxyd::http::h2

@@ -1,0 +1,89 @@
+#include "http/linger.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "revproxyd/base/limits.h"
+#include "revproxyd/base/task_group.h"
+#include "tests/support/loop_runner.h"
+#include "tests/unit/net/sockets.h"
+
+namespace revproxyd::http {
+namespace {
+
+using namespace std::chrono_literals;
+
+Task<void> end(net::Transport& transport, const LingerRules& rules) {
+  auto closed = co_await half_close(transport, rules);
+  if (closed) co_await linger(transport, rules);
+}
+
+/// A client that takes nothing of an answer that fills every buffer on the way.
+class Linger : public testing::Test {
+ protected:
+  Linger() : pair_(net::test::tcp_pair()), far_(pair_.far.get()) {
+    transport_ = net::test::transport_over(pair_.near);
+    const std::string block(64 * 1024, 'd');
+    const iovec piece = net::piece_of(block);
+    for (;;) {
+      const net::IoResult result = transport_->try_write({&piece, 1});
+      if (result.status != net::IoStatus::done) break;
+      rules_.sent += result.bytes;
+    }
+  }
+
+  /// Bytes that the client could send and that were read.
+  std::size_t send_all_that_goes() {
+    const std::string block(16 * 1024, 'u');
+    const ssize_t went = ::send(far_, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    sent_ += went > 0 ? static_cast<std::size_t>(went) : 0;
+    int on_the_way = 0;
+    ::ioctl(far_, SIOCOUTQ, &on_the_way);
+    const auto unread = net::most_unread(*transport_);
+    return sent_ - static_cast<std::size_t>(on_the_way) - unread.value_or(0);
+  }
+
+  revproxyd::test::LoopRunner runner_;
+  net::test::SocketPair pair_;
+  int far_;
+  std::unique_ptr<net::Transport> transport_;
+  LingerRules rules_;
+  std::size_t sent_ = 0;
+};
+
+TEST_F(Linger, EndsForAClientBelowTheMinimumRate) {
+  rules_.min_rate = 1000 * rules_.sent;
+  rules_.rate.waited(limits::kRateGrace + 1ms);
+  runner_.run(end(*transport_, rules_));
+}
+
+TEST_F(Linger, EndsForAClientThatAcknowledgesNothing) {
+  rules_.stall = 300ms;
+  runner_.run(end(*transport_, rules_));
+}
+
+TEST_F(Linger, ReadsForALimitedTimeWhileTheAnswerIsOnItsWay) {
+  TaskGroup group;
+  group.spawn(end(*transport_, rules_));
+  EXPECT_TRUE(runner_.run_until([&] { return send_all_that_goes() > 4 * limits::kLingerBytes; }));
+  std::size_t read = 0;
+  TimePoint changed = Clock::now();
+  const auto unread_for = [&](Duration time) {
+    if (std::exchange(read, send_all_that_goes()) != read) changed = Clock::now();
+    return Clock::now() - changed >= time;
+  };
+  EXPECT_TRUE(runner_.run_until([&] { return unread_for(1500ms); }, limits::kLingerTime + 10s));
+  EXPECT_EQ(group.size(), 1U);
+  group.cancel(Code::shutdown);
+  EXPECT_TRUE(runner_.run_until([&] { return group.size() == 0; }));
+}
+
+}  // namespace
+}  // namespace revproxyd::http
