@@ -18,6 +18,10 @@ class TunnelRelay : public testing::Relay {
       "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
   static constexpr std::string_view kSwitching =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+  void open_tunnel() {
+    request(kUpgrade);
+    respond(kSwitching);
+  }
 };
 
 TEST_F(TunnelRelay, OpensWith101AndCarriesWhatCameWithEitherHandshake) {
@@ -29,8 +33,7 @@ TEST_F(TunnelRelay, OpensWith101AndCarriesWhatCameWithEitherHandshake) {
 }
 
 TEST_F(TunnelRelay, CarriesBytesBothWays) {
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   client_sends("ping");
   EXPECT_EQ(upload(), "ping");
   respond("pong");
@@ -39,8 +42,7 @@ TEST_F(TunnelRelay, CarriesBytesBothWays) {
 }
 
 TEST_F(TunnelRelay, TheEndOfTheServerEndsItAfterItsLastBytes) {
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   origin.send("bye");
   origin.end();
   runner.settle();
@@ -50,8 +52,7 @@ TEST_F(TunnelRelay, TheEndOfTheServerEndsItAfterItsLastBytes) {
 }
 
 TEST_F(TunnelRelay, TheEndOfTheClientIsTheServersToAnswer) {
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   client.send("bye");
   client.end();
   runner.settle();
@@ -68,8 +69,7 @@ TEST_F(TunnelRelay, TheEndOfTheClientIsTheServersToAnswer) {
 }
 
 TEST_F(TunnelRelay, AServerThatIsSilentToTheClientsEndIsEnded) {
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   client.end();
   runner.settle();
   runner.pass(limits::kTunnelEnd - seconds(1));
@@ -81,8 +81,7 @@ TEST_F(TunnelRelay, AServerThatIsSilentToTheClientsEndIsEnded) {
 
 TEST_F(TunnelRelay, SilenceEndsItAndBytesEitherWayKeepIt) {
   times.tunnel = seconds(100);
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   runner.pass(seconds(90));
   client_sends("ping");
   runner.pass(seconds(90));
@@ -97,8 +96,7 @@ TEST_F(TunnelRelay, SilenceEndsItAndBytesEitherWayKeepIt) {
 // It may wait until the client takes what it has sent.
 TEST_F(TunnelRelay, AServerThatTakesNothingWhileTheClientTakesNothingKeepsIt) {
   times.idle = seconds(10);
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   origin.take_only(0);
   client.take_only(0);
   client_sends("ping");
@@ -114,8 +112,7 @@ TEST_F(TunnelRelay, AServerThatTakesNothingWhileTheClientTakesNothingKeepsIt) {
 
 TEST_F(TunnelRelay, AServerThatNeitherTakesNorSendsEndsIt) {
   times.idle = seconds(10);
-  request(kUpgrade);
-  respond(kSwitching);
+  open_tunnel();
   origin.take_only(0);
   client_sends("ping");
   runner.pass(seconds(12));
