@@ -1,11 +1,11 @@
 #include "http/linger.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/limits.h"
+#include "revproxyd/net/discard.h"
 
 namespace revproxyd::http {
 
@@ -38,12 +38,6 @@ class Taking {
   std::size_t left_ = 0;
 };
 
-// Nobody looks at what is thrown away: it may lie over what was read for others.
-MutableBytes waste() noexcept {
-  static thread_local std::array<char, limits::kGather> room;
-  return room;
-}
-
 // False when the client has closed, or is not waited for any longer. The kernel tells of room, not
 // of acknowledgements: these are looked at.
 Task<bool> all_arrives(net::Transport& transport, const LingerRules& rules) {
@@ -62,7 +56,7 @@ Task<bool> all_arrives(net::Transport& transport, const LingerRules& rules) {
       continue;
     }
     transport.readiness().read_deadline(limits::kLingerLook, kLook);
-    auto got = co_await net::read_some(transport, waste());
+    auto got = co_await net::discard_some(transport);
     if (!got && got.error().code() != kLook) co_return false;
     // With all that it sent read, a close resets nothing.
     if (got && *got == 0) co_return false;
@@ -89,12 +83,12 @@ Task<void> linger(net::Transport& transport, const LingerRules& rules) {
   if (!arrived) co_return;
   // Its kernel has everything; the client itself may need a moment more.
   transport.readiness().read_deadline(limits::kLingerTime, Code::cancelled);
-  std::size_t dropped = 0;
-  while (dropped < limits::kLingerBytes) {
-    auto got = co_await net::read_some(transport, waste());
-    if (!got || *got == 0) co_return;
-    dropped += *got;
-  }
+  co_await net::discard(transport, limits::kLingerBytes);
+}
+
+Task<void> part_from_client(net::Transport& transport, const LingerRules& rules) {
+  auto closed = co_await half_close(transport, rules);
+  if (closed) co_await linger(transport, rules);
 }
 
 }  // namespace revproxyd::http

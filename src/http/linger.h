@@ -30,4 +30,7 @@ Task<bool> half_close(net::Transport& transport, const LingerRules& rules);
 /// once more, and as many bytes.
 Task<void> linger(net::Transport& transport, const LingerRules& rules);
 
+/// Both, for whom there is nothing to do in between.
+Task<void> part_from_client(net::Transport& transport, const LingerRules& rules);
+
 }  // namespace revproxyd::http

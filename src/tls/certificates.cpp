@@ -71,13 +71,12 @@ struct CertificateStore::Builder {
       out.warnings.push_back({entry.key_at, "key " + entry.key + ": readable by everyone"});
     }
     Credential::Loaded loaded = loaded_for(entry);
-    const bool key_at_fault = loaded.of_key;
     std::string error = loaded.credential ? unserved(entry, *loaded.credential) : loaded.error;
     if (!error.empty()) {
       loaded.credential = kept_for(entry);
       if (loaded.credential) error += " (the one from before stays in use)";
       (loaded.credential ? out.kept : out.errors)
-          .push_back({key_at_fault ? entry.key_at : entry.cert_at, std::move(error)});
+          .push_back({loaded.of_key ? entry.key_at : entry.cert_at, std::move(error)});
       if (!loaded.credential) return;
     }
     judge(entry, *loaded.credential);

@@ -10,6 +10,7 @@
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
+#include "revproxyd/net/discard.h"
 #include "tls/client_context.h"
 #include "tls/policy.h"
 #include "tls/server_context.h"
@@ -85,13 +86,7 @@ Task<Result<void>> run(TlsTransport& transport) {
 Task<void> let_alert_arrive(net::Transport& plain) {
   ignore(plain.try_shutdown(), "the connection is given up either way");
   plain.readiness().read_deadline(limits::kLingerTime, Code::handshake_timeout);
-  std::array<char, 2048> waste;
-  std::size_t total = 0;
-  while (total < limits::kLingerBytes) {
-    auto got = co_await net::read_some(plain, MutableBytes(waste));
-    if (!got || *got == 0) break;
-    total += *got;
-  }
+  co_await net::discard(plain, limits::kLingerBytes);
 }
 
 // Sessions are kept apart by server as well as by name: what one server sealed another cannot open.

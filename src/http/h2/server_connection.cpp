@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "http/h2/server_stream.h"
+#include "http/linger.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/patience.h"
 
@@ -244,14 +245,9 @@ Task<void> ServerConnection::finish() {
   if (verdict_.code() != Code::none) co_await Sleep(limits::kSentAway);
   LingerRules rules{settings_.write, settings_.min_rate};
   rules.sent = net::unacknowledged(link_.transport()).value_or(0);
-  auto parting = part_from_client(rules);
+  auto parting = part_from_client(link_.transport(), rules);
   auto scoped = std::move(parting).under(scope_);
   co_await std::move(scoped);
-}
-
-Task<void> ServerConnection::part_from_client(const LingerRules& rules) {
-  auto closed = co_await half_close(link_.transport(), rules);
-  if (closed) co_await linger(link_.transport(), rules);
 }
 
 }  // namespace revproxyd::http::h2

@@ -9,7 +9,6 @@
 #include "http/h2/conduct.h"
 #include "http/h2/link.h"
 #include "http/h2/session.h"
-#include "http/linger.h"
 #include "revproxyd/base/event.h"
 #include "revproxyd/http/connection.h"
 
@@ -59,7 +58,6 @@ class ServerConnection final : public http::ServerConnection,
   void set_clock() noexcept;
   void on_clock() noexcept;
   void close_down() noexcept;
-  Task<void> part_from_client(const LingerRules& rules);
 
   ServerConnectionSettings settings_;
   CancelScope& scope_;

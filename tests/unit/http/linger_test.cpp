@@ -20,11 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Task<void> end(net::Transport& transport, const LingerRules& rules) {
-  auto closed = co_await half_close(transport, rules);
-  if (closed) co_await linger(transport, rules);
-}
-
 /// A client that takes nothing of an answer that fills every buffer on the way.
 class Linger : public testing::Test {
  protected:
@@ -61,17 +56,17 @@ class Linger : public testing::Test {
 TEST_F(Linger, EndsForAClientBelowTheMinimumRate) {
   rules_.min_rate = 1000 * rules_.sent;
   rules_.rate.waited(limits::kRateGrace + 1ms);
-  runner_.run(end(*transport_, rules_));
+  runner_.run(part_from_client(*transport_, rules_));
 }
 
 TEST_F(Linger, EndsForAClientThatAcknowledgesNothing) {
   rules_.stall = 300ms;
-  runner_.run(end(*transport_, rules_));
+  runner_.run(part_from_client(*transport_, rules_));
 }
 
 TEST_F(Linger, ReadsForALimitedTimeWhileTheAnswerIsOnItsWay) {
   TaskGroup group;
-  group.spawn(end(*transport_, rules_));
+  group.spawn(part_from_client(*transport_, rules_));
   EXPECT_TRUE(runner_.run_until([&] { return send_all_that_goes() > 4 * limits::kLingerBytes; }));
   std::size_t read = 0;
   TimePoint changed = Clock::now();
