@@ -37,8 +37,11 @@ class Linger : public testing::Test {
   /// Bytes that the client could send and that were read.
   std::size_t send_all_that_goes() {
     const std::string block(16 * 1024, 'u');
-    const ssize_t went = ::send(far_, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    sent_ += went > 0 ? static_cast<std::size_t>(went) : 0;
+    ssize_t went = 0;
+    do {
+      sent_ += static_cast<std::size_t>(went);
+      went = ::send(far_, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (went > 0);
     int on_the_way = 0;
     ::ioctl(far_, SIOCOUTQ, &on_the_way);
     const auto unread = net::most_unread(*transport_);
