@@ -1,6 +1,5 @@
 #include "http/linger.h"
 
-#include <algorithm>
 #include <cstddef>
 
 #include "revproxyd/base/deadline.h"
@@ -13,41 +12,16 @@ namespace {
 
 constexpr Code kLook = Code::write_timeout;
 
-/// Whether the client takes what lies in the kernel for it.
-class Taking {
- public:
-  explicit Taking(const LingerRules& rules) noexcept
-      : rules_(rules), rate_(rules.rate), looked_(loop_now()), moved_(looked_) {}
-
-  /// `left` bytes are not acknowledged now.
-  bool goes_on(std::size_t left) noexcept {
-    rate_.waited(since(looked_));
-    looked_ = loop_now();
-    if (left < left_) moved_ = looked_;
-    left_ = left;
-    const std::uint64_t taken = rules_.sent - std::min<std::uint64_t>(rules_.sent, left);
-    if (rate_.too_slow(taken, rules_.min_rate)) return false;
-    return rules_.stall.count() <= 0 || since(moved_) < rules_.stall;
-  }
-
- private:
-  const LingerRules& rules_;
-  RateMeter rate_;
-  TimePoint looked_;
-  TimePoint moved_;  // when it was last known to take something
-  std::size_t left_ = 0;
-};
-
 // False when the client has closed, or is not waited for any longer. The kernel tells of room, not
 // of acknowledgements: these are looked at.
-Task<bool> all_arrives(net::Transport& transport, const LingerRules& rules) {
-  Taking taking(rules);
+Task<bool> all_arrives(net::Transport& transport, Leftover& leftover) {
+  leftover.uptake.wait_begins(net::unacknowledged(transport));
   const TimePoint begun = loop_now();
   std::size_t dropped = 0;
   for (;;) {
     const auto left = net::unacknowledged(transport);
     if (!left || *left == 0) co_return true;
-    if (!taking.goes_on(*left)) co_return false;
+    if (!leftover.goes_on(left)) co_return false;
     // Who does not read before all is sent may be done with it by then.
     if (dropped >= limits::kLingerBytes && since(begun) >= limits::kLingerTime) {
       if (net::is_gone(transport)) co_return false;
@@ -66,29 +40,31 @@ Task<bool> all_arrives(net::Transport& transport, const LingerRules& rules) {
 
 }  // namespace
 
-Task<bool> half_close(net::Transport& transport, const LingerRules& rules) {
-  Taking taking(rules);
-  for (;;) {
+Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
+  auto& readiness = transport.readiness();
+  for (leftover.uptake.wait_begins(net::unacknowledged(transport));;) {
     const net::IoResult result = transport.try_shutdown();
     if (result.status == net::IoStatus::failed) co_return false;
     if (result.status == net::IoStatus::done || result.status == net::IoStatus::end) co_return true;
-    if (!taking.goes_on(net::unacknowledged(transport).value_or(0))) co_return false;
-    auto slept = co_await Sleep(limits::kLingerLook);
-    if (slept != Code::none) co_return false;
+    readiness.write_deadline(limits::kLingerLook, kLook);
+    auto code = co_await readiness.wait(net::Want::write);
+    readiness.write_deadline(Duration::zero(), Code::none);
+    if (code != Code::none && code != kLook) co_return false;
+    if (!leftover.goes_on(net::unacknowledged(transport))) co_return false;
   }
 }
 
-Task<void> linger(net::Transport& transport, const LingerRules& rules) {
-  auto arrived = co_await all_arrives(transport, rules);
+Task<void> linger(net::Transport& transport, Leftover& leftover) {
+  auto arrived = co_await all_arrives(transport, leftover);
   if (!arrived) co_return;
   // Its kernel has everything; the client itself may need a moment more.
   transport.readiness().read_deadline(limits::kLingerTime, Code::cancelled);
   co_await net::discard(transport, limits::kLingerBytes);
 }
 
-Task<void> part_from_client(net::Transport& transport, const LingerRules& rules) {
-  auto closed = co_await half_close(transport, rules);
-  if (closed) co_await linger(transport, rules);
+Task<void> part_from_client(net::Transport& transport, Leftover& leftover) {
+  auto closed = co_await half_close(transport, leftover);
+  if (closed) co_await linger(transport, leftover);
 }
 
 }  // namespace revproxyd::http

@@ -71,6 +71,8 @@ class MemoryPeer {
     notify(false, true, false);
   }
   void take_all() { take_more(kNoLimit); }
+  /// The end of the transport's output needs room as well, as close_notify does.
+  void take_end_with_room() { end_needs_room_ = true; }
   /// No call moves more than so many bytes.
   void limit_calls(std::size_t bytes) { per_call_ = bytes; }
   /// The next writes take only so many bytes each.
@@ -120,6 +122,7 @@ class MemoryPeer {
   bool ended_ = false;
   bool keep_ = true;
   bool saw_end_ = false;
+  bool end_needs_room_ = false;
   bool closed_ = false;
   bool aborted_ = false;
 };
@@ -174,6 +177,10 @@ class MemoryTransport final : public net::Transport {
   }
 
   net::IoResult try_shutdown() noexcept override {
+    if (peer_.end_needs_room_ && peer_.room_ == 0) {
+      readiness_.writable = false;
+      return net::IoResult::wants(net::Want::write);
+    }
     peer_.saw_end_ = true;
     return net::IoResult::moved(0);
   }

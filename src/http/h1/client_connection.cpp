@@ -25,7 +25,7 @@ ClientConnection::ClientConnection(std::unique_ptr<net::Transport> transport,
       owner_(owner),
       limits_(head_limits(settings)),
       writer_(*transport_, Side::upstream) {
-  writer_.set_rules({settings.write, Code::idle_timeout, 0});
+  writer_.set_rules({{settings.write}, Code::idle_timeout});
 }
 
 ClientConnection::~ClientConnection() { transport_->readiness().watch(nullptr); }
@@ -184,7 +184,7 @@ Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
 }
 
 void ClientStream::set_write_limit(Duration limit) noexcept {
-  connection_.writer_.set_rules({limit, Code::idle_timeout, 0});
+  connection_.writer_.set_rules({{limit}, Code::idle_timeout});
 }
 
 void ClientStream::set_body_rules(const BodyRules& rules) noexcept {

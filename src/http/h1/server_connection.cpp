@@ -42,7 +42,7 @@ ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
       writer_(*transport_, Side::downstream),
       in_(std::move(received)),
       served_(settings.served) {
-  writer_.set_rules({settings.write, Code::write_timeout, 0});
+  writer_.set_rules({{settings.write}, Code::write_timeout});
 }
 
 ServerConnection::~ServerConnection() = default;
@@ -293,14 +293,14 @@ void ServerConnection::drain() noexcept {
 
 Task<void> ServerConnection::finish() {
   if (failed_) co_return;
-  const LingerRules rules = writer_.linger_rules();
-  auto closing = half_close(*transport_, rules);
+  Leftover leftover = writer_.leftover();
+  auto closing = half_close(*transport_, leftover);
   auto scoped_close = std::move(closing).under(scope_);
   auto closed = co_await std::move(scoped_close);
   if (!closed || !linger_) co_return;
   unread_.reset();
   for (Buffer* buffer : {&in_, &ahead_, &out_}) buffer->release();
-  auto lingering = linger(*transport_, rules);
+  auto lingering = linger(*transport_, leftover);
   auto scoped = std::move(lingering).under(scope_);
   co_await std::move(scoped);
 }

@@ -77,7 +77,7 @@ void ServerStream::set_body_rules(const BodyRules& rules) noexcept {
 }
 
 void ServerStream::set_write_rules(Duration stall, std::uint64_t min_rate) noexcept {
-  connection_.writer_.set_rules({stall, Code::write_timeout, min_rate});
+  connection_.writer_.set_rules({{stall, min_rate}, Code::write_timeout});
 }
 
 Task<Result<Piece>> ServerStream::read_body() {

@@ -64,27 +64,21 @@ Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
   co_return {};
 }
 
-// The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
-// reader that is slow but steady is seen by what it has acknowledged, which is looked at several
-// times, since what was under way already is acknowledged by any.
+// What was under way already is acknowledged by any: it is looked at several times.
 Task<Result<void>> Writer::wait(net::Want want) {
   auto& readiness = transport_.readiness();
-  const Duration look = (rules_.stall + Duration(kLooks - 1)) / kLooks;
-  moved_ = loop_now();
-  for (auto queued = net::unacknowledged(transport_);;) {
-    const TimePoint begun = loop_now();
+  const Duration look = (rules_.uptake.stall + Duration(kLooks - 1)) / kLooks;
+  for (uptake_.wait_begins(net::unacknowledged(transport_));;) {
     readiness.write_deadline(look, rules_.stall_code);
     auto code = co_await readiness.wait(want);
     readiness.write_deadline(Duration::zero(), Code::none);
-    rate_.waited(since(begun));
-    const auto left = net::unacknowledged(transport_);
-    if (rate_.too_slow(sent_ - std::min(sent_, left.value_or(0)), rules_.min_rate))
+    if (held_) uptake_.excuse();
+    const auto verdict = uptake_.look(net::unacknowledged(transport_), sent_, rules_.uptake);
+    if (verdict == Uptake::Verdict::too_slow)
       co_return Error(Code::body_too_slow, side_, "peer takes less than min_rate");
     if (code == Code::none) co_return {};
-    if (held_ || (queued && left && *left < *queued)) moved_ = loop_now();
-    if (code != rules_.stall_code || since(moved_) >= rules_.stall)
+    if (code != rules_.stall_code || verdict == Uptake::Verdict::stalled)
       co_return Error(code, side_, "peer does not take what is sent");
-    queued = left;
   }
 }
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "http/linger.h"
-#include "http/rate_meter.h"
+#include "http/uptake.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/base/units.h"
@@ -16,9 +16,8 @@
 namespace revproxyd::http::h1 {
 
 struct WriteRules {
-  Duration stall{0};  // zero: none
+  UptakeRules uptake;
   Code stall_code = Code::write_timeout;
-  std::uint64_t min_rate = 0;  // bytes a second while waiting, after limits::kRateGrace
 };
 
 class Writer {
@@ -28,15 +27,15 @@ class Writer {
   /// While `held`, no wait is too long. Afterwards one that is under way has all of its time again.
   void hold_stall(bool held) noexcept {
     held_ = held;
-    moved_ = loop_now();
+    uptake_.excuse();
   }
   /// A slow peer is no fault any more.
-  void drop_min_rate() noexcept { rules_.min_rate = 0; }
+  void drop_min_rate() noexcept { rules_.uptake.min_rate = 0; }
   /// A new exchange: the rate is judged afresh, and nothing is held.
   void restart() noexcept {
     sent_ = 0;
     held_ = false;
-    rate_.restart();
+    uptake_.restart();
   }
 
   /// One try without waiting; what is left of `pieces` is for write(). Spares the frame where the
@@ -50,9 +49,7 @@ class Writer {
   /// Bytes written since restart().
   std::uint64_t sent() const noexcept { return sent_; }
   /// For the end of what was sent.
-  LingerRules linger_rules() const noexcept {
-    return {rules_.stall, rules_.min_rate, sent_, rate_};
-  }
+  Leftover leftover() const noexcept { return {rules_.uptake, sent_, uptake_}; }
 
  private:
   /// One try; takes off `pieces` what went out. The result is done or what to wait for.
@@ -61,9 +58,8 @@ class Writer {
 
   net::Transport& transport_;
   WriteRules rules_;
-  TimePoint moved_;  // when the peer was last known to take something
+  Uptake uptake_;
   std::uint64_t sent_ = 0;
-  RateMeter rate_;  // of what the peer has taken
   Side side_;
   bool held_ = false;
 };

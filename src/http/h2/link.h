@@ -50,6 +50,10 @@ class Link final : private net::Watcher, private TurnEnd {
   void look() noexcept { at_turn_end(); }
   /// What is produced already is on its way to the kernel.
   bool drained() const noexcept { return out_.empty(); }
+  /// Bytes that the peer has not acknowledged, as far as is known, and what waits for the kernel.
+  std::size_t untaken() const noexcept {
+    return out_.size() + net::unacknowledged(*transport_).value_or(0);
+  }
   /// Ends it from this side, with on_link_failed.
   void fail(const Error& error) noexcept;
   bool failed() const noexcept { return failed_; }

@@ -233,19 +233,26 @@ void ServerConnection::close_down() noexcept {
   changed_.set();
 }
 
+// What is on its way may need as long as the client takes some of it.
+Task<bool> ServerConnection::last_words_sent(Leftover& leftover) {
+  for (leftover.uptake.wait_begins(link_.untaken());;) {
+    auto code = co_await wait_within(gone_, limits::kLingerLook, Code::write_timeout);
+    if (code == Code::none) co_return !link_.failed();
+    if (code != Code::write_timeout || !leftover.goes_on(link_.untaken())) co_return false;
+  }
+}
+
 Task<void> ServerConnection::finish() {
   if (link_.failed()) co_return;
   session_.terminate(ErrorCode::no_error);
   link_.look();
-  // What is on its way may need as long as any other write.
-  auto sent = co_await wait_within(gone_, settings_.write, Code::cancelled);
+  Leftover leftover{{settings_.write, settings_.min_rate}, link_.untaken(), {}};
+  auto sent = co_await last_words_sent(leftover);
   link_.stop();
-  if (sent != Code::none || link_.failed()) co_return;
+  if (!sent) co_return;
   // It knows that it has to go: a well-meaning client has connected anew already.
   if (verdict_.code() != Code::none) co_await Sleep(limits::kSentAway);
-  LingerRules rules{settings_.write, settings_.min_rate};
-  rules.sent = net::unacknowledged(link_.transport()).value_or(0);
-  auto parting = part_from_client(link_.transport(), rules);
+  auto parting = part_from_client(link_.transport(), leftover);
   auto scoped = std::move(parting).under(scope_);
   co_await std::move(scoped);
 }

@@ -9,6 +9,7 @@
 #include "http/h2/conduct.h"
 #include "http/h2/link.h"
 #include "http/h2/session.h"
+#include "http/linger.h"
 #include "revproxyd/base/event.h"
 #include "revproxyd/http/connection.h"
 
@@ -58,6 +59,7 @@ class ServerConnection final : public http::ServerConnection,
   void set_clock() noexcept;
   void on_clock() noexcept;
   void close_down() noexcept;
+  Task<bool> last_words_sent(Leftover& leftover);
 
   ServerConnectionSettings settings_;
   CancelScope& scope_;

@@ -30,7 +30,7 @@ class Linger : public testing::Test {
     for (;;) {
       const net::IoResult result = transport_->try_write({&piece, 1});
       if (result.status != net::IoStatus::done) break;
-      rules_.sent += result.bytes;
+      leftover_.sent += result.bytes;
     }
   }
 
@@ -52,24 +52,24 @@ class Linger : public testing::Test {
   net::test::SocketPair pair_;
   int far_;
   std::unique_ptr<net::Transport> transport_;
-  LingerRules rules_;
+  Leftover leftover_;
   std::size_t sent_ = 0;
 };
 
 TEST_F(Linger, EndsForAClientBelowTheMinimumRate) {
-  rules_.min_rate = 1000 * rules_.sent;
-  rules_.rate.waited(limits::kRateGrace + 1ms);
-  runner_.run(part_from_client(*transport_, rules_));
+  leftover_.rules.min_rate = 1000 * leftover_.sent;
+  leftover_.uptake = Uptake(limits::kRateGrace + 1ms);
+  runner_.run(part_from_client(*transport_, leftover_));
 }
 
 TEST_F(Linger, EndsForAClientThatAcknowledgesNothing) {
-  rules_.stall = 300ms;
-  runner_.run(part_from_client(*transport_, rules_));
+  leftover_.rules.stall = 300ms;
+  runner_.run(part_from_client(*transport_, leftover_));
 }
 
 TEST_F(Linger, ReadsForALimitedTimeWhileTheAnswerIsOnItsWay) {
   TaskGroup group;
-  group.spawn(part_from_client(*transport_, rules_));
+  group.spawn(part_from_client(*transport_, leftover_));
   EXPECT_TRUE(runner_.run_until([&] { return send_all_that_goes() > 4 * limits::kLingerBytes; }));
   std::size_t read = 0;
   TimePoint changed = Clock::now();

@@ -217,7 +217,7 @@ TEST_F(H1MessageWriter, CountsNothingWhereNothingWasTaken) {
 }
 
 TEST_F(H1MessageWriter, APeerThatTakesLessThanTheRateIsGivenUp) {
-  writer_.set_rules({.stall = std::chrono::seconds(30), .min_rate = 100});
+  writer_.set_rules({{.stall = std::chrono::seconds(30), .min_rate = 100}});
   begin(Framing::length, 100'000);
   peer_.take_only(1);
   const std::string body(100'000, 'x');

@@ -150,6 +150,70 @@ TEST_F(H2ServerLife, FinishSendsWhatWaitsForTheKernel) {
   EXPECT_TRUE(peer_.saw_end());
 }
 
+TEST_F(H2ServerLife, FinishHasTimeWhileTheClientTakesSome) {
+  ServerConnectionSettings settings;
+  settings.write = seconds(5);
+  open(settings);
+  auto stream = next_stream_of(get(1));
+  peer_.take_only(0);
+  const std::string body(10'000, 'b');
+  stream->stage_head(head_of(200, *stream, {Framing::length, body.size()}));
+  EXPECT_TRUE(runner_.run(stream->send_body(Piece(body, true))));
+  stream.reset();
+  finish();
+  for (int i = 0; i < 11; ++i) {
+    pass(seconds(4));
+    peer_.take_more(1000);
+    settle();
+  }
+  EXPECT_TRUE(message(1).ended);
+  EXPECT_EQ(message(1).body, body);
+  EXPECT_TRUE(peer_.saw_end());
+}
+
+TEST_F(H2ServerLife, FinishGivesUpAClientThatTakesNothing) {
+  ServerConnectionSettings settings;
+  settings.write = seconds(5);
+  open(settings);
+  peer_.take_only(0);
+  finish();
+  pass(seconds(4));
+  EXPECT_EQ(runner_.running(), 1U);
+  pass(seconds(2));
+  EXPECT_EQ(runner_.running(), 0U);
+}
+
+TEST_F(H2ServerLife, FinishGivesUpAClientThatTakesLessThanTheMinimumRate) {
+  ServerConnectionSettings settings;
+  settings.min_rate = 1000;
+  open(settings);
+  auto stream = next_stream_of(get(1));
+  peer_.take_only(0);
+  const std::string body(40'000, 'b');
+  stream->stage_head(head_of(200, *stream, {Framing::length, body.size()}));
+  EXPECT_TRUE(runner_.run(stream->send_body(Piece(body, true))));
+  stream.reset();
+  finish();
+  for (int i = 0; i < 13 && runner_.running() != 0; ++i) {
+    pass(seconds(1));
+    peer_.take_more(800);
+    settle();
+  }
+  EXPECT_EQ(runner_.running(), 0U);
+}
+
+TEST_F(H2ServerLife, FinishEndsItsSideAsSoonAsThereIsRoom) {
+  open();
+  peer_.take_end_with_room();
+  peer_.take_only(frames::goaway(0, frames::kNoError).size());
+  finish();
+  EXPECT_EQ(goaway_code(), frames::kNoError);
+  EXPECT_FALSE(peer_.saw_end());
+  peer_.take_all();
+  settle();
+  EXPECT_TRUE(peer_.saw_end());
+}
+
 TEST_F(H2ServerLife, AClientThatGoesIsStillAnswered) {
   open();
   auto stream = next_stream_of(get(1) + frames::goaway(0, frames::kNoError));

@@ -1,0 +1,61 @@
+#pragma once
+// How a peer takes what lies in the kernel for it: the two bounds on one that is slow.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "http/rate_meter.h"
+#include "revproxyd/base/deadline.h"
+#include "revproxyd/base/units.h"
+
+namespace revproxyd::http {
+
+struct UptakeRules {
+  Duration stall{0};           // longest time in which it takes nothing; zero: no limit
+  std::uint64_t min_rate = 0;  // bytes a second while waiting, after limits::kRateGrace; zero: none
+};
+
+/// The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
+/// reader that is slow but steady is seen by what it has not acknowledged yet, `left`, which is
+/// unknown for some transports.
+class Uptake {
+ public:
+  enum class Verdict : std::uint8_t { fine, stalled, too_slow };
+
+  Uptake() = default;
+  /// After so much waiting.
+  explicit Uptake(Duration waited) noexcept { rate_.waited(waited); }
+
+  /// Other bytes: the rate is judged afresh.
+  void restart() noexcept { rate_.restart(); }
+  /// It is waited for from now on.
+  void wait_begins(std::optional<std::size_t> left) noexcept {
+    looked_ = moved_ = loop_now();
+    left_ = left;
+  }
+  /// It is no fault of the peer that nothing has moved.
+  void excuse() noexcept { moved_ = loop_now(); }
+  /// How the wait goes since it began or was last looked at; `sent` bytes went into the kernel
+  /// since restart().
+  Verdict look(std::optional<std::size_t> left, std::uint64_t sent,
+               const UptakeRules& rules) noexcept {
+    rate_.waited(since(looked_));
+    looked_ = loop_now();
+    if (left && left_ && *left < *left_) moved_ = looked_;
+    left_ = left;
+    const std::uint64_t taken = sent - std::min<std::uint64_t>(sent, left.value_or(0));
+    if (rate_.too_slow(taken, rules.min_rate)) return Verdict::too_slow;
+    const bool stalled = rules.stall.count() > 0 && since(moved_) >= rules.stall;
+    return stalled ? Verdict::stalled : Verdict::fine;
+  }
+
+ private:
+  RateMeter rate_;
+  TimePoint looked_;
+  TimePoint moved_;  // when it was last known to take something
+  std::optional<std::size_t> left_;
+};
+
+}  // namespace revproxyd::http
