@@ -19,6 +19,7 @@ struct Leftover {
   std::uint64_t sent = 0;  // what the rate is about
   Uptake uptake;
 
+  void wait_begins(std::optional<std::size_t> left) noexcept { uptake.wait_begins(left, sent); }
   /// It goes on taking it: `left` bytes are not acknowledged now.
   bool goes_on(std::optional<std::size_t> left) noexcept {
     return uptake.look(left, sent, rules) == Uptake::Verdict::fine;
@@ -29,13 +30,17 @@ struct Leftover {
 /// when it does not, or the connection is of no more use.
 Task<bool> half_close(net::Transport& transport, Leftover& leftover);
 
-/// After half_close(): reads and throws away until the client closes. It has time while it takes
-/// what it has not acknowledged yet; what it sends meanwhile is left in the kernel when more than
-/// limits::kLingerBytes have come and limits::kLingerTime is over. From then on it has that time
-/// once more, and as many bytes.
-Task<void> linger(net::Transport& transport, Leftover& leftover);
+/// After half_close(): waits until the client's kernel has everything, as long as it takes some of
+/// it. What the client sends meanwhile is read and thrown away; it is left in the kernel when more
+/// than limits::kLingerBytes have come and limits::kLingerTime is over. False when there is nothing
+/// to wait for any more.
+Task<bool> all_arrives(net::Transport& transport, Leftover& leftover);
 
-/// Both, for whom there is nothing to do in between.
+/// After that, for a client that may still be sending before it reads: reads and throws away until
+/// it closes, for limits::kLingerTime.
+Task<void> linger(net::Transport& transport);
+
+/// All three.
 Task<void> part_from_client(net::Transport& transport, Leftover& leftover);
 
 }  // namespace revproxyd::http

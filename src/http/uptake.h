@@ -29,11 +29,16 @@ class Uptake {
   explicit Uptake(Duration waited) noexcept { rate_.waited(waited); }
 
   /// Other bytes: the rate is judged afresh.
-  void restart() noexcept { rate_.restart(); }
-  /// It is waited for from now on.
-  void wait_begins(std::optional<std::size_t> left) noexcept {
+  void restart() noexcept {
+    rate_.restart();
+    before_.reset();
+  }
+  /// It is waited for from now on; `sent` bytes went into the kernel since restart().
+  void wait_begins(std::optional<std::size_t> left, std::uint64_t sent) noexcept {
     looked_ = moved_ = loop_now();
     left_ = left;
+    // What it takes first is of earlier answers, and no less taken.
+    if (!before_) before_ = left.value_or(0) - std::min<std::uint64_t>(sent, left.value_or(0));
   }
   /// It is no fault of the peer that nothing has moved.
   void excuse() noexcept { moved_ = loop_now(); }
@@ -45,7 +50,8 @@ class Uptake {
     looked_ = loop_now();
     if (left && left_ && *left < *left_) moved_ = looked_;
     left_ = left;
-    const std::uint64_t taken = sent - std::min<std::uint64_t>(sent, left.value_or(0));
+    const std::uint64_t all = before_.value_or(0) + sent;
+    const std::uint64_t taken = all - std::min<std::uint64_t>(all, left.value_or(0));
     if (rate_.too_slow(taken, rules.min_rate)) return Verdict::too_slow;
     const bool stalled = rules.stall.count() > 0 && since(moved_) >= rules.stall;
     return stalled ? Verdict::stalled : Verdict::fine;
@@ -56,6 +62,7 @@ class Uptake {
   TimePoint looked_;
   TimePoint moved_;  // when it was last known to take something
   std::optional<std::size_t> left_;
+  std::optional<std::uint64_t> before_;  // not taken when it was first waited for, and sent earlier
 };
 
 }  // namespace revproxyd::http

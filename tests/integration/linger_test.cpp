@@ -67,9 +67,9 @@ std::string read_slowly(Stream& stream) {
   return got;
 }
 
-void expect_whole(const std::string& got) {
-  EXPECT_EQ(got.size() - got.find("\r\n\r\n") - 4, kAnswer.size());
-  EXPECT_TRUE(got.ends_with("\r\n\r\n" + kAnswer));
+void expect_whole(const std::string& got, const std::string& answer = kAnswer) {
+  EXPECT_EQ(got.size() - got.find("\r\n\r\n") - 4, answer.size());
+  EXPECT_TRUE(got.ends_with("\r\n\r\n" + answer));
 }
 
 /// All of its answer is in the proxy's kernel, and it takes nothing of it, inside of its upload.
@@ -96,6 +96,26 @@ TEST(Linger, SoDoesOneOverTls) {
   client.stream().start_client_tls({});
   client.send(kPost);
   expect_whole(read_slowly(client.stream()));
+}
+
+// A line end too many behind a body is common (RFC 9112 section 2.2), and a request on its way as
+// well.
+TEST(Linger, SoDoesOneOfWhichMoreComesWhenTheAnswerIsOnItsWay) {
+  const Proxy proxy([](OriginExchange& exchange) { exchange.respond(kSmallAnswer); });
+  for (const char* more : {"\r\n", "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    RawClient client = RawClient::slow_reader(proxy.daemon.port());
+    const std::string target = more[0] == 'G' ? "/next-to" : "/line-end";
+    client.send("GET " + target + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(proxy.daemon.wait_access_of(target).status(), 200);
+    client.send(more);
+    std::string got;
+    for (;;) {
+      const std::string piece = client.stream().receive(64 * 1024);
+      if (piece.empty()) break;
+      got += piece;
+    }
+    expect_whole(got, kSmallAnswer);
+  }
 }
 
 // Its frames come in until the very end: they are what a close would answer with a reset.

@@ -75,8 +75,8 @@ inline constexpr std::size_t kDrainBytes = 64 * 1024;
 inline constexpr std::chrono::milliseconds kDrainTime{1000};
 
 // Before a close input is read and thrown away so that the answer is not lost to a reset: while it
-// is on its way, until so much has come and so much time has passed; once more as much, or as long,
-// when it has arrived. And how often is looked whether it has.
+// is on its way, until so much has come and so much time has passed; once more as long when it has
+// arrived. And how often is looked whether it has. So much also behind an alert of TLS.
 inline constexpr std::size_t kLingerBytes = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kLingerTime{2000};
 inline constexpr std::chrono::milliseconds kLingerLook{500};

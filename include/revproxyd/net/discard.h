@@ -2,6 +2,7 @@
 // Input that nobody wants, read off so that a close resets nothing away.
 
 #include <cstddef>
+#include <limits>
 
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/task.h"
@@ -13,6 +14,7 @@ namespace revproxyd::net {
 Task<Result<std::size_t>> discard_some(Transport& transport);
 
 /// Reads and throws away until the orderly end, the read deadline, a failure, or `most` bytes.
-Task<void> discard(Transport& transport, std::size_t most);
+Task<void> discard(Transport& transport,
+                   std::size_t most = std::numeric_limits<std::size_t>::max());
 
 }  // namespace revproxyd::net

@@ -293,16 +293,19 @@ void ServerConnection::drain() noexcept {
 
 Task<void> ServerConnection::finish() {
   if (failed_) co_return;
+  auto parting = part();
+  auto scoped = std::move(parting).under(scope_);
+  co_await std::move(scoped);
+}
+
+Task<void> ServerConnection::part() {
   Leftover leftover = writer_.leftover();
-  auto closing = half_close(*transport_, leftover);
-  auto scoped_close = std::move(closing).under(scope_);
-  auto closed = co_await std::move(scoped_close);
-  if (!closed || !linger_) co_return;
+  auto closed = co_await half_close(*transport_, leftover);
+  if (!closed) co_return;
   unread_.reset();
   for (Buffer* buffer : {&in_, &ahead_, &out_}) buffer->release();
-  auto lingering = linger(*transport_, leftover);
-  auto scoped = std::move(lingering).under(scope_);
-  co_await std::move(scoped);
+  auto arrived = co_await all_arrives(*transport_, leftover);
+  if (arrived && linger_) co_await linger(*transport_);
 }
 
 }  // namespace revproxyd::http::h1

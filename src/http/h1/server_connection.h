@@ -42,6 +42,7 @@ class ServerConnection final : public http::ServerConnection,
   void on_input() noexcept override;
   void on_long_idle() noexcept override;
   Task<Result<void>> discard_unread();
+  Task<void> part();
   void begin_idle() noexcept;
   void begin_head() noexcept;
   Task<Result<std::size_t>> receive_head();

@@ -68,7 +68,7 @@ Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
 Task<Result<void>> Writer::wait(net::Want want) {
   auto& readiness = transport_.readiness();
   const Duration look = (rules_.uptake.stall + Duration(kLooks - 1)) / kLooks;
-  for (uptake_.wait_begins(net::unacknowledged(transport_));;) {
+  for (uptake_.wait_begins(net::unacknowledged(transport_), sent_);;) {
     readiness.write_deadline(look, rules_.stall_code);
     auto code = co_await readiness.wait(want);
     readiness.write_deadline(Duration::zero(), Code::none);

@@ -235,7 +235,7 @@ void ServerConnection::close_down() noexcept {
 
 // What is on its way may need as long as the client takes some of it.
 Task<bool> ServerConnection::last_words_sent(Leftover& leftover) {
-  for (leftover.uptake.wait_begins(link_.untaken());;) {
+  for (leftover.wait_begins(link_.untaken());;) {
     auto code = co_await wait_within(gone_, limits::kLingerLook, Code::write_timeout);
     if (code == Code::none) co_return !link_.failed();
     if (code != Code::write_timeout || !leftover.goes_on(link_.untaken())) co_return false;

@@ -20,18 +20,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A client that takes nothing of an answer that fills every buffer on the way.
-class Linger : public testing::Test {
+/// A client that has taken all.
+class LingerBehindAll : public testing::Test {
  protected:
-  Linger() : pair_(net::test::tcp_pair()), far_(pair_.far.get()) {
+  LingerBehindAll() : pair_(net::test::tcp_pair()), far_(pair_.far.get()) {
     transport_ = net::test::transport_over(pair_.near);
-    const std::string block(64 * 1024, 'd');
-    const iovec piece = net::piece_of(block);
-    for (;;) {
-      const net::IoResult result = transport_->try_write({&piece, 1});
-      if (result.status != net::IoStatus::done) break;
-      leftover_.sent += result.bytes;
-    }
   }
 
   /// Bytes that the client could send and that were read.
@@ -56,10 +49,52 @@ class Linger : public testing::Test {
   std::size_t sent_ = 0;
 };
 
+/// One that takes nothing of an answer that fills every buffer on the way.
+class Linger : public LingerBehindAll {
+ protected:
+  Linger() {
+    const std::string block(64 * 1024, 'd');
+    const iovec piece = net::piece_of(block);
+    for (;;) {
+      const net::IoResult result = transport_->try_write({&piece, 1});
+      if (result.status != net::IoStatus::done) break;
+      leftover_.sent += result.bytes;
+    }
+  }
+
+  /// The client takes so much, and more while that is there.
+  std::size_t take(std::size_t most) {
+    std::string into(most, ' ');
+    const ssize_t got = ::recv(far_, into.data(), into.size(), MSG_DONTWAIT);
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
+};
+
 TEST_F(Linger, EndsForAClientBelowTheMinimumRate) {
   leftover_.rules.min_rate = 1000 * leftover_.sent;
   leftover_.uptake = Uptake(limits::kRateGrace + 1ms);
   runner_.run(part_from_client(*transport_, leftover_));
+}
+
+// What it takes first is of the answers before, and comes in time all the same.
+TEST_F(Linger, CountsWhatIsTakenOfEarlierAnswers) {
+  leftover_.sent = 10;
+  leftover_.rules.min_rate = 1000;
+  leftover_.uptake = Uptake(limits::kRateGrace + 1ms);
+  TaskGroup group;
+  group.spawn(part_from_client(*transport_, leftover_));
+  const auto before = net::unacknowledged(*transport_);
+  ASSERT_TRUE(before);
+  const auto acknowledged = [&] {
+    take(64 * 1024);
+    return *before - net::unacknowledged(*transport_).value_or(0);
+  };
+  EXPECT_TRUE(runner_.run_until([&] { return acknowledged() > 256 * 1024; }));
+  const TimePoint then = Clock::now();
+  runner_.run_until([&] { return Clock::now() - then > 2 * limits::kLingerLook; });
+  EXPECT_EQ(group.size(), 1U);
+  group.cancel(Code::shutdown);
+  EXPECT_TRUE(runner_.run_until([&] { return group.size() == 0; }));
 }
 
 TEST_F(Linger, EndsForAClientThatAcknowledgesNothing) {
@@ -81,6 +116,41 @@ TEST_F(Linger, ReadsForALimitedTimeWhileTheAnswerIsOnItsWay) {
   EXPECT_EQ(group.size(), 1U);
   group.cancel(Code::shutdown);
   EXPECT_TRUE(runner_.run_until([&] { return group.size() == 0; }));
+}
+
+// With input unread, a close would reset the answer away.
+TEST_F(Linger, ReadsTheRestOfAClientThatEndsItsSide) {
+  TaskGroup group;
+  group.spawn(part_from_client(*transport_, leftover_));
+  const std::string block(limits::kLingerBytes / 16, 'u');
+  const auto send_more = [&] {
+    return ::send(far_, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+  };
+  for (int i = 0; i <= 16; ++i) {
+    EXPECT_TRUE(send_more());
+    EXPECT_TRUE(runner_.run_until([&] { return net::most_unread(*transport_) == 0U; }));
+  }
+  const TimePoint then = Clock::now();
+  runner_.run_until([&] { return Clock::now() - then > limits::kLingerTime; },
+                    limits::kLingerTime + 5s);
+  EXPECT_TRUE(send_more());
+  EXPECT_EQ(::shutdown(far_, SHUT_WR), 0);
+  EXPECT_TRUE(runner_.run_until([&] { return group.size() == 0; }));
+  EXPECT_EQ(net::most_unread(*transport_), 0U);
+}
+
+TEST_F(LingerBehindAll, ReadsForALimitedTimeHoweverMuchComes) {
+  TaskGroup group;
+  group.spawn(part_from_client(*transport_, leftover_));
+  const TimePoint begun = Clock::now();
+  std::size_t read = 0;
+  const auto ended = [&] {
+    if (group.size() != 0) read = send_all_that_goes();
+    return group.size() == 0;
+  };
+  EXPECT_TRUE(runner_.run_until(ended, limits::kLingerTime + 10s));
+  EXPECT_GE(Clock::now() - begun, limits::kLingerTime - 100ms);
+  EXPECT_GT(read, 4 * limits::kLingerBytes);
 }
 
 }  // namespace
