@@ -1,5 +1,7 @@
 #include "revproxyd/config/place.h"
 
+#include "revproxyd/config/report.h"
+
 namespace revproxyd::config {
 
 Place place_of(const Report& report, const Node& map, std::string_view key) {
@@ -7,11 +9,25 @@ Place place_of(const Report& report, const Node& map, std::string_view key) {
   return value == nullptr ? Place() : Place{report.place(value->mark)};
 }
 
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto c = static_cast<unsigned char>(out[i]);
+    if (c == '\t')
+      out[i] = ' ';
+    else if (c < 0x20 || c == 0x7F)
+      out[i] = '?';
+    if (c == 0xC2 && i + 1 < out.size() && static_cast<unsigned char>(out[i + 1]) < 0xA0)
+      out.replace(i, 2, "?");
+  }
+  return out;
+}
+
 std::string said(const Finding& finding, std::string_view severity) {
   std::string out = finding.place.text;
   if (!out.empty()) out += ": ";
   if (!severity.empty()) out.append(severity).append(": ");
-  return out + finding.text;
+  return printable(out + finding.text);
 }
 
 }  // namespace revproxyd::config

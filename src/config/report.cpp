@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "revproxyd/config/place.h"
+
 namespace revproxyd::config {
 
 namespace {
@@ -15,22 +17,6 @@ bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0) 
 std::size_t characters(std::string_view text) noexcept {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
-}
-
-/// What a terminal can be given: control characters (of ASCII and of Latin-1) become a space or
-/// '?'.
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto c = static_cast<unsigned char>(out[i]);
-    if (c == '\t')
-      out[i] = ' ';
-    else if (c < 0x20 || c == 0x7F)
-      out[i] = '?';
-    if (c == 0xC2 && i + 1 < out.size() && static_cast<unsigned char>(out[i + 1]) < 0xA0)
-      out.replace(i, 2, "?");
-  }
-  return out;
 }
 
 /// The part of `line` to show around `at`, which then counts from the start of that part.
@@ -102,9 +88,8 @@ std::string Report::place(const Mark& mark) const {
 
 void Report::print(const Diagnostic& diagnostic, std::string& out) const {
   const bool placed = diagnostic.placed && diagnostic.mark.source < sources_.size();
-  if (placed) out += printable(place(diagnostic.mark)) + ": ";
-  out += diagnostic.severity == Severity::error ? "error: " : "warning: ";
-  out += printable(diagnostic.message);
+  const Finding finding{{placed ? place(diagnostic.mark) : std::string()}, diagnostic.message};
+  out += said(finding, diagnostic.severity == Severity::error ? "error" : "warning");
   if (!placed || diagnostic.mark.line == 0) {
     if (!diagnostic.hint.empty()) out += "; " + printable(diagnostic.hint);
     out += '\n';

@@ -107,4 +107,21 @@ TEST_F(CertificatePlaces, OfWhatAReloadRefusesAndOfWhatItKeeps) {
   EXPECT_TRUE(has(kept.out, ":7:10: key " + a.key_file)) << kept.out;
 }
 
+// Names of files, and names in certificates, may be anything.
+TEST_F(CertificatePlaces, GiveATerminalNoControlCharacters) {
+  const std::string config =
+      listener() + "certificates:\n" + entry("\"/nonexistent/\\u009B31m\"", a.key_file);
+  const TempDir directory;
+  const std::string file = directory.file("\x1B[31m\nproxy.yaml");
+  write_file(file, config);
+  const std::string told = run_revproxyd({"-t", "-c", file}).out;
+  EXPECT_TRUE(has(told, "?[31m?proxy.yaml:4:11: error: certificate /nonexistent/?31m: cannot read"))
+      << told;
+  Daemon daemon{std::string(listener("internal"))};
+  daemon.write_config(config);
+  const CommandResult refused = daemon.ctl("reload");
+  EXPECT_TRUE(has(refused.out, ":4:11: certificate /nonexistent/?31m: cannot read")) << refused.out;
+  EXPECT_TRUE(has(daemon.wait_log("certificate /nonexistent/"), "/nonexistent/?31m: cannot read"));
+}
+
 }  // namespace revproxyd::testing
