@@ -162,7 +162,8 @@ class Assembly {
     proxy::ListenerSettings https =
         secure ? settings_.listeners.front() : proxy::ListenerSettings{};
     proxy::ListenerSettings http;
-    if (!https.tls) https.tls.emplace();
+    if (!https.tls)
+      https.tls.emplace().at = config::place_of(reader_.report(), root_, "certificates");
     https.address = *net::parse_bind_address(":443").value;
     http.address = *net::parse_bind_address(":80").value;
     http.redirect_https = true;

@@ -4,9 +4,11 @@
 
 namespace revproxyd::config {
 
+Place place_of(const Report& report, const Node& node) { return {report.place(node.mark)}; }
+
 Place place_of(const Report& report, const Node& map, std::string_view key) {
   const Node* value = map.find(key);
-  return value == nullptr ? Place() : Place{report.place(value->mark)};
+  return value == nullptr ? Place() : place_of(report, *value);
 }
 
 std::string printable(std::string_view text) {

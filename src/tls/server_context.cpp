@@ -196,18 +196,19 @@ void install_callbacks(State& state) noexcept {
 Built<ServerContext> ServerContext::create(Options options) {
   auto state = std::make_unique<State>();
   state->settings = std::move(options.settings);
+  const config::Place& at = state->settings.at;
   state->tickets = std::move(options.tickets);
   if (!state->tickets) state->tickets = std::make_shared<TicketKeys>();
   const auto alpn = alpn_wire(options.alpn);
-  if (!alpn) return {nullptr, "a protocol name is empty or too long"};
+  if (!alpn) return {nullptr, "a protocol name is empty or too long", at};
   state->alpn = *alpn;
   state->alpn_required = options.alpn_required;
   clear_errors();
   state->context.reset(SSL_CTX_new(TLS_server_method()));
   if (!state->context || !apply_policy(state->context.get(), state->settings.min_version))
-    return {nullptr, "tls: " + reason_text()};
+    return {nullptr, "tls: " + reason_text(), at};
   if (std::string error = choose_certificates(*state, options); !error.empty())
-    return {nullptr, error};
+    return {nullptr, error, at};
   if (std::string error = require_client_certificates(*state, options.authorities.get());
       !error.empty())
     return {nullptr, error, state->settings.client_auth.ca_at};

@@ -68,6 +68,7 @@ config::Type<ListenerTls> listener_tls() {
       {config::Value::map({{"const", config::Value::of_text("internal")}}), map.schema});
   type.read = [map](Reader& reader, const Node& node, ListenerTls& out) {
     out = ListenerTls{};
+    out.at = config::place_of(reader.report(), node);
     if (node.is_scalar() && node.text == "internal") {
       out.internal = true;
       return true;

@@ -107,6 +107,22 @@ TEST_F(CertificatePlaces, OfWhatAReloadRefusesAndOfWhatItKeeps) {
   EXPECT_TRUE(has(kept.out, ":7:10: key " + a.key_file)) << kept.out;
 }
 
+TEST_F(CertificatePlaces, OfTlsWithoutACertificate) {
+  const std::string none = "certificates: []\n";
+  const std::string without = "error: listener tls: tls without a certificate";
+  for (const std::string tls : {"{}", "{ min_version: \"1.3\" }"}) {
+    const std::string said = tested(listener(tls) + none);
+    EXPECT_TRUE(has(said, "proxy.yaml:1:56: " + without)) << said;
+  }
+  const std::string empty =
+      "listeners:\n  - name: tls\n    address: '127.0.0.1:0'\n    tls:\n" + std::string(kResponds);
+  EXPECT_TRUE(has(tested(empty + none), "proxy.yaml:4:5: " + without)) << tested(empty + none);
+  const std::string implied = tested(std::string(kResponds) + none);
+  EXPECT_TRUE(has(implied, "proxy.yaml:2:15: error: listener :443: tls without")) << implied;
+  const std::string top = tested("tls: {}\n" + std::string(kResponds) + none);
+  EXPECT_TRUE(has(top, "proxy.yaml:1:6: error: listener :443: tls without")) << top;
+}
+
 // Names of files, and names in certificates, may be anything.
 TEST_F(CertificatePlaces, GiveATerminalNoControlCharacters) {
   const std::string config =

@@ -24,6 +24,7 @@ struct Finding {
   std::string text;
 };
 
+Place place_of(const Report& report, const Node& node);
 /// Where the value of `key` is written in a map of the files of `report`.
 Place place_of(const Report& report, const Node& map, std::string_view key);
 

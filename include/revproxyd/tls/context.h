@@ -13,7 +13,7 @@
 namespace revproxyd::tls {
 
 /// A context, or why there is none: "ca /etc/ca.pem: no such file or directory", and the place of
-/// the file if it is one's.
+/// the file if it is one's, else of a listener's `tls`.
 template <typename T>
 struct Built {
   std::shared_ptr<const T> context;

@@ -32,6 +32,7 @@ struct ListenerTls {
   MinVersion min_version = MinVersion::tls12;
   ClientAuth client_auth;
   UnknownSni unknown_sni = UnknownSni::reject;
+  config::Place at = {};
   bool operator==(const ListenerTls&) const = default;
 };
 
