@@ -110,23 +110,36 @@ bool check_listener(Reader& reader, const Node& node, ListenerSettings& out) {
   return reader.error(*node.find("redirect"), "'redirect' is for a listener without 'tls'");
 }
 
-bool has_chosen_port(const net::BindAddress& address) noexcept {
-  return address.path.empty() && address.text.ends_with(":0");
+/// What an identity consists of; a path stands as it is written.
+struct Identity {
+  std::string_view name;  // where the kernel chooses the port
+  std::string_view address;
+  bool path = false;
+};
+
+Identity identity_of(const ListenerSettings& listener) noexcept {
+  const net::BindAddress& address = listener.address;
+  if (!address.path.empty()) return {{}, address.path, true};
+  const bool chosen = address.text.ends_with(":0");
+  return {chosen ? std::string_view(listener.name) : std::string_view(), address.text, false};
 }
 
 }  // namespace
 
 std::string listener_identity(const ListenerSettings& listener) {
-  const net::BindAddress& address = listener.address;
-  if (!address.path.empty()) return "unix:" + net::normal_path(address.path);
-  return has_chosen_port(address) ? listener.name + " " + address.text : address.text;
+  const Identity parts = identity_of(listener);
+  std::string address(parts.address);
+  if (parts.path) return "unix:" + net::normal_path(address);
+  return parts.name.empty() ? address : std::string(parts.name) + " " + address;
 }
 
 bool same_listener(const ListenerSettings& one, const ListenerSettings& other) {
-  if (!one.address.path.empty() && !other.address.path.empty())
-    return listener_identity(one) == listener_identity(other);
-  return one.address.text == other.address.text &&
-         (one.name == other.name || !has_chosen_port(one.address));
+  const Identity left = identity_of(one);
+  const Identity right = identity_of(other);
+  if (left.name != right.name || left.path != right.path) return false;
+  // Texts are made only of paths that are written differently.
+  return left.address == right.address ||
+         (left.path && listener_identity(one) == listener_identity(other));
 }
 
 config::Type<Timeouts> timeouts() {

@@ -67,7 +67,7 @@ struct ListenerSettings {
 /// What makes a listener the same over reloads: its address as written, or its path however it is
 /// written; with a port that the kernel chooses, its name too.
 std::string listener_identity(const ListenerSettings& listener);
-/// Both have one identity.
+/// Both have one identity; makes no text of it but to compare two paths.
 bool same_listener(const ListenerSettings& one, const ListenerSettings& other);
 
 enum class HostKind : std::uint8_t { any, exact, wildcard };

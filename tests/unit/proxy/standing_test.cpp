@@ -56,6 +56,25 @@ TEST_F(Standing, AListenerAtAPathIsTheSameHoweverItIsWritten) {
   EXPECT_EQ(listener_identity(now), listener_identity(before));
 }
 
+TEST(SameListener, AreThoseOfOneIdentity) {
+  std::vector<ListenerSettings> all{listener(":80", "a"), listener(":80", "b"),
+                                    listener(":0", "a"),  listener(":0", "b"),
+                                    listener(":0", "a"),  listener("127.0.0.1:0", "a")};
+  for (const std::string path : {"/run/a", "/run//a", "/run/b"}) {
+    all.push_back(listener("unix:" + path, "a"));
+    all.back().address.path = path;
+  }
+  for (const auto& one : all) {
+    for (const auto& other : all)
+      EXPECT_EQ(same_listener(one, other), listener_identity(one) == listener_identity(other))
+          << listener_identity(one) << " and " << listener_identity(other);
+  }
+  EXPECT_TRUE(same_listener(all[0], all[1]));
+  EXPECT_FALSE(same_listener(all[2], all[3]));
+  EXPECT_TRUE(same_listener(all[2], all[4]));
+  EXPECT_TRUE(same_listener(all[6], all[7]));
+}
+
 TEST_F(Standing, AListenerRedirectsWhileTheConfigurationSaysSo) {
   EXPECT_TRUE(standing_under(plan(1, {listener(":80", "web", true)}), client_).redirect_https);
   EXPECT_FALSE(standing_under(plan(2, {listener(":80", "web")}), client_).redirect_https);
