@@ -1,8 +1,9 @@
 #include "revproxyd/proxy/settings.h"
 
-#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
 
-#include "revproxyd/base/ascii.h"
 #include "revproxyd/config/record.h"
 #include "revproxyd/config/scalars.h"
 #include "revproxyd/net/settings_types.h"
@@ -47,45 +48,35 @@ Record<L> limits_record() {
   return record;
 }
 
-bool read_protocol(Reader& reader, const Node& item, ListenerSettings& out) {
-  if (!item.is_scalar() || (item.text != "h2" && item.text != "http/1.1")) {
-    if (item.is_scalar() && item.text == "h3")
-      return reader.error(item, "'h3' is not supported by this version");
-    return reader.error(item, Reader::shown(item) + " is not a protocol",
-                        "expected h2 or http/1.1");
-  }
-  bool& spoken = item.text == "h2" ? out.http2 : out.http1;
-  if (spoken) return reader.error(item, "a protocol is listed twice");
-  spoken = true;
-  return true;
-}
-
 /// `protocols`: a set; the order says nothing.
 config::Type<ListenerSettings> protocols() {
-  enum class Word : std::uint8_t { h2, http1 };
-  const auto word = config::enumeration<Word>({{"h2", Word::h2}, {"http/1.1", Word::http1}});
-  const Value words = Value::list({Value::of_text("h2"), Value::of_text("http/1.1")});
+  using Spoken = bool ListenerSettings::*;
+  const std::vector<std::pair<std::string_view, Spoken>> words{
+      {"h2", &ListenerSettings::http2}, {"http/1.1", &ListenerSettings::http1}};
+  const auto list = config::list(config::enumeration(words, {"h3"}), {"protocols", false, true});
   config::Type<ListenerSettings> type;
-  type.schema = Value::map({{"type", Value::of_text("array")},
-                            {"items", word.schema},
-                            {"minItems", Value::of_number(1)},
-                            {"uniqueItems", Value::of_bool(true)},
-                            {"default", words}});
-  type.read = [](Reader& reader, const Node& node, ListenerSettings& out) {
-    if (!reader.expect_list(node, "a list of protocols")) return false;
-    if (node.items.empty())
-      return reader.error(node, "an empty list of protocols", "write [h2, http/1.1]");
+  type.read = [list](Reader& reader, const Node& node, ListenerSettings& out) {
+    std::vector<Spoken> listed;
+    if (!list.read(reader, node, listed)) return false;
     out.http1 = out.http2 = false;
     bool good = true;
-    for (const Node& item : node.items) good = read_protocol(reader, item, out) && good;
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+      bool& spoken = out.*listed[i];
+      if (spoken) good = reader.error(node.items[i], "a protocol is listed twice");
+      spoken = true;
+    }
     return good;
   };
-  type.write = [](const ListenerSettings& listener) {
-    Value spoken = Value::list();
-    if (listener.http2) spoken.items.push_back(Value::of_text("h2"));
-    if (listener.http1) spoken.items.push_back(Value::of_text("http/1.1"));
-    return spoken;
+  type.write = [list, words](const ListenerSettings& listener) {
+    std::vector<Spoken> listed;
+    for (const auto& [word, spoken] : words) {
+      if (listener.*spoken) listed.push_back(spoken);
+    }
+    return list.write(listed);
   };
+  type.schema = list.schema;
+  type.schema.set("uniqueItems", Value::of_bool(true))
+      .set("default", type.write(ListenerSettings{}));
   return type;
 }
 

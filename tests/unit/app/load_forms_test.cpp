@@ -62,7 +62,7 @@ TEST(LoadForms, AListIsNoWord) {
   });
   EXPECT_TRUE(holds(refusal_of_listener("address: [ ':80' ]"), "expected an address such as"));
   EXPECT_TRUE(holds(refusal_of_listener("address: ':80', protocols: [ [ h2 ] ]"),
-                    "a list is not a protocol"));
+                    "expected h2 or http/1.1, found a list"));
 }
 
 TEST(LoadForms, AWordIsNoList) {

@@ -45,8 +45,10 @@ TEST(LoadProtocols, RefusesListsOfProtocolsThatSayNothingOrTooMuch) {
   };
   EXPECT_TRUE(holds(report("[]"), "an empty list of protocols"));
   EXPECT_TRUE(holds(report("[h2, h2]"), "a protocol is listed twice"));
-  EXPECT_TRUE(holds(report("[h2, h3]"), "'h3' is not supported by this version"));
-  EXPECT_TRUE(holds(report("[http/1.0]"), "expected h2 or http/1.1"));
+  EXPECT_TRUE(
+      holds(report("[h2, h3]"), "'h3' for protocols of listener is not supported by this version"));
+  EXPECT_TRUE(holds(report("[http/1.0]"), "did you mean 'http/1.1'?"));
+  EXPECT_TRUE(holds(report("[spdy]"), "expected h2 or http/1.1"));
   EXPECT_TRUE(holds(report("h2"), "a list of protocols"));
 }
 
