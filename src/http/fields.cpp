@@ -284,29 +284,25 @@ std::string_view Fields::join(FieldName field, std::string_view separator,
   return {text, size};
 }
 
-void Fields::replace(FieldName field, std::string_view value) {
+bool Fields::replace(const Field& by) {
   bool placed = false;
   remove_if([&](const Field& candidate) {
-    if (candidate.known != field) return false;
+    const bool same = by.known == FieldName::unknown ? same_name(candidate, by.name)
+                                                     : candidate.known == by.known;
+    if (!same) return false;
     if (placed) return true;
     placed = true;
     // The list is ours to change; only the predicate sees it as const.
-    data_[&candidate - data_] = {http::name(field), value, field};
+    data_[&candidate - data_] = by;
     return false;
   });
+  return placed;
 }
 
 void Fields::set(std::string_view name, std::string_view value) {
   if (const FieldName known = lookup(name); known != FieldName::unknown) return set(known, value);
-  bool placed = false;
-  remove_if([&](const Field& candidate) {
-    if (!same_name(candidate, name)) return false;
-    if (placed) return true;
-    placed = true;
-    data_[&candidate - data_] = {name, value, FieldName::unknown};
-    return false;
-  });
-  if (!placed) append({name, value, FieldName::unknown});
+  const Field field{name, value, FieldName::unknown};
+  if (!replace(field)) append(field);
 }
 
 std::size_t Fields::take_out(FieldName field) noexcept {

@@ -131,7 +131,7 @@ class Fields {
   void set(FieldName field, std::string_view value) {
     assert(field != FieldName::unknown);
     if (has(field)) {
-      replace(field, value);
+      replace({http::name(field), value, field});
     } else {
       add(field, value);
     }
@@ -168,7 +168,8 @@ class Fields {
     return std::uint64_t{1} << static_cast<unsigned>(field);
   }
   void grow();
-  void replace(FieldName field, std::string_view value);
+  /// Puts it in the place of the first of its name and removes the others; whether there was one.
+  bool replace(const Field& by);
   std::size_t take_out(FieldName field) noexcept;
 
   Arena* arena_;
