@@ -1,13 +1,13 @@
 #include "app/clients.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/slab.h"
+#include "revproxyd/net/discard.h"
 #include "revproxyd/net/proxy_protocol.h"
 #include "revproxyd/tls/handshake.h"
 
@@ -18,6 +18,7 @@ namespace {
 // Refused connections that may linger at once, so that their answer arrives; more are just closed.
 constexpr std::size_t kLingering = 64;
 constexpr Duration kRefusalTime{500};
+constexpr std::size_t kRefusalBytes = 64 * 1024;
 
 constexpr std::string_view kBusy =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: "
@@ -238,11 +239,7 @@ Task<void> Clients::turn_away(net::Accepted accepted, Code why, bool plain) {
   const iovec answer = net::piece_of(kBusy);
   (*transport)->try_write({&answer, 1});
   (*transport)->try_shutdown();
-  std::array<char, 1024> waste;
-  for (int reads = 0; reads < 64; ++reads) {
-    auto got = co_await net::read_some(**transport, waste);
-    if (!got || *got == 0) break;
-  }
+  co_await net::discard(**transport, kRefusalBytes);
   --turned_away_;
 }
 
