@@ -53,8 +53,8 @@ RandomSource& random_source() noexcept {
   return source;
 }
 
-std::chrono::microseconds passed_since(TimePoint begun) noexcept {
-  return std::chrono::duration_cast<std::chrono::microseconds>(loop_now() - begun);
+std::chrono::microseconds in_microseconds(Clock::duration time) noexcept {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time);
 }
 
 bool is_out_of_descriptors(const Error& error) noexcept {
@@ -88,8 +88,8 @@ class Forwarding {
   bool rewind() noexcept { return held_ == nullptr || held_->rewind(); }
 
  private:
-  Task<upstream::Acquired> acquire(const upstream::Demand& wanted, Duration& queued);
-  Task<upstream::Acquired> acquire_in_time(const upstream::Demand& wanted, Duration& queued);
+  Task<upstream::Acquired> acquire(const upstream::Demand& wanted, Clock::duration& queued);
+  Task<upstream::Acquired> acquire_in_time(const upstream::Demand& wanted, Clock::duration& queued);
   Attempt& begin(upstream::Lease lease);
   void fail(Attempt& attempt, const Error& error) noexcept;
   bool give_up(std::uint16_t status) noexcept;
@@ -153,10 +153,10 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
   failure_ = Failure();
   const upstream::Demand wanted = demand();
   const TimePoint begun = loop_now();
-  Duration queued{0};
+  Clock::duration queued{0};
   auto acquired = co_await acquire(wanted, queued);
-  exchange_.notes.queue += queued;
-  exchange_.notes.connect = std::max(passed_since(begun) - queued, std::chrono::microseconds(0));
+  exchange_.notes.queue += in_microseconds(queued);
+  exchange_.notes.connect = in_microseconds(loop_now() - begun - queued);
   endpoint_ = acquired.endpoint;
   tried_[tries_++] = endpoint_;
   if (acquired.endpoint != nullptr) exchange_.notes.server = acquired.endpoint->url().text;
@@ -185,13 +185,14 @@ Duration Forwarding::time_left() const noexcept {
   return std::max(deadline_ - since_arrival(), Duration(1));
 }
 
-Task<upstream::Acquired> Forwarding::acquire(const upstream::Demand& wanted, Duration& queued) {
+Task<upstream::Acquired> Forwarding::acquire(const upstream::Demand& wanted,
+                                             Clock::duration& queued) {
   return deadline_.count() == 0 ? cluster_.acquire(wanted, queued)
                                 : acquire_in_time(wanted, queued);
 }
 
 Task<upstream::Acquired> Forwarding::acquire_in_time(const upstream::Demand& wanted,
-                                                     Duration& queued) {
+                                                     Clock::duration& queued) {
   CancelScope scope(&exchange_.scope());
   Deadline deadline(scope);
   deadline.set(time_left(), Code::deadline_exceeded);
@@ -240,7 +241,7 @@ bool Forwarding::give_up(std::uint16_t status) noexcept {
 
 http::Response Forwarding::accept(Attempt& attempt, http::ResponseHead head) {
   if (held_ != nullptr) held_->let_go();
-  exchange_.notes.ttfb = passed_since(exchange_.notes.began);
+  exchange_.notes.ttfb = in_microseconds(loop_now() - exchange_.notes.began);
   exchange_.notes.answered = true;
   const std::string_view upgrade =
       head.status == 101 ? head.fields.get(http::FieldName::upgrade) : std::string_view();

@@ -92,19 +92,18 @@ void Cluster::lease_ends() noexcept {
 }
 
 // Without max_requests nobody waits for a turn, and there is no frame for it.
-Task<Acquired> Cluster::acquire(const Demand& demand, Duration& waited) {
+Task<Acquired> Cluster::acquire(const Demand& demand, Clock::duration& waited) {
   return settings().limits.max_requests == 0 ? acquire_counted(demand, waited)
                                              : acquire_turn(demand, waited);
 }
 
-Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
-  const Duration limit = settings().limits.queue_timeout;
+Task<Acquired> Cluster::acquire_turn(const Demand& demand, Clock::duration& waited) {
   WaitQueue& turns = shared_->turns();
   for (bool again = false;; again = true) {
     if ((again || !turns.anyone_before(false)) && shared_->try_begin_request()) break;
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(turns, nullptr, again, limit - waited);
-    waited += since(begun);
+    auto place = co_await wait_in(turns, nullptr, again, waited);
+    waited += loop_now() - begun;
     if (!place) co_return Acquired(nullptr, place.error());
   }
   auto acquired = co_await acquire_counted(demand, waited);
@@ -113,7 +112,7 @@ Task<Acquired> Cluster::acquire_turn(const Demand& demand, Duration& waited) {
 }
 
 // With a kept connection at hand, as nearly always, no coroutine is needed.
-Task<Acquired> Cluster::acquire_counted(const Demand& demand, Duration& waited) {
+Task<Acquired> Cluster::acquire_counted(const Demand& demand, Clock::duration& waited) {
   const Pick picked = pick(demand);
   const bool queues = picked.status != PickStatus::none_usable && overtakes(demand);
   auto acquired = queues ? std::nullopt : at_once(picked, demand);
@@ -138,8 +137,8 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
   return Acquired(&pool.endpoint(), Lease(*this, pool.endpoint(), std::move(stream)));
 }
 
-Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, Pick picked) {
-  const Duration limit = settings().limits.queue_timeout;
+Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& waited,
+                                        Pick picked) {
   for (bool again = false;; again = true) {
     if (picked.status == PickStatus::picked && (again || !overtakes(demand))) {
       Pool& pool = *pools_[picked.index];
@@ -155,8 +154,8 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Duration& waited, 
       }
     }
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(shared_->places(), &demand, again, limit - waited);
-    waited += since(begun);
+    auto place = co_await wait_in(shared_->places(), &demand, again, waited);
+    waited += loop_now() - begun;
     if (!place) co_return Acquired(nullptr, place.error());
     picked = pick(demand);
     auto acquired = at_once(picked, demand);
@@ -290,9 +289,10 @@ bool Cluster::came_free(const Demand* demand) noexcept {
 }
 
 Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool front,
-                                    Duration limit) {
+                                    Clock::duration waited) {
   const Error late(Code::queue_timeout, Side::upstream, "no server had room in time");
-  if (limit.count() <= 0) co_return late;
+  Duration left = std::chrono::ceil<Duration>(settings().limits.queue_timeout - waited);
+  if (left.count() <= 0) co_return late;
   Event event;
   net::Loop& loop = net::Loop::current();
   WaitQueue::Ticket ticket{&loop, weak_from_this(), WaitQueue::new_id(), has_none(),
@@ -308,11 +308,11 @@ Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool
     shared_->ask_for_idle(loop);
   }
   auto code = Code::none;
-  for (Duration left = limit;;) {
+  for (;;) {
     const bool returns = demand != nullptr && any_taken_out();
     const Duration patience = returns ? std::min(left, kTakeOut) : left;
-    auto waited = co_await wait_within(event, patience, Code::queue_timeout);
-    code = waited;
+    auto woken = co_await wait_within(event, patience, Code::queue_timeout);
+    code = woken;
     left -= patience;
     if (code != Code::queue_timeout || left.count() <= 0) break;
     // A server that comes back as time passes wakes nobody itself.

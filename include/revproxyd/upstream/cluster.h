@@ -70,7 +70,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   /// Picks a server and gets a stream to it. Waits in the queue while every server is full, at most
   /// limits.queue_timeout. `waited` gets the time in the queue. Errors: no_server, queue_full,
   /// queue_timeout, and those of Pool::connect.
-  Task<Acquired> acquire(const Demand& demand, Duration& waited);
+  Task<Acquired> acquire(const Demand& demand, Clock::duration& waited);
 
   RetryBudget& retry_budget() noexcept { return retry_budget_; }
   /// Whether a server that has just broken off takes no connections any more; it is taken out then.
@@ -95,12 +95,14 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<Acquired> connect(Pool& pool, const Origin& origin);
   Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
   bool any_taken_out() const noexcept;
-  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front, Duration limit);
+  /// Within what is left of limits.queue_timeout after `waited`.
+  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front,
+                             Clock::duration waited);
   bool came_free(const Demand* demand) noexcept;
   bool overtakes(const Demand& demand) const noexcept;
-  Task<Acquired> acquire_turn(const Demand& demand, Duration& waited);
-  Task<Acquired> acquire_counted(const Demand& demand, Duration& waited);
-  Task<Acquired> acquire_waiting(const Demand& demand, Duration& waited, Pick picked);
+  Task<Acquired> acquire_turn(const Demand& demand, Clock::duration& waited);
+  Task<Acquired> acquire_counted(const Demand& demand, Clock::duration& waited);
+  Task<Acquired> acquire_waiting(const Demand& demand, Clock::duration& waited, Pick picked);
   std::optional<Acquired> at_once(const Pick& picked, const Demand& demand) noexcept;
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;

@@ -1,4 +1,5 @@
-// How long a cluster waits for a server that is silent, and what it makes of the silence.
+// How long a cluster waits, for its turn and for a server that is silent, and what it makes of the
+// silence.
 
 #include "revproxyd/upstream/cluster.h"
 
@@ -22,21 +23,26 @@ class SilentServer : public ::testing::Test {
     settings_.timeouts.connect = 1s;
     settings_.servers.resize(1);
     settings_.servers[0].url.scheme = net::Scheme::h2c;
+    make();
+  }
+  ~SilentServer() override { TimerWheel::current() = TimerWheel(); }
+
+  /// Anew, by the settings as they are.
+  void make() {
     shared_ = std::make_shared<Shared>(settings_, nullptr);
     endpoint().set_addresses(std::make_shared<const AddressList>(AddressList{server_.address()}));
     cluster_ = std::make_shared<Cluster>(shared_, nullptr, 1);
     // The wheel may be ahead of the clock; the test moves it.
     TimerWheel::current() = TimerWheel();
   }
-  ~SilentServer() override { TimerWheel::current() = TimerWheel(); }
 
   Endpoint& endpoint() { return *shared_->endpoints()[0]; }
   static void pass(Duration time) {
     TimerWheel::current().advance(TimerWheel::current().now() + time + 2 * TimerWheel::kTick);
   }
-  static Task<void> acquire(Cluster& cluster, std::optional<Code>& outcome) {
+  static Task<void> acquire(Cluster& cluster, std::optional<Code>& outcome,
+                            Clock::duration& queued) {
     const Demand demand;
-    Duration queued{0};
     auto acquired = co_await cluster.acquire(demand, queued);
     outcome = acquired.lease ? Code::none : acquired.lease.error().code();
   }
@@ -69,8 +75,9 @@ TEST_F(SilentServer, WhoJoinedAConnectionInVainHasTheWholeTimeForItsOwn) {
   TaskGroup joiner;
   std::optional<Code> made;
   std::optional<Code> joined;
-  maker.spawn(acquire(*cluster_, made));
-  joiner.spawn(acquire(*cluster_, joined));
+  Clock::duration queued{0};
+  maker.spawn(acquire(*cluster_, made, queued));
+  joiner.spawn(acquire(*cluster_, joined, queued));
   ASSERT_EQ(endpoint().open_connections(), 1U) << "the second waits for that of the first";
   pass(900ms);
   maker.cancel(Code::client_gone);
@@ -81,6 +88,24 @@ TEST_F(SilentServer, WhoJoinedAConnectionInVainHasTheWholeTimeForItsOwn) {
   EXPECT_FALSE(runner_.run_until([&] { return joined.has_value(); }, 1ms));
   joiner.cancel(Code::cancelled);
   EXPECT_TRUE(runner_.run_until([&] { return joiner.size() == 0; }));
+}
+
+TEST_F(SilentServer, TheTimeInTheQueueIsToldAsTheLoopKnowsIt) {
+  settings_.limits.max_requests = 1;
+  settings_.limits.queue_timeout = 1min;
+  make();
+  ASSERT_TRUE(shared_->try_begin_request());
+  TaskGroup waiting;
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  waiting.spawn(acquire(*cluster_, outcome, queued));
+  // Ahead of the clock, so that the loop adds nothing.
+  TimerWheel::current().set_now(loop_now() + 10s + 300us);
+  shared_->end_request();
+  ASSERT_TRUE(runner_.run_until([&] { return endpoint().open_connections() == 1; }));
+  EXPECT_EQ(queued, 10s + 300us);
+  waiting.cancel(Code::cancelled);
+  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
 }
 
 TEST_F(SilentServer, IsGoneWhenNobodyElseIsServed) {
