@@ -178,6 +178,9 @@ TEST(Tls, ShowsTheFirstCertificateToUnknownNamesWhenItIsAskedFor) {
       tls_config(entry("a.example", first) + entry("b.example", authority.issue_for({"b.example"})),
                  "{ unknown_sni: first }"));
   EXPECT_EQ(presented(daemon, with_sni("c.example")), first.cert_pem);
+  RawClient client(daemon.port(), with_sni("c.example"));
+  EXPECT_EQ(request_to(client, "a.example").status, 200);
+  EXPECT_EQ(request_to(client, "c.example").status, 421);
 }
 
 TEST(Tls, InternalCertificatesServeAnyName) {
