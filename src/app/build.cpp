@@ -99,7 +99,8 @@ class Builder {
     options.alpn_required = !listener.http1;
     options.tickets = tickets_;
     auto made = tls::ServerContext::create(options);
-    const bool told = lost_certificates_ && !listener.tls->internal;
+    const bool told = lost_certificates_ && !listener.tls->internal &&
+                      made.place.text != listener.tls->client_auth.ca_at.text;
     if (made || told) return made.context;
     const bool same = before != nullptr && before->tls != nullptr &&
                       before->settings->tls->client_auth == listener.tls->client_auth;

@@ -207,11 +207,12 @@ Built<ServerContext> ServerContext::create(Options options) {
   state->context.reset(SSL_CTX_new(TLS_server_method()));
   if (!state->context || !apply_policy(state->context.get(), state->settings.min_version))
     return {nullptr, "tls: " + reason_text(), at};
-  if (std::string error = choose_certificates(*state, options); !error.empty())
-    return {nullptr, error, at};
+  // Of both faults the authorities' is told: that of the certificates is known from their entry.
   if (std::string error = require_client_certificates(*state, options.authorities.get());
       !error.empty())
     return {nullptr, error, state->settings.client_auth.ca_at};
+  if (std::string error = choose_certificates(*state, options); !error.empty())
+    return {nullptr, error, at};
   state->policy = policy_of(state->settings, state->ca_bytes);
   SSL_CTX_set_session_cache_mode(state->context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(state->context.get(), kSessionSeconds);

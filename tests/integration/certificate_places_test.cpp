@@ -70,6 +70,15 @@ TEST_F(CertificatePlaces, OfTheAuthoritiesOfClients) {
   EXPECT_TRUE(has(said, "proxy.yaml:1:93: error: listener tls: ca /nonexistent/ca: ")) << said;
 }
 
+TEST_F(CertificatePlaces, OfAuthoritiesBesideAnEntryThatCannotBeServed) {
+  const std::string said =
+      tested(listener("{ client_auth: { mode: required, ca: /nonexistent/ca } }") +
+             "certificates:\n" + entry("/nonexistent/cert", a.key_file));
+  EXPECT_TRUE(has(said, "error: listener tls: ca /nonexistent/ca: ")) << said;
+  EXPECT_TRUE(has(said, "error: certificate /nonexistent/cert: ")) << said;
+  EXPECT_FALSE(has(said, "without a certificate")) << said;
+}
+
 TEST_F(CertificatePlaces, OfUpstreams) {
   const std::string said = tested(
       "upstreams:\n"
