@@ -302,6 +302,8 @@ Task<void> ServerConnection::part() {
   Leftover leftover = writer_.leftover();
   auto closed = co_await half_close(*transport_, leftover);
   if (!closed) co_return;
+  const std::size_t left = net::unacknowledged(*transport_).value_or(0);
+  if (!linger_ && left <= limits::kSoonTaken) co_return;
   unread_.reset();
   for (Buffer* buffer : {&in_, &ahead_, &out_}) buffer->release();
   auto arrived = co_await all_arrives(*transport_, leftover);
