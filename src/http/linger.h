@@ -3,11 +3,13 @@
 // has what was sent. A close while it is still sending would reset that away (RFC 9112
 // section 9.6).
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "http/uptake.h"
+#include "revproxyd/base/limits.h"
 #include "revproxyd/base/task.h"
 #include "revproxyd/net/transport.h"
 
@@ -25,6 +27,14 @@ struct Leftover {
     return uptake.look(left, sent, rules) == Uptake::Verdict::fine;
   }
 };
+
+/// How long a client that closes, or is closed to, may take nothing: the shorter of both, of which
+/// zero is no limit, and limits::kClosingStall where there is none.
+constexpr Duration closing_stall(Duration one, Duration other) noexcept {
+  if (one.count() <= 0) one = other;
+  if (other.count() <= 0) other = one;
+  return one.count() <= 0 ? limits::kClosingStall : std::min(one, other);
+}
 
 /// Ends our side; a client that reads slowly may have to make room for close_notify first. False
 /// when it does not, or the connection is of no more use.

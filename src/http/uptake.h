@@ -36,32 +36,37 @@ class Uptake {
   /// It is waited for from now on; `sent` bytes went into the kernel since restart().
   void wait_begins(std::optional<std::size_t> left, std::uint64_t sent) noexcept {
     looked_ = moved_ = loop_now();
-    left_ = left;
     // What it takes first is of earlier answers, and no less taken.
     if (!before_) before_ = left.value_or(0) - std::min<std::uint64_t>(sent, left.value_or(0));
+    taken_ = taken(left, sent);
   }
   /// It is no fault of the peer that nothing has moved.
   void excuse() noexcept { moved_ = loop_now(); }
-  /// How the wait goes since it began or was last looked at; `sent` bytes went into the kernel
-  /// since restart().
+  /// How the wait goes since it began or was last looked at.
   Verdict look(std::optional<std::size_t> left, std::uint64_t sent,
                const UptakeRules& rules) noexcept {
-    rate_.waited(since(looked_));
-    looked_ = loop_now();
-    if (left && left_ && *left < *left_) moved_ = looked_;
-    left_ = left;
-    const std::uint64_t all = before_.value_or(0) + sent;
-    const std::uint64_t taken = all - std::min<std::uint64_t>(all, left.value_or(0));
-    if (rate_.too_slow(taken, rules.min_rate)) return Verdict::too_slow;
+    // Parts of a millisecond add up when it is looked often.
+    const Duration passed = since(looked_);
+    looked_ += passed;
+    rate_.waited(passed);
+    const std::uint64_t now = taken(left, sent);
+    if (now > taken_) moved_ = loop_now();
+    taken_ = now;
+    if (rate_.too_slow(now, rules.min_rate)) return Verdict::too_slow;
     const bool stalled = rules.stall.count() > 0 && since(moved_) >= rules.stall;
     return stalled ? Verdict::stalled : Verdict::fine;
   }
 
  private:
+  std::uint64_t taken(std::optional<std::size_t> left, std::uint64_t sent) const noexcept {
+    const std::uint64_t all = before_.value_or(0) + sent;
+    return all - std::min<std::uint64_t>(all, left.value_or(0));
+  }
+
   RateMeter rate_;
   TimePoint looked_;
-  TimePoint moved_;  // when it was last known to take something
-  std::optional<std::size_t> left_;
+  TimePoint moved_;                      // when it was last known to take something
+  std::uint64_t taken_ = 0;              // as it was then looked at
   std::optional<std::uint64_t> before_;  // not taken when it was first waited for, and sent earlier
 };
 

@@ -152,6 +152,19 @@ TEST(Linger, AClientThatTakesNothingIsLetGoAfterTheWriteTime) {
   EXPECT_LT(watch.elapsed(), Milliseconds(8000));
 }
 
+// Nothing is expected of the server of a gRPC answer any more when it is over.
+TEST(Linger, TheTimeOfTunnelsIsNoneForTheEndOfAnAnswer) {
+  const Proxy proxy([](OriginExchange& exchange) { exchange.respond(kSmallAnswer); },
+                    "timeouts: { write: 2s }\n");
+  RawClient client = RawClient::slow_reader(proxy.daemon.port());
+  client.send(
+      "GET /rpc HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\n"
+      "Connection: close\r\n\r\n");
+  EXPECT_EQ(proxy.daemon.wait_access_of("/rpc").status(), 200);
+  EXPECT_TRUE(comes_to(proxy.daemon, "connections_active", 1));
+  EXPECT_TRUE(comes_to(proxy.daemon, "connections_active", 0));
+}
+
 TEST(Linger, AClientThatLeavesIsNotWaitedFor) {
   const Uninterested test(kSmallAnswer);
   RawClient client = reads_nothing(test.daemon);

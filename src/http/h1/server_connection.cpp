@@ -42,7 +42,7 @@ ServerConnection::ServerConnection(std::unique_ptr<net::Transport> transport,
       writer_(*transport_, Side::downstream),
       in_(std::move(received)),
       served_(settings.served) {
-  writer_.set_rules({{settings.write}, Code::write_timeout});
+  reset_write_rules();
 }
 
 ServerConnection::~ServerConnection() = default;
@@ -300,6 +300,7 @@ Task<void> ServerConnection::finish() {
 
 Task<void> ServerConnection::part() {
   Leftover leftover = writer_.leftover();
+  leftover.rules.stall = closing_stall(leftover.rules.stall, settings_.write);
   auto closed = co_await half_close(*transport_, leftover);
   if (!closed) co_return;
   const std::size_t left = net::unacknowledged(*transport_).value_or(0);

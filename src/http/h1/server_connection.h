@@ -43,6 +43,10 @@ class ServerConnection final : public http::ServerConnection,
   void on_long_idle() noexcept override;
   Task<Result<void>> discard_unread();
   Task<void> part();
+  /// Those of the listener, until an exchange has its own.
+  void reset_write_rules() noexcept {
+    writer_.set_rules({{settings_.write, settings_.min_rate}, Code::write_timeout});
+  }
   void begin_idle() noexcept;
   void begin_head() noexcept;
   Task<Result<std::size_t>> receive_head();

@@ -31,6 +31,7 @@ ServerStream::ServerStream(ServerConnection& connection)
       scope_(&connection.scope_),
       message_(connection.out_, connection.writer_) {
   connection.writer_.restart();
+  connection.reset_write_rules();
 }
 
 ServerStream::~ServerStream() { connection_.stream_ended(*this); }

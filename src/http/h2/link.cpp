@@ -180,6 +180,7 @@ void Link::write_out() noexcept {
       return;
     }
     stall_timer_.disarm();
+    sent_ += result.bytes;
     out_.consume(result.bytes);
   }
 }

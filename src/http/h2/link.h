@@ -3,6 +3,7 @@
 // output of all streams goes out together at the end of the turn.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "http/h2/session.h"
@@ -50,10 +51,8 @@ class Link final : private net::Watcher, private TurnEnd {
   void look() noexcept { at_turn_end(); }
   /// What is produced already is on its way to the kernel.
   bool drained() const noexcept { return out_.empty(); }
-  /// Bytes that the peer has not acknowledged, as far as is known, and what waits for the kernel.
-  std::size_t untaken() const noexcept {
-    return out_.size() + net::unacknowledged(*transport_).value_or(0);
-  }
+  /// Bytes that the transport has taken.
+  std::uint64_t sent() const noexcept { return sent_; }
   /// Ends it from this side, with on_link_failed.
   void fail(const Error& error) noexcept;
   bool failed() const noexcept { return failed_; }
@@ -94,6 +93,7 @@ class Link final : private net::Watcher, private TurnEnd {
   Code stall_code_ = Code::write_timeout;
   Side side_;
   TimePoint last_input_;
+  std::uint64_t sent_ = 0;
   std::optional<Error> write_error_;  // nothing can be sent any more; what has come is still read
   bool blocked_ = false;              // the kernel takes nothing now
   bool input_left_ = false;           // receive() stopped before the transport was empty

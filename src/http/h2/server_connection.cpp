@@ -235,18 +235,24 @@ void ServerConnection::close_down() noexcept {
 
 // What is on its way may need as long as the client takes some of it.
 Task<bool> ServerConnection::last_words_sent(Leftover& leftover) {
-  for (leftover.wait_begins(link_.untaken());;) {
+  const std::uint64_t earlier = link_.sent();
+  const std::uint64_t in_kernel = leftover.sent;
+  for (leftover.wait_begins(net::unacknowledged(link_.transport()));;) {
     auto code = co_await wait_within(gone_, limits::kLingerLook, Code::write_timeout);
+    leftover.sent = in_kernel + link_.sent() - earlier;
     if (code == Code::none) co_return !link_.failed();
-    if (code != Code::write_timeout || !leftover.goes_on(link_.untaken())) co_return false;
+    if (code != Code::write_timeout) co_return false;
+    if (!leftover.goes_on(net::unacknowledged(link_.transport()))) co_return false;
   }
 }
 
 Task<void> ServerConnection::finish() {
   if (link_.failed()) co_return;
-  session_.terminate(ErrorCode::no_error);
+  session_.conclude();
   link_.look();
-  Leftover leftover{{settings_.write, settings_.min_rate}, link_.untaken(), {}};
+  Leftover leftover;
+  leftover.rules = {closing_stall(settings_.write, settings_.write), settings_.min_rate};
+  leftover.sent = net::unacknowledged(link_.transport()).value_or(0);
   auto sent = co_await last_words_sent(leftover);
   link_.stop();
   if (!sent) co_return;

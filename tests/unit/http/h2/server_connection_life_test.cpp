@@ -150,6 +150,29 @@ TEST_F(H2ServerLife, FinishSendsWhatWaitsForTheKernel) {
   EXPECT_TRUE(peer_.saw_end());
 }
 
+// A head that ends its stream and trailers are no content that waits for a window.
+TEST_F(H2ServerLife, FinishSendsHeadsAndTrailersThatWaitForTheKernel) {
+  open();
+  auto bare = next_stream_of(get(1));
+  auto with_trailers = next_stream_of(get(3));
+  peer_.take_only(0);
+  bare->stage_head(head_of(204, *bare, {Framing::none, 0}));
+  EXPECT_TRUE(runner_.run(bare->send_body(Piece({}, true))));
+  with_trailers->stage_head(head_of(200, *with_trailers, {Framing::chunked, 0}));
+  Fields trailers(with_trailers->arena());
+  trailers.add("x-sum", "1");
+  EXPECT_TRUE(runner_.run(with_trailers->finish(trailers)));
+  bare.reset();
+  with_trailers.reset();
+  finish();
+  peer_.take_all();
+  settle();
+  EXPECT_TRUE(message(1).ended);
+  EXPECT_EQ(message(3).trailer("x-sum"), "1");
+  EXPECT_EQ(goaway_code(), frames::kNoError);
+  EXPECT_TRUE(peer_.saw_end());
+}
+
 TEST_F(H2ServerLife, FinishHasTimeWhileTheClientTakesSome) {
   ServerConnectionSettings settings;
   settings.write = seconds(5);
@@ -194,11 +217,16 @@ TEST_F(H2ServerLife, FinishGivesUpAClientThatTakesLessThanTheMinimumRate) {
   EXPECT_TRUE(runner_.run(stream->send_body(Piece(body, true))));
   stream.reset();
   finish();
-  for (int i = 0; i < 13 && runner_.running() != 0; ++i) {
-    pass(seconds(1));
-    peer_.take_more(800);
-    settle();
-  }
+  const auto take_slowly = [&](int seconds_passed) {
+    for (int i = 0; i < seconds_passed; ++i) {
+      pass(seconds(1));
+      peer_.take_more(800);
+      settle();
+    }
+  };
+  take_slowly(9);
+  EXPECT_EQ(runner_.running(), 1U);
+  take_slowly(3);
   EXPECT_EQ(runner_.running(), 0U);
 }
 
