@@ -28,12 +28,13 @@ struct Leftover {
   }
 };
 
-/// How long a client that closes, or is closed to, may take nothing: the shorter of both, of which
-/// zero is no limit, and limits::kClosingStall where there is none.
+/// How long a client may take nothing of the end: the shorter of both limits, limits::kClosingStall
+/// in the place of one that is zero, which is none.
 constexpr Duration closing_stall(Duration one, Duration other) noexcept {
-  if (one.count() <= 0) one = other;
-  if (other.count() <= 0) other = one;
-  return one.count() <= 0 ? limits::kClosingStall : std::min(one, other);
+  const auto limited = [](Duration limit) {
+    return limit.count() > 0 ? limit : Duration(limits::kClosingStall);
+  };
+  return std::min(limited(one), limited(other));
 }
 
 /// Ends our side; a client that reads slowly may have to make room for close_notify first. False

@@ -334,8 +334,8 @@ Result<void> Session::produce(Buffer& out, std::size_t limit) {
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
     if (size < 0) return failure(static_cast<int>(size));
     if (size == 0) {
-      if (!concluding_ || heads_waiting_ != 0) return {};
-      conclude();
+      if (!std::exchange(concluding_, false)) return {};
+      terminate(ErrorCode::no_error);
       continue;
     }
     out.append(text_of(bytes, static_cast<std::size_t>(size)));
@@ -468,12 +468,6 @@ void Session::terminate(ErrorCode code) noexcept {
   part();
   deaf_ = deaf_ || code != ErrorCode::no_error;
   nghttp2_session_terminate_session2(session_, last_taken_, static_cast<std::uint32_t>(code));
-}
-
-// A session that is terminated drops the heads that it has queued.
-void Session::conclude() noexcept {
-  concluding_ = heads_waiting_ != 0;
-  if (!concluding_) terminate(ErrorCode::no_error);
 }
 
 // What the peer opens from now on is not looked at, although nghttp2 counts it: the last stream

@@ -151,8 +151,9 @@ class Session final : private FrameScan::Finder {
   void goaway(ErrorCode code) noexcept;
   /// Nothing is served any more but what has been produced already.
   void terminate(ErrorCode code) noexcept;
-  /// As terminate() without an error, behind all heads and trailers that wait to be produced.
-  void conclude() noexcept;
+  /// As terminate() without an error, behind all that can be produced: terminate() drops heads,
+  /// trailers and resets that wait. Nothing may be left to be sent later.
+  void conclude() noexcept { concluding_ = true; }
   /// A GOAWAY with an error has been produced: the peer broke the protocol, or was told to go.
   bool broken() const noexcept { return broken_; }
   void ping() noexcept;
@@ -185,7 +186,7 @@ class Session final : private FrameScan::Finder {
   std::uint64_t content_sent_ = 0;
   std::size_t crumbs_ = 0;
   std::size_t heads_waiting_ = 0;
-  bool concluding_ = false;  // until no head waits
+  bool concluding_ = false;  // as soon as there is nothing more to produce
   StreamHistory history_;
   Buffer* out_ = nullptr;      // what produce() fills
   std::size_t out_limit_ = 0;  // and how far

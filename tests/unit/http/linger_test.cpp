@@ -20,6 +20,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
+static_assert(closing_stall(0ms, 0ms) == limits::kClosingStall);
+static_assert(closing_stall(1h, 0ms) == limits::kClosingStall);
+static_assert(closing_stall(0ms, 5s) == 5s);
+static_assert(closing_stall(1h, 5s) == 5s);
+
 /// A client that has taken all.
 class LingerBehindAll : public testing::Test {
  protected:

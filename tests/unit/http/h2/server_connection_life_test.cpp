@@ -156,6 +156,7 @@ TEST_F(H2ServerLife, FinishSendsHeadsAndTrailersThatWaitForTheKernel) {
   auto bare = next_stream_of(get(1));
   auto with_trailers = next_stream_of(get(3));
   peer_.take_only(0);
+  send(frames::ping("12345678"));
   bare->stage_head(head_of(204, *bare, {Framing::none, 0}));
   EXPECT_TRUE(runner_.run(bare->send_body(Piece({}, true))));
   with_trailers->stage_head(head_of(200, *with_trailers, {Framing::chunked, 0}));
@@ -168,9 +169,26 @@ TEST_F(H2ServerLife, FinishSendsHeadsAndTrailersThatWaitForTheKernel) {
   peer_.take_all();
   settle();
   EXPECT_TRUE(message(1).ended);
+  EXPECT_TRUE(message(3).ended);
   EXPECT_EQ(message(3).trailer("x-sum"), "1");
   EXPECT_EQ(goaway_code(), frames::kNoError);
   EXPECT_TRUE(peer_.saw_end());
+}
+
+TEST_F(H2ServerLife, FinishSendsResetsThatWaitForTheKernel) {
+  open();
+  auto stream = next_stream_of(get(1));
+  stream->stage_head(head_of(200, *stream, {Framing::chunked, 0}));
+  EXPECT_TRUE(runner_.run(stream->send_body(Piece("half", false))));
+  peer_.take_only(0);
+  send(frames::ping("12345678"));
+  stream->reset(Code::internal);
+  stream.reset();
+  finish();
+  peer_.take_all();
+  settle();
+  EXPECT_EQ(reset_code(1), frames::kInternalError);
+  EXPECT_EQ(goaway_code(), frames::kNoError);
 }
 
 TEST_F(H2ServerLife, FinishHasTimeWhileTheClientTakesSome) {
