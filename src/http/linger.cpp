@@ -13,8 +13,7 @@ namespace {
 
 constexpr Code kLook = Code::write_timeout;
 
-}  // namespace
-
+// False when the client makes no room, or the connection is of no more use.
 Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
   auto& readiness = transport.readiness();
   for (bool waits = false;;) {
@@ -30,7 +29,8 @@ Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
   }
 }
 
-// The kernel tells of room, not of acknowledgements: these are looked at.
+// False when there is nothing to wait for any more. The kernel tells of room, not of
+// acknowledgements: these are looked at.
 Task<bool> all_arrives(net::Transport& transport, Leftover& leftover) {
   auto left = net::unacknowledged(transport);
   if (!left || *left == 0) co_return true;
@@ -62,11 +62,15 @@ Task<void> linger(net::Transport& transport) {
   co_await net::discard(transport);
 }
 
-Task<void> part_from_client(net::Transport& transport, Leftover& leftover) {
+}  // namespace
+
+Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send) {
   auto closed = co_await half_close(transport, leftover);
   if (!closed) co_return;
+  const std::size_t left = net::unacknowledged(transport).value_or(0);
+  if (!may_send && left <= limits::kSoonTaken) co_return;
   auto arrived = co_await all_arrives(transport, leftover);
-  if (arrived) co_await linger(transport);
+  if (arrived && may_send) co_await linger(transport);
 }
 
 }  // namespace revproxyd::http

@@ -37,21 +37,12 @@ constexpr Duration closing_stall(Duration one, Duration other) noexcept {
   return std::min(limited(one), limited(other));
 }
 
-/// Ends our side; a client that reads slowly may have to make room for close_notify first. False
-/// when it does not, or the connection is of no more use.
-Task<bool> half_close(net::Transport& transport, Leftover& leftover);
-
-/// After half_close(): waits until the client's kernel has everything, as long as it takes some of
-/// it. What the client sends meanwhile is read and thrown away; it is left in the kernel when more
-/// than limits::kLingerBytes have come and limits::kLingerTime is over. False when there is nothing
-/// to wait for any more.
-Task<bool> all_arrives(net::Transport& transport, Leftover& leftover);
-
-/// After that, for a client that may still be sending before it reads: reads and throws away until
-/// it closes, for limits::kLingerTime.
-Task<void> linger(net::Transport& transport);
-
-/// All three.
-Task<void> part_from_client(net::Transport& transport, Leftover& leftover);
+/// Ends our side; a client that reads slowly may have to make room for close_notify first. Then
+/// waits until the client's kernel has everything, as long as it takes some of it; not for less
+/// than limits::kSoonTaken where the client sends no more. What it sends meanwhile is read and
+/// thrown away; it is left in the kernel when more than limits::kLingerBytes have come and
+/// limits::kLingerTime is over. A client that `may_send` before it reads is read on for another
+/// limits::kLingerTime, or until it closes.
+Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send);
 
 }  // namespace revproxyd::http

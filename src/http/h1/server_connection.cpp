@@ -293,22 +293,13 @@ void ServerConnection::drain() noexcept {
 
 Task<void> ServerConnection::finish() {
   if (failed_) co_return;
-  auto parting = part();
-  auto scoped = std::move(parting).under(scope_);
-  co_await std::move(scoped);
-}
-
-Task<void> ServerConnection::part() {
-  Leftover leftover = writer_.leftover();
-  leftover.rules.stall = closing_stall(leftover.rules.stall, settings_.write);
-  auto closed = co_await half_close(*transport_, leftover);
-  if (!closed) co_return;
-  const std::size_t left = net::unacknowledged(*transport_).value_or(0);
-  if (!linger_ && left <= limits::kSoonTaken) co_return;
   unread_.reset();
   for (Buffer* buffer : {&in_, &ahead_, &out_}) buffer->release();
-  auto arrived = co_await all_arrives(*transport_, leftover);
-  if (arrived && linger_) co_await linger(*transport_);
+  Leftover leftover = writer_.leftover();
+  leftover.rules.stall = closing_stall(leftover.rules.stall, settings_.write);
+  auto parting = part_from_client(*transport_, leftover, linger_);
+  auto scoped = std::move(parting).under(scope_);
+  co_await std::move(scoped);
 }
 
 }  // namespace revproxyd::http::h1

@@ -42,7 +42,6 @@ class ServerConnection final : public http::ServerConnection,
   void on_input() noexcept override;
   void on_long_idle() noexcept override;
   Task<Result<void>> discard_unread();
-  Task<void> part();
   /// Those of the listener, until an exchange has its own.
   void reset_write_rules() noexcept {
     writer_.set_rules({{settings_.write, settings_.min_rate}, Code::write_timeout});

@@ -258,7 +258,7 @@ Task<void> ServerConnection::finish() {
   if (!sent) co_return;
   // It knows that it has to go: a well-meaning client has connected anew already.
   if (verdict_.code() != Code::none) co_await Sleep(limits::kSentAway);
-  auto parting = part_from_client(link_.transport(), leftover);
+  auto parting = part_from_client(link_.transport(), leftover, true);
   auto scoped = std::move(parting).under(scope_);
   co_await std::move(scoped);
 }

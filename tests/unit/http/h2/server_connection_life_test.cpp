@@ -17,6 +17,15 @@ constexpr std::uint32_t kLastPossible = 0x7fffffff;
 
 class H2ServerLife : public testing::ServerConnectionTest {
  protected:
+  /// Answers the first request while the client takes nothing, and ends the connection.
+  void finish_behind(const std::string& body) {
+    auto stream = next_stream_of(get(1));
+    peer_.take_only(0);
+    stream->stage_head(head_of(200, *stream, {Framing::length, body.size()}));
+    EXPECT_TRUE(runner_.run(stream->send_body(Piece(body, true))));
+    stream.reset();
+    finish();
+  }
   /// finish(), as far as it comes without the client.
   void finish() {
     runner_.spawn(connection_->finish());
@@ -137,12 +146,7 @@ TEST_F(H2ServerLife, FinishEndsItsSideAndReadsForAWhile) {
 
 TEST_F(H2ServerLife, FinishSendsWhatWaitsForTheKernel) {
   open();
-  auto stream = next_stream_of(get(1));
-  peer_.take_only(0);
-  stream->stage_head(head_of(200, *stream, {Framing::length, 2}));
-  EXPECT_TRUE(runner_.run(stream->send_body(Piece("ok", true))));
-  stream.reset();
-  finish();
+  finish_behind("ok");
   EXPECT_FALSE(peer_.saw_end());
   peer_.take_all();
   settle();
@@ -195,13 +199,8 @@ TEST_F(H2ServerLife, FinishHasTimeWhileTheClientTakesSome) {
   ServerConnectionSettings settings;
   settings.write = seconds(5);
   open(settings);
-  auto stream = next_stream_of(get(1));
-  peer_.take_only(0);
   const std::string body(10'000, 'b');
-  stream->stage_head(head_of(200, *stream, {Framing::length, body.size()}));
-  EXPECT_TRUE(runner_.run(stream->send_body(Piece(body, true))));
-  stream.reset();
-  finish();
+  finish_behind(body);
   for (int i = 0; i < 11; ++i) {
     pass(seconds(4));
     peer_.take_more(1000);
@@ -228,13 +227,7 @@ TEST_F(H2ServerLife, FinishGivesUpAClientThatTakesLessThanTheMinimumRate) {
   ServerConnectionSettings settings;
   settings.min_rate = 1000;
   open(settings);
-  auto stream = next_stream_of(get(1));
-  peer_.take_only(0);
-  const std::string body(40'000, 'b');
-  stream->stage_head(head_of(200, *stream, {Framing::length, body.size()}));
-  EXPECT_TRUE(runner_.run(stream->send_body(Piece(body, true))));
-  stream.reset();
-  finish();
+  finish_behind(std::string(40'000, 'b'));
   const auto take_slowly = [&](int seconds_passed) {
     for (int i = 0; i < seconds_passed; ++i) {
       pass(seconds(1));
