@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 # shellcheck disable=SC2086  # a list of words
 install_packages $BUILD_PACKAGES
+install_compiler
 
 echo "building (the first time takes some minutes)"
 log=$(mktemp)

@@ -10,6 +10,7 @@ if [ "${1:-}" = "--no-install" ]; then
 else
   # shellcheck disable=SC2086  # lists of words
   install_packages $BUILD_PACKAGES $TEST_PACKAGES
+  install_compiler
 fi
 
 jobs=$(nproc)
