@@ -21,6 +21,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION
   elseif(REVPROXYD_PROFILE STREQUAL "generate")
     set(REVPROXYD_PROFILE_OPTIONS -fprofile-generate -fprofile-update=atomic ${by_name})
   endif()
+elseif(REVPROXYD_PROFILE STREQUAL "use")
+  message(STATUS "No profile for this compiler: it is of clang 19")
 elseif(REVPROXYD_PROFILE STREQUAL "generate")
   message(FATAL_ERROR "REVPROXYD_PROFILE=generate needs clang 19")
 endif()
