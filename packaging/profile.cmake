@@ -20,6 +20,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION
     set(REVPROXYD_PROFILE_OPTIONS -fprofile-use=${indexed} ${by_name} -Wno-backend-plugin)
   elseif(REVPROXYD_PROFILE STREQUAL "generate")
     set(REVPROXYD_PROFILE_OPTIONS -fprofile-generate -fprofile-update=atomic ${by_name})
+    target_link_options(revproxyd_options INTERFACE -fprofile-generate)
   endif()
 elseif(REVPROXYD_PROFILE STREQUAL "use")
   message(STATUS "No profile for this compiler: it is of clang 19")

@@ -24,9 +24,8 @@ import sys
 import tempfile
 import time
 
-from servers import cpu_seconds, free_ports, listens, stop
+from servers import certificate, compiled, cpu_seconds, free_ports, listens, stop
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 TO_HTTP1, TO_HTTP2 = "revproxyd to HTTP/1.1", "revproxyd to HTTP/2"
 
 
@@ -190,16 +189,12 @@ class Bench:
     def __init__(self, options, directory):
         self.options = options
         self.dir = directory
-        self.cert, self.key, self.both = (os.path.join(directory, name) for name in ("cert.pem", "key.pem", "both.pem"))
+        self.cert, self.key = certificate(directory)
+        self.both = os.path.join(directory, "both.pem")
         self.origin_port, self.both_versions_port = free_ports(2)
         self.log = open(os.path.join(directory, "output.log"), "wb")
         self.origins = []
         self.contestants = {}
-
-    def compile(self, name):
-        out = os.path.join(self.dir, name)
-        subprocess.run(["c++", "-std=c++20", "-O2", "-o", out, os.path.join(HERE, name + ".cpp"), "-lssl", "-lcrypto"], check=True)
-        return out
 
     def write(self, name, template, user="", origin_url="", **ports):
         path = os.path.join(self.dir, name)
@@ -216,7 +211,7 @@ class Bench:
     def commands(self, name, plain, tls):
         ports = {"plain": plain, "tls": tls}
         if name == "floor":
-            relay = self.compile("relay")
+            relay = compiled("relay", self.dir)
             return [[relay, str(plain), str(self.origin_port)], [relay, str(tls), str(self.origin_port), self.cert, self.key]]
         if name == "nginx":
             return [[which("nginx"), "-p", self.dir, "-c", self.write("nginx.conf", NGINX, user="user root;", **ports)]]
@@ -229,16 +224,13 @@ class Bench:
         return [self.revproxyd(f"{tls}.yaml", origin_url=url, **ports)]
 
     def prepare(self):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-                        self.key, "-out", self.cert, "-days", "30", "-subj", "/CN=bench.test", "-addext",
-                        "subjectAltName=DNS:bench.test"], check=True, stderr=subprocess.DEVNULL)
         with open(self.both, "w", encoding="ascii") as both:
             for part in (self.cert, self.key):
                 with open(part, encoding="ascii") as file:
                     both.write(file.read())
-        self.load = self.compile("load")
+        self.load = compiled("load", self.dir)
         cpu = self.options.load_cpu
-        self.origins.append(start([self.compile("origin"), str(self.origin_port)], cpu, stdout=self.log, stderr=self.log))
+        self.origins.append(start([compiled("origin", self.dir), str(self.origin_port)], cpu, stdout=self.log, stderr=self.log))
         self.origins.append(start([self.options.binary, "-c", self.write("origin.yaml", ORIGIN)], cpu, stdout=self.log, stderr=self.log))
         for name in dict.fromkeys(name for scenario in self.options.scenarios for name in SCENARIOS[scenario].contestants):
             plain, tls = free_ports(2)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes packaging/profile.proftext anew: what the optimizer of a release is told about the code that runs most.
 
-  tests/bench/profile.py            counts, and writes the file (about six minutes, for the most part a build)
+  tests/bench/profile.py            counts, and writes the file (some minutes, for the most part a build)
   tests/bench/profile.py --check    says how much of the file still fits the code; fails when that is less than nine tenths
 
 Builds the preset `profile`, whose binary counts, and has it serve what docs/benchmarks.md measures: kept and new connections, plain
@@ -19,9 +19,8 @@ import sys
 import tempfile
 import threading
 
-from servers import ORIGIN, free_ports, start, stop, write
+from servers import HERE, ORIGIN, certificate, compiled, free_ports, start, stop, write
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROFILE = os.path.join(ROOT, "packaging", "profile.proftext")
 KEPT = 0.9999
@@ -33,7 +32,7 @@ workers: 1
 listeners:
   - {{ name: plain, address: "127.0.0.1:{plain}" }}
   - {{ name: tls, address: "127.0.0.1:{tls}", tls: {{}} }}
-certificates: [ {{ hosts: [bench.test], cert: {dir}/cert.pem, key: {dir}/key.pem }} ]
+certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
 limits: {{ requests_per_connection: 0 }}
 upstreams:
   small: {{ servers: [ {{ url: "http://127.0.0.1:{small}" }} ], keepalive: {{ max_idle: 512 }} }}
@@ -70,17 +69,17 @@ class LargeContents(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def run(*command, **options):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, 
-                          **options)
+def run(*command):
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
     if done.returncode != 0:
         raise SystemExit(f"profile: {' '.join(command)}: {done.stdout[-2000:]}")
     return done.stdout
 
 
 def build():
-    run("cmake", "--preset", "profile", cwd=ROOT)
-    run("cmake", "--build", "--preset", "profile", cwd=ROOT)
+    run("cmake", "--preset", "profile")
+    run("cmake", "--build", "--preset", "profile")
     return os.path.join(ROOT, "build", "profile", "revproxyd")
 
 
@@ -90,23 +89,20 @@ class Training:
         self.dir = directory
         self.seconds = seconds
         self.plain, self.tls, self.small, self.streams = free_ports(4)
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=bench.test",
-            "-addext", "subjectAltName=DNS:bench.test", "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem")
-        for program in ("load", "origin"):
-            run("c++", "-std=c++20", "-O2", "-o", f"{directory}/{program}", f"{HERE}/{program}.cpp", "-lssl", "-lcrypto")
+        self.cert, self.key = certificate(directory)
+        self.load, self.origin = (compiled(name, directory) for name in ("load", "origin"))
         with open(f"{directory}/large", "wb") as file:
             file.write(LargeContents.content)
 
     def run(self, access_log):
-        os.environ["LLVM_PROFILE_FILE"] = f"{self.dir}/counts/%p.profraw"
         large = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LargeContents)
         threading.Thread(target=large.serve_forever, daemon=True).start()
         streams = write(self.dir, "origin.yaml", ORIGIN.format(origin=self.streams, text="x" * 1024, dir=self.dir))
-        proxy = write(self.dir, "proxy.yaml", CONFIG.format(dir=self.dir, plain=self.plain, tls=self.tls, small=self.small,
-                                                            streams=self.streams, large=large.server_port, access_log=access_log))
+        proxy = write(self.dir, "proxy.yaml", CONFIG.format(dir=self.dir, cert=self.cert, key=self.key, plain=self.plain,
+                                                            tls=self.tls, small=self.small, streams=self.streams, large=large.server_port, access_log=access_log))
         started = []
         try:
-            started.append(start([f"{self.dir}/origin", str(self.small)], self.small))
+            started.append(start([self.origin, str(self.small)], self.small))
             started.append(start([self.binary, "-c", streams], self.streams))
             started.append(start([self.binary, "-c", proxy], self.tls))
             self.kept_connections()
@@ -119,7 +115,7 @@ class Training:
 
     def kept_connections(self):
         for port, kind in ((self.plain, "plain"), (self.tls, "tls")):
-            load = subprocess.Popen([f"{self.dir}/load", str(port), "64", "0.1", str(self.seconds), kind], stdin=subprocess.PIPE,
+            load = subprocess.Popen([self.load, str(port), "64", "0.1", str(self.seconds), kind], stdin=subprocess.PIPE,
                                     stdout=subprocess.DEVNULL)
             load.communicate(b"go\n", timeout=60)
             if load.returncode != 0:
@@ -131,7 +127,7 @@ class Training:
         for scheme, port, times in (("http", self.plain, 100), ("https", self.tls, 10)):
             for _ in range(int(times * self.seconds)):
                 self.h2load(scheme, port, "/1k", "--h1", "-c", "64", "-n", "64")
-        run("openssl", "s_time", "-connect", f"127.0.0.1:{self.tls}", "-reuse", "-time", str(int(self.seconds)), "-tls1_2")
+        run("openssl", "s_time", "-connect", f"127.0.0.1:{self.tls}", "-reuse", "-time", str(max(1, int(self.seconds))), "-tls1_2")
 
     def large_contents(self):
         for scheme, port, version in (("http", self.plain, "--http1.1"), ("https", self.tls, "--http1.1"), ("https", self.tls, "--http2")):
@@ -190,7 +186,7 @@ def save(found):
 
 def check(binary, directory):
     """A binary that counts knows all functions as they are, whatever it has run."""
-    run(binary, "-V", env=dict(os.environ, LLVM_PROFILE_FILE=f"{directory}/counts/%p.profraw"))
+    run(binary, "-V")
     now = {one.key for one in counted(directory)}
     with open(PROFILE, encoding="utf-8") as file:
         there = records(file.read())
@@ -210,6 +206,7 @@ def main():
     binary = build()
     with tempfile.TemporaryDirectory(prefix="revproxyd-profile.") as directory:
         os.mkdir(f"{directory}/counts")
+        os.environ["LLVM_PROFILE_FILE"] = f"{directory}/counts/%p.profraw"  # where a binary that counts writes at its end
         if options.check:
             return check(binary, directory)
         training = Training(binary, directory, options.seconds)

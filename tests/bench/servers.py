@@ -1,9 +1,12 @@
-"""What the scripts beside this one share: ports, processes that listen, their time on the cores, who comes first, an origin."""
+"""What the scripts beside this one share: ports, processes that listen, their time on the cores, who comes first, an origin, programs
+and a certificate."""
 import os
 import socket
 import subprocess
 import sys
 import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 # revproxyd itself, as a server that answers at once.
 ORIGIN = """\
@@ -64,6 +67,22 @@ def write(directory, name, text):
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
     return path
+
+
+def compiled(name, directory):
+    """The path of the program whose source NAME.cpp is beside this file."""
+    path = os.path.join(directory, name)
+    subprocess.run(["c++", "-std=c++20", "-O2", "-o", path, os.path.join(HERE, name + ".cpp"), "-lssl", "-lcrypto"], check=True)
+    return path
+
+
+def certificate(directory):
+    """The paths of a certificate for bench.test and of its key."""
+    cert, key = (os.path.join(directory, name) for name in ("cert.pem", "key.pem"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out",
+                    cert, "-days", "30", "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test"],
+                   check=True, stderr=subprocess.DEVNULL)
+    return cert, key
 
 
 def start(command, port):

@@ -28,10 +28,9 @@ import tempfile
 import threading
 import time
 
-from servers import free_ports, listens, stop, wait_for
+from servers import HERE, compiled, free_ports, listens, stop, wait_for
 from soak_clients import OWN
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 TO_THE_ONE_THAT_STAYS = {"post", "chunked", "ws", "slowread", "slowwrite", "body", "reset", "answer"}
 H2LOAD = {
     "h2load-clear-get": (4000, ["-c4", "-m10"]), "h2load-tls-get": (4000, ["-c4", "-m10"]), "h2load-clear-h1": (4000, ["-c8", "--h1"]),
@@ -249,7 +248,6 @@ class Soak:
         self.options = options
         self.daemon = Daemon(os.path.abspath(options.binary), directory)
         self.ledger = Ledger(self.daemon)
-        self.origin = os.path.join(directory, "origin")
         self.servers = {}
         self.loads = []
         self.faults = []
@@ -258,7 +256,7 @@ class Soak:
         self.ended = threading.Event()
 
     def prepare(self):
-        subprocess.run(["c++", "-std=c++20", "-O2", "-o", self.origin, os.path.join(HERE, "origin.cpp")], check=True)
+        self.origin = compiled("origin", self.daemon.dir)
         self.body = os.path.join(self.daemon.dir, "body")
         with open(self.body, "wb") as file:
             file.write(os.urandom(10000))
