@@ -43,8 +43,7 @@ class Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
     if (writer_ != nullptr) {
-      ignore(writer_->submit(std::string(line.data(), line.size())),
-             "the writer counts what it drops");
+      ignore(writer_->submit(Bytes(line.data(), line.size())), "the writer counts what it drops");
       return;
     }
     pollfd entry{STDERR_FILENO, POLLOUT, 0};

@@ -16,24 +16,30 @@
 #include <vector>
 
 #include "base/log_output.h"
+#include "revproxyd/base/slab.h"
 #include "revproxyd/base/thread.h"
 
 namespace revproxyd {
 
 namespace {
 
-// What one batch is taken to cost beside its bytes, so that many tiny ones are bounded too.
-constexpr std::size_t kBatchCost = 64;
+// Empty buffers that wait for batches to come, so that busy workers do not allocate: two that fill
+// while two are written.
+constexpr std::size_t kSpares = 4;
 // While a reader is behind, the writer looks up this often to report the loss.
 constexpr int kBlockedTick_ms = 1000;
 // Beyond its limit flush_and_stop gives a system call in progress so long to return.
 constexpr Duration kStopGrace{100};
-// Lines longer than usual must not leave every worker with a large buffer.
-constexpr std::size_t kKeepCapacity = 2 * LogBatch::kHandOver;
+// Lines longer than usual must not leave large buffers behind.
+constexpr std::size_t kKeepCapacity = 128 * 1024;
+static_assert(kKeepCapacity > LogBatch::kHandOver);
 
 std::uint64_t count_lines(Bytes lines) noexcept {
   return static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
 }
+
+// What a batch takes of `pending_bytes`: its memory, so that many tiny ones are bounded too.
+std::size_t cost_of(const Buffer& batch) noexcept { return batch.capacity(); }
 
 }  // namespace
 
@@ -48,9 +54,11 @@ struct LogWriter::State {
 
   void run();
   void wake() const noexcept;
-  std::vector<std::string> take();
-  void write_batch(std::string& batch);
-  void batch_done(std::size_t cost);
+  bool join(Bytes lines);
+  bool take_in(Buffer& batch);
+  bool take(std::vector<Buffer>& batches);
+  void write_batch(Buffer& batch);
+  void batch_done(Buffer batch);
   bool adopt_output();
   bool wait_writable();
   bool expired();
@@ -65,7 +73,8 @@ struct LogWriter::State {
 
   std::mutex mutex;
   std::condition_variable progress;  // nothing pending, or ended
-  std::vector<std::string> pending;
+  std::vector<Buffer> pending;
+  std::vector<Buffer> spares;
   std::optional<LogOutput> next_output;
   std::optional<TimePoint> stop_by;
   bool idle = false;
@@ -106,24 +115,26 @@ LogWriter::~LogWriter() {
   }
 }
 
-bool LogWriter::submit(std::string batch) {
+bool LogWriter::submit(Buffer& batch) {
   if (batch.empty()) return true;
-  const std::size_t cost = batch.size() + kBatchCost;
   bool taken = false;
   bool wake = false;
   {
     const std::lock_guard lock(state_->mutex);
-    const std::size_t size = state_->pending_size.load(std::memory_order_relaxed);
-    taken = !state_->stop_by && size + cost <= state_->options.pending_bytes;
-    if (taken) {
-      state_->pending.push_back(std::move(batch));
-      state_->pending_size.store(size + cost, std::memory_order_relaxed);
-      wake = std::exchange(state_->idle, false);
-    }
+    taken = state_->join(batch.held()) || state_->take_in(batch);
+    wake = taken && std::exchange(state_->idle, false);
   }
   if (wake) state_->wake();
-  if (!taken) state_->dropped.fetch_add(count_lines(batch), std::memory_order_relaxed);
+  if (!taken) state_->dropped.fetch_add(count_lines(batch.held()), std::memory_order_relaxed);
+  batch.clear();
+  if (batch.capacity() > kKeepCapacity) batch.release();
   return taken;
+}
+
+bool LogWriter::submit(Bytes lines) {
+  Buffer batch;
+  batch.append(lines);
+  return submit(batch);
 }
 
 std::uint64_t LogWriter::dropped_lines() const noexcept {
@@ -167,15 +178,34 @@ void LogWriter::State::wake() const noexcept {
          "the event can only be full, and then the thread wakes anyway");
 }
 
+// Puts few lines behind what nobody has begun to write, so that they do not hold a buffer each.
+bool LogWriter::State::join(Bytes lines) {
+  if (stop_by || pending.empty() || pending.back().room().size() < lines.size()) return false;
+  pending.back().append(lines);
+  return true;
+}
+
+// Takes the buffer and leaves a spare one, if there is any.
+bool LogWriter::State::take_in(Buffer& batch) {
+  const std::size_t size = pending_size.load(std::memory_order_relaxed) + cost_of(batch);
+  if (stop_by || size > options.pending_bytes) return false;
+  pending_size.store(size, std::memory_order_relaxed);
+  pending.push_back(std::move(batch));
+  if (!spares.empty()) {
+    batch = std::move(spares.back());
+    spares.pop_back();
+  }
+  return true;
+}
+
 void LogWriter::State::run() {
-  for (;;) {
-    std::vector<std::string> batches = take();
-    if (batches.empty()) break;
-    for (std::string& batch : batches) {
-      const std::size_t cost = batch.size() + kBatchCost;
+  std::vector<Buffer> batches;
+  while (take(batches)) {
+    for (Buffer& batch : batches) {
       write_batch(batch);
-      batch_done(cost);
+      batch_done(std::move(batch));
     }
+    batches.clear();
   }
   if (!torn_rest.empty()) dropped.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex);
@@ -183,14 +213,18 @@ void LogWriter::State::run() {
   progress.notify_all();
 }
 
-// Waits for batches; nothing when the writer is to stop and all is taken.
-std::vector<std::string> LogWriter::State::take() {
+// Waits for batches and moves them into `batches`, which is empty; false when the writer is to stop
+// and all is taken.
+bool LogWriter::State::take(std::vector<Buffer>& batches) {
   for (;;) {
     adopt_output();
     {
       const std::lock_guard lock(mutex);
-      if (!pending.empty()) return std::exchange(pending, {});
-      if (stop_by) return {};
+      if (!pending.empty()) {
+        batches.swap(pending);
+        return true;
+      }
+      if (stop_by) return false;
       idle = !next_output;
       if (!idle) continue;
     }
@@ -201,20 +235,32 @@ std::vector<std::string> LogWriter::State::take() {
   }
 }
 
-void LogWriter::State::batch_done(std::size_t cost) {
-  const std::lock_guard lock(mutex);
-  const std::size_t left = pending_size.load(std::memory_order_relaxed) - cost;
-  pending_size.store(left, std::memory_order_relaxed);
-  if (left == 0) progress.notify_all();
+void LogWriter::State::batch_done(Buffer batch) {
+  const std::size_t cost = cost_of(batch);
+  batch.clear();
+  bool kept = false;
+  {
+    const std::lock_guard lock(mutex);
+    kept = batch.capacity() <= kKeepCapacity && spares.size() < kSpares;
+    if (kept) spares.push_back(std::move(batch));
+    const std::size_t left = pending_size.load(std::memory_order_relaxed) - cost;
+    pending_size.store(left, std::memory_order_relaxed);
+    if (left == 0) progress.notify_all();
+  }
+  if (kept) return;
+  batch.release();
+  // This thread allocates no such memory: its free lists would only hold on to it.
+  slab::trim();
 }
 
-void LogWriter::State::write_batch(std::string& batch) {
+void LogWriter::State::write_batch(Buffer& batch) {
   bool torn = !torn_rest.empty();
+  std::string joined;
+  Bytes rest = batch.held();
   if (torn) {
-    batch.insert(0, torn_rest);
-    torn_rest.clear();
+    joined = std::exchange(torn_rest, {}).append(rest);
+    rest = joined;
   }
-  Bytes rest = batch;
   while (!rest.empty()) {
     if (adopt_output() && torn) {
       // Its front is in the old file; the rest would be no line in the new one.
@@ -320,12 +366,6 @@ void LogBatch::append(Bytes line) {
   line_done();
 }
 
-void LogBatch::flush() {
-  if (lines_.empty()) return;
-  // A copy, because the slab's memory belongs to this thread and the writer frees on its own.
-  ignore(writer_.submit(std::string(lines_.held())), "the writer counts what it drops");
-  lines_.clear();
-  if (lines_.capacity() > kKeepCapacity) lines_.release();
-}
+void LogBatch::flush() { ignore(writer_.submit(lines_), "the writer counts what it drops"); }
 
 }  // namespace revproxyd

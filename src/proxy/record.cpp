@@ -67,6 +67,22 @@ void fill_upstream(AccessRecord& record, const pipeline::Exchange& exchange) {
   if (notes.answered) record.t_ttfb = notes.ttfb;
 }
 
+// The wall clock's reading at `moment`. What lies between the two clocks is read once a turn of the
+// loop, not for each request: often enough for a wall clock that is set.
+std::chrono::system_clock::time_point wall_time(TimePoint moment) noexcept {
+  struct Offset {
+    TimePoint turn = TimePoint::min();
+    std::chrono::system_clock::duration size{};
+  };
+  thread_local Offset offset;
+  if (offset.turn != loop_now()) {
+    offset.turn = loop_now();
+    offset.size =
+        std::chrono::system_clock::now().time_since_epoch() - Clock::now().time_since_epoch();
+  }
+  return std::chrono::system_clock::time_point(moment.time_since_epoch() + offset.size);
+}
+
 }  // namespace
 
 RecordedExchange::RecordedExchange(pipeline::Exchange& exchange, Runtime& worker) noexcept
@@ -122,10 +138,10 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   AccessRecord record;
   fill_request(record, exchange_);
   fill_upstream(record, exchange_);
-  const std::string client = exchange_.address().host();
+  net::Address::HostRoom client;
   const auto total = std::chrono::duration_cast<microseconds>(Clock::now() - exchange_.notes.began);
-  record.ts = std::chrono::system_clock::now() - total;
-  record.client = client;
+  record.ts = wall_time(exchange_.notes.began);
+  record.client = exchange_.address().host(client);
   record.listener = exchange_.standing().listener;
   if (const net::TlsInfo* tls = exchange_.client().tls; tls != nullptr) {
     record.tls = tls->version;

@@ -22,7 +22,7 @@ struct LogWriterOptions {
   /// "-" = standard output, "stderr" = standard error, else a file; created with mode 0640 and
   /// appended to.
   std::string path = "-";
-  /// What may wait to be written, in bytes.
+  /// What may wait to be written, in bytes of memory.
   std::size_t pending_bytes = 8 * 1024 * 1024;
   /// Told, on the writer's thread, in one line what is wrong or well again. May be empty. Must not
   /// call into the writer.
@@ -47,13 +47,15 @@ class LogWriter {
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// Hands over whole lines, each with its newline. False when the batch was dropped: too much is
-  /// pending, or stopped.
-  bool submit(std::string batch);
+  /// Hands over whole lines, each with its newline. False when they were dropped: too much is
+  /// pending, or stopped. `batch` is empty afterwards and may have got other memory, or none.
+  bool submit(Buffer& batch);
+  /// The same with a copy of `lines`, for who has few.
+  bool submit(Bytes lines);
 
   /// Lines lost since the start, for whatever reason.
   std::uint64_t dropped_lines() const noexcept;
-  /// Bytes that wait or are being written.
+  /// Bytes of memory that wait or are being written.
   std::size_t pending_bytes() const noexcept;
 
   /// Opens the path again and goes on there, as after a rename by logrotate. On an error the old
@@ -80,7 +82,8 @@ class LogWriter {
 /// The owner calls flush() from its loop every 200 ms, so that quiet services see their lines soon.
 class LogBatch {
  public:
-  static constexpr std::size_t kHandOver = 64 * 1024;
+  /// Fills a buffer of 128 KiB but for the room of a usual line.
+  static constexpr std::size_t kHandOver = 112 * 1024;
 
   explicit LogBatch(LogWriter& writer) noexcept : writer_(writer) {}
   ~LogBatch() { flush(); }

@@ -272,15 +272,64 @@ TEST_F(LogWriterTest, BoundsWhatWaitsForASlowReaderAndCountsTheRest) {
   EXPECT_TRUE(writer->submit(batch));
 }
 
-TEST_F(LogWriterTest, BoundsTheNumberOfTinyBatchesToo) {
+TEST_F(LogWriterTest, BoundsTinyBatchesToo) {
   Fifo fifo(path("fifo"));
   LogWriterOptions options;
   options.path = path("fifo");
   options.pending_bytes = 64 * 1024;
   auto writer = open(std::move(options));
   int taken = 0;
-  for (int i = 0; i < 10000; ++i) taken += writer->submit("\n") ? 1 : 0;
-  EXPECT_LT(taken, 10000);
+  for (int i = 0; i < 100000; ++i) taken += writer->submit("\n") ? 1 : 0;
+  EXPECT_LT(taken, 64 * 1024 + 2 * 4096);  // what waits, and what may be under way or in the pipe
+}
+
+TEST_F(LogWriterTest, LargeBuffersThatWaitWithFewLinesAreFilledUp) {
+  Fifo fifo(path("fifo"));
+  LogWriterOptions options;
+  options.path = path("fifo");
+  options.pending_bytes = 512 * 1024;
+  auto writer = open(std::move(options));
+  const std::string line = std::string(99, 'x') + "\n";
+  std::string expected;
+  for (int i = 0; i < 1000; ++i) {
+    Buffer batch(128 * 1024);
+    batch.append(line);
+    EXPECT_TRUE(writer->submit(batch)) << i;
+    EXPECT_TRUE(batch.empty());
+    expected += line;
+  }
+  EXPECT_EQ(fifo.drain(*writer), expected);
+}
+
+TEST_F(LogWriterTest, MemoryComesBackToWhoHandsOver) {
+  auto writer = open(path("log"));
+  Buffer batch(16 * 1024);
+  batch.append("line\n");
+  const char* memory = batch.held().data();
+  EXPECT_TRUE(writer->submit(batch));
+  ASSERT_TRUE(writer->flush(kPatience));
+  batch.append("line\n");
+  EXPECT_TRUE(writer->submit(batch));
+  batch.append("line\n");
+  EXPECT_EQ(batch.held().data(), memory);
+}
+
+TEST_F(LogWriterTest, DoesNotKeepTheMemoryOfAVeryLongLine) {
+  auto writer = open(path("log"));
+  Buffer batch;
+  batch.append(std::string(1024 * 1024, 'x') + "\n");
+  EXPECT_TRUE(writer->submit(batch));
+  ASSERT_TRUE(writer->flush(kPatience));
+  batch.append("line\n");
+  EXPECT_TRUE(writer->submit(batch));
+  EXPECT_LE(batch.capacity(), 128U * 1024U);
+  LogWriterOptions options;
+  options.path = path("other");
+  options.pending_bytes = 64 * 1024;
+  auto small = open(std::move(options));
+  batch.append(std::string(1024 * 1024, 'x') + "\n");
+  EXPECT_FALSE(small->submit(batch));
+  EXPECT_LE(batch.capacity(), 128U * 1024U);
 }
 
 TEST_F(LogWriterTest, KeepsLinesWholeInAPipeThatOthersWriteTo) {

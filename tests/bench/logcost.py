@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""What a line of the access log costs: CPU time per request with the log on and off, at one rate that all reach with ease. nginx logs the
+same members in one run, as a measure.
+
+  cmake --preset release && cmake --build --preset release --target revproxyd
+  tests/bench/logcost.py --binary build/release/revproxyd --rounds 9
+
+At a fixed rate, because a load generator that goes as fast as it can has its core to itself only as long as the proxy is no slower: with
+the log on it begins to sleep between answers, and the waking of it, which the kernel counts as the proxy's, is not the log's cost. The
+logs are emptied before each measurement, because a virtual machine pays for memory that it touches for the first time.
+
+Needs h2load, nginx, openssl, c++, two cores, and a machine that has nothing else to do."""
+
+import argparse
+import functools
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from servers import certificate, come_first, compiled, cpu_seconds, free_ports, start, stop, write
+
+# Options of h2load and requests a second, of all connections together.
+SCENARIOS = {
+    "plain": ("1 KiB over HTTP", ["--h1", "-c", "64"], 64, 50000),
+    "tls": ("1 KiB over TLS", ["--h1", "-c", "64"], 64, 40000),
+    "h2": ("1 KiB over HTTP/2 with TLS", ["-c", "16", "-m", "32"], 16, 40000),
+}
+
+REVPROXYD = """\
+workers: 1
+listeners:
+  - {{ name: plain, address: "127.0.0.1:{plain}" }}
+  - {{ name: tls, address: "127.0.0.1:{tls}", tls: {{}} }}
+certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
+limits: {{ requests_per_connection: 0 }}
+upstreams:
+  origin: {{ servers: [ {{ url: "http://127.0.0.1:{origin}" }} ] }}
+routes: [ {{ name: all, to: origin }} ]
+access_log: {log}
+log: {{ level: warn, path: {dir}/revproxyd.log }}
+admin: {{ socket: {dir}/{tls}.sock }}
+"""
+
+NGINX = """\
+daemon off;
+worker_processes 1;
+pid {dir}/{tls}.pid;
+error_log {dir}/nginx.log;
+user root;
+events {{ worker_connections 4096; }}
+http {{
+  log_format all escape=json '{{"ts":"$time_iso8601","id":"$request_id","client":"$remote_addr","listener":"$server_port","proto":"$server_protocol",'
+    '"tls":"$ssl_protocol","sni":"$ssl_server_name","method":"$request_method","scheme":"$scheme","host":"$http_host","path":"$uri","status":$status,'
+    '"bytes_out":$body_bytes_sent,"user_agent":"$http_user_agent","upstream":"$proxy_host","server":"$upstream_addr",'
+    '"t_ttfb":$upstream_header_time,"t_total":$request_time}}';
+  access_log {log};
+  keepalive_requests 1000000000;
+  client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+  upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{plain};
+    listen 127.0.0.1:{tls} ssl http2;
+    ssl_certificate {cert};
+    ssl_certificate_key {key};
+    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }}
+  }}
+}}
+"""
+NGINX_LOG = "{dir}/{tls}.log all buffer=128k flush=200ms"
+NAMES = ["revproxyd", "revproxyd with log", "nginx", "nginx with log"]
+
+
+def pinned(command, cpu, **options):
+    return subprocess.Popen(command, start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **options)
+
+
+class Proxy:
+    def __init__(self, options, directory, origin, name):
+        cert, key = (os.path.join(directory, file) for file in ("cert.pem", "key.pem"))
+        plain, tls = free_ports(2)
+        self.ports = {"plain": plain, "tls": tls, "h2": tls}
+        words = {"dir": directory, "origin": origin, "cert": cert, "key": key, "plain": plain, "tls": tls}
+        logs = name.endswith("with log")
+        self.log = os.path.join(directory, f"{tls}.log") if logs else None
+        if name.startswith("nginx"):
+            words["log"] = NGINX_LOG.format(**words) if logs else "off"
+            path = write(directory, f"{tls}.conf", NGINX.format(**words))
+            command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", directory, "-c", path]
+        else:
+            words["log"] = f"{{ path: {directory}/{tls}.log }}" if logs else "off"
+            command = [options.binary, "-c", write(directory, f"{tls}.yaml", REVPROXYD.format(**words))]
+        self.process = start(["taskset", "-c", str(options.proxy_cpu)] + command, tls)
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
+            return cpu_seconds(self.process.pid, *map(int, file.read().split()))
+
+
+def measure(proxy, scenario, options, seconds):
+    """CPU microseconds a request."""
+    _, arguments, connections, rate = SCENARIOS[scenario]
+    requests = int(rate * seconds)
+    url = f"{'http' if scenario == 'plain' else 'https'}://bench.test/1k"
+    if proxy.log is not None:
+        os.truncate(proxy.log, 0)
+    before = proxy.cpu()
+    load = pinned(["h2load", *arguments, "-n", str(requests), f"--rps={rate / connections}",
+                   f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, stdout=subprocess.PIPE, text=True)
+    output, _ = load.communicate(timeout=60 + 20 * seconds)
+    if f" {requests} succeeded" not in output:
+        raise SystemExit(f"logcost: a request failed\n{output}")
+    number, unit = re.search(r"finished in ([0-9.]+)(m?s)", output).groups()
+    took = float(number) / (1000 if unit == "ms" else 1)
+    if took > 1.2 * seconds + 0.2:
+        raise SystemExit(f"logcost: {rate} requests a second are too many for this machine")
+    return (proxy.cpu() - before) * 1e6 / requests
+
+
+def one_round(turn, results, options, begin):
+    """With processes of its own, since where the system puts their memory is worth some per cent."""
+    proxies = {}
+    try:
+        for name in NAMES:
+            proxies[name] = begin(name)
+        for scenario, rounds in results.items():
+            first = turn % len(NAMES)
+            order = NAMES[first:] + NAMES[:first]
+            for name in order:
+                measure(proxies[name], scenario, options, options.seconds / 4)
+            rounds.append({name: measure(proxies[name], scenario, options, options.seconds) for name in order})
+    finally:
+        for proxy in proxies.values():
+            stop(proxy.process)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="CPU time that a line of the access log costs, beside nginx")
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--proxy-cpu", type=int, default=1)
+    parser.add_argument("--load-cpu", type=int, default=0)
+    options = parser.parse_args()
+    come_first()
+    results = {scenario: [] for scenario in SCENARIOS}
+    with tempfile.TemporaryDirectory(prefix="revproxyd-log-") as directory:
+        certificate(directory)
+        (origin_port,) = free_ports(1)
+        origin = start(["taskset", "-c", str(options.load_cpu), compiled("origin", directory), str(origin_port)], origin_port)
+        try:
+            for turn in range(options.rounds):
+                one_round(turn, results, options, functools.partial(Proxy, options, directory, origin_port))
+                print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
+        finally:
+            stop(origin)
+    print("| | requests a second | revproxyd, µs | its log | nginx, µs | its log |\n|---|---|---|---|---|---|")
+    for scenario, rounds in results.items():
+        title, _, _, rate = SCENARIOS[scenario]
+        cells = []
+        for name in ("revproxyd", "nginx"):
+            ratio = statistics.median(one[name + " with log"] / one[name] for one in rounds)
+            cells += [f"{statistics.median(one[name] for one in rounds):.2f}", f"{100 * (ratio - 1):+.1f} %"]
+        print(f"| {title} | {rate} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
