@@ -12,6 +12,9 @@ namespace revproxyd::app {
 
 namespace {
 
+// Some hundreds of connections. The allocator's lock is held while it looks for free pages.
+constexpr std::size_t kWorthLooking = 256 * 1024;
+
 // Nothing when it cannot be read, for want of a descriptor perhaps.
 std::optional<std::uint64_t> resident_bytes() {
   std::ifstream file("/proc/self/statm");
@@ -33,6 +36,12 @@ void watch_memory(std::uint64_t limit, std::atomic<bool>& shedding) {
   shedding.store(over, std::memory_order_relaxed);
   log::warn(over ? "limits.memory is exceeded: new requests are refused"
                  : "memory is below limits.memory again");
+}
+
+void give_back(std::atomic<std::size_t>& freed) {
+  if (freed.load(std::memory_order_relaxed) < kWorthLooking) return;
+  freed.store(0, std::memory_order_relaxed);
+  ::malloc_trim(0);
 }
 
 }  // namespace revproxyd::app

@@ -347,9 +347,9 @@ void Supervisor::every_second() {
   ++seconds_;
   watch_memory(settings_.limits.memory, process_.shedding);
   upstreams_.retry();
-  if (process_.shedding.load(std::memory_order_relaxed)) {
-    for (const auto& worker : workers_) worker->trim();
-  }
+  const bool shedding = process_.shedding.load(std::memory_order_relaxed);
+  for (const auto& worker : workers_) shedding ? worker->trim() : worker->scavenge();
+  give_back(process_.freed);
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   counts_.access_log_dropped.set(access_log_.dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());

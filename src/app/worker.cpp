@@ -380,6 +380,10 @@ void Worker::trim() {
   loop_->post([] { slab::trim(); });
 }
 
+void Worker::scavenge() {
+  loop_->post([this] { process_.freed.fetch_add(slab::scavenge(), std::memory_order_relaxed); });
+}
+
 void Worker::flush_log() {
   if (log_batch_ == nullptr) return;
   log_batch_->flush();

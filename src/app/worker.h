@@ -49,6 +49,7 @@ class Worker;
 struct ProcessState {
   Gate gate;
   std::atomic<bool> shedding{false};
+  std::atomic<std::size_t> freed{0};    // bytes that workers gave back to the allocator
   std::vector<Worker*> workers;         // complete before the first connection
   std::atomic<bool> passing_on{false};  // a worker may serve what another one has accepted
 };
@@ -77,6 +78,8 @@ class Worker {
   void stop();
   /// Gives back to the allocator what the thread keeps for later.
   void trim();
+  /// The same with what it has not needed for a while. Call it once a second.
+  void scavenge();
 
   const metrics::WorkerCounts& counts() const noexcept { return counts_; }
   const metrics::LoopCounts& loop_counts() const noexcept { return loop_counts_; }

@@ -128,6 +128,44 @@ TEST(Crowds, FiveThousandHalfHeadsHoldNobodyUpAndEnd) {
   });
 }
 
+// The library's frame of 16 KiB and what belongs to it, not a power of two.
+TEST(Crowds, AnHttp2ConnectionAtRestHoldsLittleMoreThanItsFrame) {
+  constexpr std::size_t kCrowd = 1000;
+  constexpr std::size_t kMostEach = 25;  // KiB
+  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Proxy proxy;
+  EXPECT_EQ(proxy.connect().get("/").status, 200);
+  const std::size_t before = proxy.daemon.rss_kib();
+  std::string beginning = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  beginning.append({0, 0, 0, 4, 0, 0, 0, 0, 0});  // SETTINGS
+  std::vector<RawClient> crowd = crowd_of(kCrowd, proxy.daemon, beginning);
+  for (RawClient& client : crowd) ASSERT_EQ(client.bytes(9).size(), 9U);
+  EXPECT_LE(proxy.daemon.rss_kib(), before + kCrowd * kMostEach);
+}
+
+TEST(Crowds, MemoryThatTheyTookGoesBackToTheSystem) {
+  constexpr std::size_t kCrowd = 2000;
+  constexpr std::size_t kLeftover = 4 * 1024;  // KiB
+  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
+  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
+    GTEST_SKIP() << "too few descriptors are allowed here";
+  const Daemon daemon(
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
+      "timeouts: { handshake: 60s }\nroutes: [ { respond: { body: ok } } ]\n");
+  EXPECT_EQ(RawClient(daemon.port(), ClientTls{}).get("/").status, 200);
+  const std::size_t before = daemon.rss_kib();
+  {
+    const std::vector<RawClient> crowd = crowd_of(kCrowd, daemon, client_hello());
+    ASSERT_TRUE(wait_until([&] { return daemon.rss_kib() > before + 2 * kLeftover; }));
+    ASSERT_TRUE(comes_to(daemon, "connections_active", kCrowd));
+  }
+  EXPECT_TRUE(
+      wait_until([&] { return daemon.rss_kib() < before + kLeftover; }, Milliseconds(60000)))
+      << daemon.rss_kib() << " KiB, at first " << before;
+}
+
 // What they took is given back when they are gone: nobody else is refused for it for good.
 TEST(Crowds, MemoryThatTheyTookIsFreeAgain) {
   constexpr std::size_t kCrowd = 2000;

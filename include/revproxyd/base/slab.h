@@ -13,22 +13,28 @@ namespace revproxyd::slab {
 
 namespace detail {
 
-// Classes: 64-byte steps up to 1 KiB, then powers of two up to 64 KiB.
+// Classes: 64-byte steps up to 1 KiB, then four steps to each power of two up to 64 KiB, so that
+// less than a fifth of a block is for nothing.
 inline constexpr std::size_t kFineStep = 64;
 inline constexpr std::size_t kFineLimit = 1024;
 inline constexpr std::size_t kFineClasses = kFineLimit / kFineStep;
 inline constexpr std::size_t kCoarseLimit = 64 * 1024;
-inline constexpr std::size_t kClasses = kFineClasses + 6;
+inline constexpr std::size_t kCoarseSteps = 4;
+inline constexpr std::size_t kClasses = kFineClasses + 6 * kCoarseSteps;
 // What a thread keeps of each class at most; beyond it blocks go back to the heap.
 inline constexpr std::size_t kKeepBytes = 8 * 1024 * 1024;
 
 constexpr std::size_t class_of(std::size_t size) noexcept {
   if (size <= kFineLimit) return size == 0 ? 0 : (size - 1) / kFineStep;
-  return kFineClasses + static_cast<std::size_t>(std::bit_width(size - 1)) - 11;
+  const auto width = static_cast<std::size_t>(std::bit_width(size - 1));
+  return kFineClasses + (width - 11) * kCoarseSteps + ((size - 1) >> (width - 3)) % kCoarseSteps;
 }
 
 constexpr std::size_t size_of(std::size_t index) noexcept {
-  return index < kFineClasses ? (index + 1) * kFineStep : kFineLimit << (index - kFineClasses + 1);
+  if (index < kFineClasses) return (index + 1) * kFineStep;
+  const std::size_t doubling = (index - kFineClasses) / kCoarseSteps;
+  const std::size_t step = (index - kFineClasses) % kCoarseSteps + 1;
+  return (kFineLimit << doubling) / kCoarseSteps * (kCoarseSteps + step);
 }
 
 struct Free {
@@ -92,6 +98,11 @@ inline void release(void* block, std::size_t size) noexcept {
 
 /// Frees what the calling thread keeps; call it when a worker ends.
 void trim() noexcept;
+
+/// Frees what the calling thread has kept through kLooks calls without need, a part at each of
+/// those that follow; call it once a second. How many bytes that was.
+inline constexpr unsigned kLooks = 10;
+std::size_t scavenge() noexcept;
 
 /// Gives a class that is made per request slab storage: `class Stream : public slab::Allocated`.
 struct Allocated {

@@ -11,9 +11,14 @@ namespace {
 
 // nghttp2's memory comes from the slab, with its size in front of it.
 constexpr std::size_t kPrefix = 16;
+// Beyond it, what a session takes once, for its frames of 16 KiB and a little more: as large as it
+// asks for and not as a block of the slab is.
+constexpr std::size_t kFromSlab = 16 * 1024;
 
 void* allocate(std::size_t size, void*) {
-  char* block = static_cast<char*>(slab::allocate(size + kPrefix));
+  const std::size_t whole = size + kPrefix;
+  char* block =
+      static_cast<char*>(whole <= kFromSlab ? slab::allocate(whole) : operator new(whole));
   std::memcpy(block, &size, sizeof size);
   return block + kPrefix;
 }
@@ -26,7 +31,9 @@ std::size_t size_of(void* memory) noexcept {
 
 void release(void* memory, void*) {
   if (memory == nullptr) return;
-  slab::release(static_cast<char*>(memory) - kPrefix, size_of(memory) + kPrefix);
+  char* block = static_cast<char*>(memory) - kPrefix;
+  const std::size_t whole = size_of(memory) + kPrefix;
+  whole <= kFromSlab ? slab::release(block, whole) : operator delete(block);
 }
 
 void* allocate_zeroed(std::size_t count, std::size_t size, void*) {

@@ -22,6 +22,24 @@ TEST(Slab, AlignsEveryBlockForAnyType) {
   }
 }
 
+TEST(Slab, EverySizeHasTheSmallestClassThatHoldsIt) {
+  for (std::size_t size = 1; size <= slab::detail::kCoarseLimit; ++size) {
+    const std::size_t index = slab::detail::class_of(size);
+    ASSERT_LT(index, slab::detail::kClasses) << size;
+    ASSERT_GE(slab::detail::size_of(index), size);
+    if (index != 0) {
+      ASSERT_LT(slab::detail::size_of(index - 1), size);
+    }
+  }
+}
+
+TEST(Slab, WastesLessThanAFifthOfALargeBlock) {
+  for (std::size_t size = 1025; size <= slab::detail::kCoarseLimit; ++size) {
+    const std::size_t block = slab::detail::size_of(slab::detail::class_of(size));
+    ASSERT_LT((block - size) * 5, block) << size;
+  }
+}
+
 TEST(Slab, GivesWholeBlocksThatDoNotOverlap) {
   std::vector<std::pair<unsigned char*, std::size_t>> blocks;
   for (int round = 0; round < 4; ++round) {
@@ -59,6 +77,59 @@ TEST(Slab, AllocatesAfterTrim) {
 }
 
 #ifndef REVPROXYD_SANITIZED
+std::vector<void*> allocate_many(std::size_t count, std::size_t size) {
+  std::vector<void*> blocks(count);
+  for (void*& block : blocks) block = slab::allocate(size);
+  return blocks;
+}
+
+void release_all(const std::vector<void*>& blocks, std::size_t size) {
+  for (void* block : blocks) slab::release(block, size);
+}
+
+// Bytes freed by the calls of one round of looks and by the sweep behind it.
+std::size_t scavenge_once() {
+  for (unsigned look = 0; look < slab::kLooks; ++look) EXPECT_EQ(slab::scavenge(), 0U) << look;
+  return slab::scavenge();
+}
+
+TEST(Slab, ScavengeFreesWhatWasNotNeeded) {
+  slab::trim();
+  release_all(allocate_many(100, 2048), 2048);
+  EXPECT_EQ(scavenge_once(), 100U * 2048U);
+  EXPECT_EQ(scavenge_once(), 0U);
+}
+
+TEST(Slab, ScavengeLeavesWhatWasNeededOnce) {
+  slab::trim();
+  release_all(allocate_many(100, 2048), 2048);
+  EXPECT_EQ(slab::scavenge(), 0U);
+  const auto used = allocate_many(60, 2048);
+  EXPECT_EQ(slab::scavenge(), 0U);
+  release_all(used, 2048);
+  for (unsigned look = 2; look < slab::kLooks; ++look) EXPECT_EQ(slab::scavenge(), 0U);
+  EXPECT_EQ(slab::scavenge(), 40U * 2048U);
+}
+
+TEST(Slab, ScavengeTakesNothingThatIsInUseByThen) {
+  slab::trim();
+  release_all(allocate_many(100, 2048), 2048);
+  for (unsigned look = 0; look < slab::kLooks; ++look) EXPECT_EQ(slab::scavenge(), 0U);
+  const auto used = allocate_many(70, 2048);
+  EXPECT_EQ(slab::scavenge(), 30U * 2048U);
+  release_all(used, 2048);
+}
+
+TEST(Slab, ScavengeFreesManyBlocksInParts) {
+  slab::trim();
+  constexpr std::size_t kMany = 10000;
+  release_all(allocate_many(kMany, 64), 64);
+  std::size_t freed = scavenge_once();
+  EXPECT_LT(freed, kMany * 64);
+  for (int call = 0; call < 10 && freed < kMany * 64; ++call) freed += slab::scavenge();
+  EXPECT_EQ(freed, kMany * 64);
+}
+
 TEST(Slab, GivesTheBlockThatWasReleasedLast) {
   void* block = slab::allocate(200);
   slab::release(block, 200);
