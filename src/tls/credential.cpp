@@ -227,6 +227,7 @@ std::string Credential::check_chain() const {
 }
 
 void Credential::describe() {
+  read_extensions(leaf_.get());
   names_ = names_of(leaf_.get());
   not_before_ = time_of(X509_get0_notBefore(leaf_.get()));
   not_after_ = time_of(X509_get0_notAfter(leaf_.get()));

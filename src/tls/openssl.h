@@ -49,6 +49,14 @@ inline bool outlived_certificate(SSL_SESSION* session) noexcept {
   return certificate != nullptr && X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0;
 }
 
+/// Has OpenSSL look at the certificate's extensions now. It does so when it first needs them and
+/// remembers a failure, were it for want of memory in some handshake, so that a certificate that
+/// stays would be useless from then on: a TLS 1.2 client would be told that no cipher is shared.
+inline void read_extensions(X509* certificate) noexcept {
+  constexpr int kForNoPurpose = -1;
+  static_cast<void>(X509_check_purpose(certificate, kForNoPurpose, 0));
+}
+
 /// The oldest failure in the queue in words, and the queue emptied; static storage.
 const char* take_reason() noexcept;
 

@@ -48,6 +48,11 @@ std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols) 
 std::string trust_file(SSL_CTX* context, const std::string& path) {
   if (SSL_CTX_load_verify_file(context, path.c_str()) != 1)
     return "ca " + path + ": " + reason_text();
+  STACK_OF(X509_OBJECT)* const anchors = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(anchors); ++i) {
+    if (X509* anchor = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(anchors, i)); anchor != nullptr)
+      read_extensions(anchor);
+  }
   trust_anchors(context);
   return {};
 }
