@@ -185,6 +185,22 @@ TEST(Linger, AStopWaitsNoLongerThanItsLimit) {
   EXPECT_LT(watch.elapsed(), Milliseconds(5000));
 }
 
+TEST(Linger, AnUpgradeOfTheBinaryLetsASlowReaderHaveTheEnd) {
+  Uninterested test(kAnswer);
+  for (const bool tls : {false, true}) {
+    RawClient client = RawClient::slow_reader(test.daemon.port(tls ? "tls" : "web"));
+    if (tls) client.stream().start_client_tls({});
+    client.send(kPost);
+    std::string got;
+    while (got.size() < kAnswer.size() / 2) got += client.stream().receive();
+    ASSERT_EQ(test.daemon.upgrade().status, 0);
+    got += read_slowly(client.stream());
+    expect_whole(got);
+    client.stream().close();
+    EXPECT_EQ(test.daemon.wait_former(), 0);
+  }
+}
+
 TEST(Linger, AStopLetsASlowReaderHaveTheEnd) {
   Uninterested test(kAnswer, "shutdown: { drain: 60s }\n");
   RawClient client = RawClient::slow_reader(test.daemon.port());
