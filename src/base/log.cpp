@@ -69,6 +69,11 @@ spdlog::level::level_enum spdlog_level(Level level) noexcept {
 
 bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
+// U+0080 to U+009F in UTF-8, which terminals take for escape sequences too.
+bool begins_late_control(std::string_view text) noexcept {
+  return text.size() > 1 && text[0] == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
+}
+
 void append_hex(std::string& out, char c) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   const auto byte = static_cast<unsigned char>(c);
@@ -80,12 +85,12 @@ void append_hex(std::string& out, char c) {
 std::string without_controls(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (char c : text) {
-    if (is_control(c)) {
-      append_hex(out, c);
-    } else {
-      out += c;
-    }
+  while (!text.empty()) {
+    const std::size_t late = begins_late_control(text) ? 2 : 0;
+    const std::size_t escaped = is_control(text.front()) ? 1 : late;
+    for (char c : text.substr(0, escaped)) append_hex(out, c);
+    if (escaped == 0) out += text.front();
+    text.remove_prefix(std::max<std::size_t>(escaped, 1));
   }
   return out;
 }

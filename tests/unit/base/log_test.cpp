@@ -117,6 +117,16 @@ TEST_F(LogTest, OneCallIsOneLineWhateverTheText) {
   EXPECT_TRUE(text(path("log")).ends_with("info: a\\x0ab\\x0d\\x1b[31m\\x7f\n"));
 }
 
+TEST_F(LogTest, ControlCharactersBeyondAsciiAreEscapedAndLettersAreNot) {
+  ASSERT_TRUE(configure(to("log")).has_value());
+  info(
+      "\xc2\x9b"
+      "31m \xc2\x80\xc2\x9f \xc2\xa0\xc3\xa9 \xc2");
+  ASSERT_TRUE(flush(kPatience));
+  EXPECT_TRUE(text(path("log"))
+                  .ends_with("info: \\xc2\\x9b31m \\xc2\\x80\\xc2\\x9f \xc2\xa0\xc3\xa9 \xc2\n"));
+}
+
 TEST_F(LogTest, EscapedTextIsPrintableAndUnambiguous) {
   EXPECT_EQ(escaped("plain text"), "plain text");
   EXPECT_EQ(escaped("a\"b\\x0a\n\xc3\xa9"), "a\\x22b\\x5cx0a\\x0a\\xc3\\xa9");
