@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <optional>
+#include <utility>
 
 #include "revproxyd/base/log.h"
 
@@ -12,8 +13,10 @@ namespace revproxyd::app {
 
 namespace {
 
-// Some hundreds of connections. The allocator's lock is held while it looks for free pages.
+// Some hundreds of connections. The allocator is locked while it looks for free pages, so that it
+// is asked once for all that is freed within some seconds, unless that is much.
 constexpr std::size_t kWorthLooking = 256 * 1024;
+constexpr std::size_t kMostHeld = 64 * 1024 * 1024;
 
 // Nothing when it cannot be read, for want of a descriptor perhaps.
 std::optional<std::uint64_t> resident_bytes() {
@@ -38,9 +41,12 @@ void watch_memory(std::uint64_t limit, std::atomic<bool>& shedding) {
                  : "memory is below limits.memory again");
 }
 
-void give_back(std::atomic<std::size_t>& freed) {
-  if (freed.load(std::memory_order_relaxed) < kWorthLooking) return;
-  freed.store(0, std::memory_order_relaxed);
+void FreedMemory::give_back() noexcept {
+  const std::size_t bytes = bytes_.load(std::memory_order_relaxed);
+  const bool growing = bytes != std::exchange(seen_, bytes);
+  if (bytes < kWorthLooking || (growing && bytes < kMostHeld)) return;
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  seen_ = 0;
   ::malloc_trim(0);
 }
 

@@ -11,9 +11,18 @@ namespace revproxyd::app {
 /// limit. What was freed is given back to the system meanwhile. Called now and then.
 void watch_memory(std::uint64_t limit, std::atomic<bool>& shedding);
 
-/// Has the allocator give back to the system what it does not use when `freed`, which is counted
-/// anew then, says that it is worth the while: after a crowd of clients has left. Called now and
-/// then.
-void give_back(std::atomic<std::size_t>& freed);
+/// What threads have freed and the allocator still holds, after a crowd of clients has left.
+class FreedMemory {
+ public:
+  /// By any thread.
+  void add(std::size_t bytes) noexcept { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+  /// Has the allocator give it back to the system once no more comes and it is worth the while. By
+  /// one thread, once a second.
+  void give_back() noexcept;
+
+ private:
+  std::atomic<std::size_t> bytes_{0};
+  std::size_t seen_ = 0;  // a second ago
+};
 
 }  // namespace revproxyd::app

@@ -20,6 +20,7 @@
 #include "app/notify.h"
 #include "app/status.h"
 #include "revproxyd/base/log.h"
+#include "revproxyd/base/slab.h"
 #include "revproxyd/tls/random.h"
 
 namespace revproxyd::app {
@@ -349,7 +350,8 @@ void Supervisor::every_second() {
   upstreams_.retry();
   const bool shedding = process_.shedding.load(std::memory_order_relaxed);
   for (const auto& worker : workers_) shedding ? worker->trim() : worker->scavenge();
-  give_back(process_.freed);
+  process_.freed.add(slab::scavenge());
+  process_.freed.give_back();
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   counts_.access_log_dropped.set(access_log_.dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());

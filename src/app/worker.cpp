@@ -381,7 +381,11 @@ void Worker::trim() {
 }
 
 void Worker::scavenge() {
-  loop_->post([this] { process_.freed.fetch_add(slab::scavenge(), std::memory_order_relaxed); });
+  if (scavenging_.exchange(true, std::memory_order_relaxed)) return;
+  loop_->post([this] {
+    process_.freed.add(slab::scavenge());
+    scavenging_.store(false, std::memory_order_relaxed);
+  });
 }
 
 void Worker::flush_log() {

@@ -12,6 +12,7 @@
 
 #include "app/clients.h"
 #include "app/gate.h"
+#include "app/memory.h"
 #include "app/sockets.h"
 #include "app/spread.h"
 #include "revproxyd/base/event.h"
@@ -49,7 +50,7 @@ class Worker;
 struct ProcessState {
   Gate gate;
   std::atomic<bool> shedding{false};
-  std::atomic<std::size_t> freed{0};    // bytes that workers gave back to the allocator
+  FreedMemory freed;
   std::vector<Worker*> workers;         // complete before the first connection
   std::atomic<bool> passing_on{false};  // a worker may serve what another one has accepted
 };
@@ -78,7 +79,8 @@ class Worker {
   void stop();
   /// Gives back to the allocator what the thread keeps for later.
   void trim();
-  /// The same with what it has not needed for a while. Call it once a second.
+  /// The same with what it has not needed for a while. Call it once a second; while the worker has
+  /// not come to it, no more than once counts.
   void scavenge();
 
   const metrics::WorkerCounts& counts() const noexcept { return counts_; }
@@ -129,6 +131,7 @@ class Worker {
   metrics::WorkerCounts counts_;
   metrics::LoopCounts loop_counts_;
   metrics::Counter beats_;
+  std::atomic<bool> scavenging_{false};  // the loop has not come to it yet
   Visible visible_;
 
   // Of the worker's thread from here on.

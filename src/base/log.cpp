@@ -71,7 +71,9 @@ bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 |
 
 // U+0080 to U+009F in UTF-8, which terminals take for escape sequences too.
 bool begins_late_control(std::string_view text) noexcept {
-  return text.size() > 1 && text[0] == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
+  if (text.size() < 2 || text[0] != '\xc2') return false;
+  const auto second = static_cast<unsigned char>(text[1]);
+  return second >= 0x80 && second < 0xa0;
 }
 
 void append_hex(std::string& out, char c) {

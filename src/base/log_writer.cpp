@@ -26,6 +26,8 @@ namespace {
 // Empty buffers that wait for batches to come, so that busy workers do not allocate: two that fill
 // while two are written.
 constexpr std::size_t kSpares = 4;
+// Bytes that are copied into a batch that waits, under the lock.
+constexpr std::size_t kFew = 16 * 1024;
 // While a reader is behind, the writer looks up this often to report the loss.
 constexpr int kBlockedTick_ms = 1000;
 // Beyond its limit flush_and_stop gives a system call in progress so long to return.
@@ -47,7 +49,9 @@ std::size_t cost_of(const Buffer& batch) noexcept { return batch.capacity(); }
 // touches the last block.
 struct LogWriter::State {
   State(LogWriterOptions o, LogOutput out, int wake)
-      : options(std::move(o)), wake_fd(wake), output(std::move(out)) {}
+      : options(std::move(o)), wake_fd(wake), output(std::move(out)) {
+    spares.reserve(kSpares);
+  }
   ~State() { ::close(wake_fd); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -180,7 +184,8 @@ void LogWriter::State::wake() const noexcept {
 
 // Puts few lines behind what nobody has begun to write, so that they do not hold a buffer each.
 bool LogWriter::State::join(Bytes lines) {
-  if (stop_by || pending.empty() || pending.back().room().size() < lines.size()) return false;
+  if (stop_by || pending.empty() || lines.size() > kFew) return false;
+  if (pending.back().room().size() < lines.size()) return false;
   pending.back().append(lines);
   return true;
 }
@@ -189,8 +194,8 @@ bool LogWriter::State::join(Bytes lines) {
 bool LogWriter::State::take_in(Buffer& batch) {
   const std::size_t size = pending_size.load(std::memory_order_relaxed) + cost_of(batch);
   if (stop_by || size > options.pending_bytes) return false;
-  pending_size.store(size, std::memory_order_relaxed);
   pending.push_back(std::move(batch));
+  pending_size.store(size, std::memory_order_relaxed);
   if (!spares.empty()) {
     batch = std::move(spares.back());
     spares.pop_back();
@@ -208,6 +213,7 @@ void LogWriter::State::run() {
     batches.clear();
   }
   if (!torn_rest.empty()) dropped.fetch_add(1, std::memory_order_relaxed);
+  slab::trim();
   const std::lock_guard lock(mutex);
   ended = true;
   progress.notify_all();
@@ -249,7 +255,7 @@ void LogWriter::State::batch_done(Buffer batch) {
   }
   if (kept) return;
   batch.release();
-  // This thread allocates no such memory: its free lists would only hold on to it.
+  // This thread hardly allocates: its free lists would only hold on to it.
   slab::trim();
 }
 

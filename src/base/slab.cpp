@@ -75,6 +75,7 @@ std::size_t sweep() noexcept {
 void trim() noexcept {
   for (std::size_t index = 0; index < detail::kClasses; ++index)
     free_blocks(detail::lists[index], kept_blocks(index));
+  surplus.looks = 0;
 }
 
 std::size_t scavenge() noexcept {

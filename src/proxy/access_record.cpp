@@ -139,18 +139,6 @@ void put_user_agent(Pen& out, std::string_view user_agent, const AccessMask& mas
 // Keys, punctuation, numbers and times of a line.
 constexpr std::size_t kFixedRoom = 1024;
 
-std::size_t room_for(const AccessRecord& r) noexcept {
-  std::size_t texts = 0;
-  std::size_t bytes = 0;
-  for (std::string_view text :
-       {r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
-        r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why}) {
-    ++texts;
-    bytes += std::min(text.size(), kAccessFieldLimit);
-  }
-  return kFixedRoom + texts * kRoomOfText + bytes * kRoomOfByte;
-}
-
 void commit(Buffer& buffer, const Pen& out) noexcept {
   const auto written = static_cast<std::size_t>(out.at() - buffer.room().data());
   assert(written <= buffer.room().size());
@@ -196,6 +184,18 @@ AccessMask::AccessMask(std::span<const std::string> query, std::span<const std::
 bool AccessMask::hides_parameter(std::string_view raw_name) const noexcept {
   return std::any_of(parameters_.begin(), parameters_.end(),
                      [&](const std::string& name) { return same_name(raw_name, name); });
+}
+
+std::size_t room_for(const AccessRecord& r) noexcept {
+  std::size_t texts = 0;
+  std::size_t bytes = 0;
+  for (std::string_view text :
+       {r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
+        r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why}) {
+    ++texts;
+    bytes += std::min(text.size(), kAccessFieldLimit);
+  }
+  return kFixedRoom + texts * kRoomOfText + bytes * kRoomOfByte;
 }
 
 void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buffer) {

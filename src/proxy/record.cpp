@@ -152,7 +152,7 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   record.bytes_out = bytes.body_out;
   record.t_total = total;
   if (why != Code::none) record.why = name(why);
-  Buffer& line = worker_.access_log->line();
+  Buffer& line = worker_.access_log->line(room_for(record));
   if (settings.access_json) {
     format_json(record, settings.mask, line);
   } else {

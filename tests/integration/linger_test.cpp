@@ -67,6 +67,17 @@ std::string read_slowly(Stream& stream) {
   return got;
 }
 
+/// The first half of the answer at least.
+std::string half_of(Stream& stream) {
+  std::string got;
+  while (got.size() < kAnswer.size() / 2) {
+    const std::string piece = stream.receive();
+    if (piece.empty()) throw Disconnected("inside the first half");
+    got += piece;
+  }
+  return got;
+}
+
 void expect_whole(const std::string& got, const std::string& answer = kAnswer) {
   EXPECT_EQ(got.size() - got.find("\r\n\r\n") - 4, answer.size());
   EXPECT_TRUE(got.ends_with("\r\n\r\n" + answer));
@@ -191,8 +202,7 @@ TEST(Linger, AnUpgradeOfTheBinaryLetsASlowReaderHaveTheEnd) {
     RawClient client = RawClient::slow_reader(test.daemon.port(tls ? "tls" : "web"));
     if (tls) client.stream().start_client_tls({});
     client.send(kPost);
-    std::string got;
-    while (got.size() < kAnswer.size() / 2) got += client.stream().receive();
+    std::string got = half_of(client.stream());
     ASSERT_EQ(test.daemon.upgrade().status, 0);
     got += read_slowly(client.stream());
     expect_whole(got);
@@ -205,8 +215,7 @@ TEST(Linger, AStopLetsASlowReaderHaveTheEnd) {
   Uninterested test(kAnswer, "shutdown: { drain: 60s }\n");
   RawClient client = RawClient::slow_reader(test.daemon.port());
   client.send(kPost);
-  std::string got;
-  while (got.size() < kAnswer.size() / 2) got += client.stream().receive();
+  std::string got = half_of(client.stream());
   test.daemon.signal(SIGTERM);
   got += read_slowly(client.stream());
   expect_whole(got);

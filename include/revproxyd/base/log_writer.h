@@ -82,7 +82,8 @@ class LogWriter {
 /// The owner calls flush() from its loop every 200 ms, so that quiet services see their lines soon.
 class LogBatch {
  public:
-  /// Fills a buffer of 128 KiB but for the room of a usual line.
+  /// Fills a buffer of 128 KiB but for the room of a usual line; lines that need more of it make a
+  /// batch smaller, by half at most.
   static constexpr std::size_t kHandOver = 112 * 1024;
 
   explicit LogBatch(LogWriter& writer) noexcept : writer_(writer) {}
@@ -90,8 +91,12 @@ class LogBatch {
   LogBatch(const LogBatch&) = delete;
   LogBatch& operator=(const LogBatch&) = delete;
 
-  /// Formats in place: append exactly one line with its newline, then call line_done().
-  Buffer& line() noexcept { return lines_; }
+  /// Formats in place: append exactly one line with its newline, then call line_done(). The buffer
+  /// has `room` bytes without growing beyond its usual size, unless a line needs more than that.
+  Buffer& line(std::size_t room) {
+    if (lines_.room().size() < room && lines_.size() >= kHandOver / 2) flush();
+    return lines_;
+  }
   void line_done() {
     if (lines_.size() >= kHandOver) flush();
   }

@@ -1,8 +1,7 @@
 #pragma once
 // Per-thread free lists for what a request needs again and again: coroutine frames, streams,
-// buffers. A block returns to the list of the thread that frees it; with one worker a thread that
-// is the same one. Sanitizer builds pass straight through to the heap so that use after free is
-// seen.
+// buffers. A block returns to the list of the thread that frees it, which is mostly the one that
+// took it. Sanitizer builds pass straight through to the heap so that use after free is seen.
 
 #include <array>
 #include <bit>

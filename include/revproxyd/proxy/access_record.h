@@ -73,6 +73,9 @@ class AccessMask {
 /// Of a longer text only the front is written, followed by "...".
 inline constexpr std::size_t kAccessFieldLimit = 8 * 1024;
 
+/// Bytes that the line of this record takes at most, in either format.
+std::size_t room_for(const AccessRecord& record) noexcept;
+
 /// One JSON object (RFC 8259), pure ASCII, and a newline. Members that have nothing to say are left
 /// out, except ts, id, client, method, path, status, bytes_out and t_total. Times are milliseconds
 /// with three decimals.

@@ -121,10 +121,10 @@ TEST_F(LogTest, ControlCharactersBeyondAsciiAreEscapedAndLettersAreNot) {
   ASSERT_TRUE(configure(to("log")).has_value());
   info(
       "\xc2\x9b"
-      "31m \xc2\x80\xc2\x9f \xc2\xa0\xc3\xa9 \xc2");
+      "31m \xc2\x80\xc2\x9f \xc2\xa0\xc3\xa9 \xc2z");
   ASSERT_TRUE(flush(kPatience));
   EXPECT_TRUE(text(path("log"))
-                  .ends_with("info: \\xc2\\x9b31m \\xc2\\x80\\xc2\\x9f \xc2\xa0\xc3\xa9 \xc2\n"));
+                  .ends_with("info: \\xc2\\x9b31m \\xc2\\x80\\xc2\\x9f \xc2\xa0\xc3\xa9 \xc2z\n"));
 }
 
 TEST_F(LogTest, EscapedTextIsPrintableAndUnambiguous) {

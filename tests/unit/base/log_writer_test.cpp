@@ -420,6 +420,25 @@ TEST_F(LogWriterTest, TakesBatchesFromManyThreadsWithoutLosingOrMixingLines) {
   EXPECT_EQ(next, std::vector<int>(kThreads, kLines));
 }
 
+TEST_F(LogWriterTest, BatchDoesNotGrowForLinesThatMayBeLong) {
+  auto writer = open(path("log"));
+  LogBatch batch(*writer);
+  constexpr std::size_t kRoom = 40 * 1024;
+  std::string expected;
+  for (int i = 0; i < 100; ++i) {
+    Buffer& line = batch.line(kRoom);
+    line.reserve(kRoom);
+    EXPECT_LE(line.capacity(), 128U * 1024U) << i;
+    const std::string text = std::string(4096, 'x') + "\n";
+    line.append(text);
+    batch.line_done();
+    expected += text;
+  }
+  batch.flush();
+  ASSERT_TRUE(writer->flush(kPatience));
+  EXPECT_TRUE(text(path("log")) == expected);
+}
+
 TEST_F(LogWriterTest, BatchHandsOverWhenItIsLargeOrFlushed) {
   auto writer = open(path("log"));
   LogBatch batch(*writer);
@@ -430,7 +449,7 @@ TEST_F(LogWriterTest, BatchHandsOverWhenItIsLargeOrFlushed) {
   batch.append(line);
   ASSERT_TRUE(writer->flush(kPatience));
   EXPECT_EQ(text(path("log")).size(), LogBatch::kHandOver);
-  batch.line().append("in place\n");
+  batch.line(100).append("in place\n");
   batch.line_done();
   batch.flush();
   ASSERT_TRUE(writer->flush(kPatience));

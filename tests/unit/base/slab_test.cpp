@@ -120,6 +120,17 @@ TEST(Slab, ScavengeTakesNothingThatIsInUseByThen) {
   release_all(used, 2048);
 }
 
+TEST(Slab, TrimEndsASweep) {
+  slab::trim();
+  constexpr std::size_t kMany = 10000;
+  release_all(allocate_many(kMany, 64), 64);
+  EXPECT_LT(scavenge_once(), kMany * 64);
+  slab::trim();
+  release_all(allocate_many(kMany, 64), 64);
+  EXPECT_EQ(slab::scavenge(), 0U);
+  slab::trim();
+}
+
 TEST(Slab, ScavengeFreesManyBlocksInParts) {
   slab::trim();
   constexpr std::size_t kMany = 10000;

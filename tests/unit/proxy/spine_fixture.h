@@ -71,7 +71,7 @@ class Spine {
     return counts_.reasons[static_cast<std::size_t>(why)].value();
   }
   /// The access log so far.
-  std::string log() { return std::string(batch_->line().held()); }
+  std::string log() { return std::string(batch_->line(0).held()); }
 
   /// Serves one HTTP/1 client until it ends.
   Task<void> serve(test::MemoryPeer& peer) {
