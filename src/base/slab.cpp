@@ -24,8 +24,8 @@ void release_to_heap(void* block) noexcept { ::operator delete(block); }
 
 namespace {
 
-// Blocks that one call frees at most: a millisecond's work.
-constexpr std::size_t kSweep = 4096;
+// Blocks that one call frees at most: a millisecond or two of work.
+constexpr std::size_t kSweep = 16384;
 
 // Fewest blocks that each list was seen with since the last sweep; then what that has yet to free.
 struct Surplus {

@@ -122,7 +122,7 @@ TEST(Slab, ScavengeTakesNothingThatIsInUseByThen) {
 
 TEST(Slab, TrimEndsASweep) {
   slab::trim();
-  constexpr std::size_t kMany = 10000;
+  constexpr std::size_t kMany = 40000;
   release_all(allocate_many(kMany, 64), 64);
   EXPECT_LT(scavenge_once(), kMany * 64);
   slab::trim();
@@ -133,7 +133,7 @@ TEST(Slab, TrimEndsASweep) {
 
 TEST(Slab, ScavengeFreesManyBlocksInParts) {
   slab::trim();
-  constexpr std::size_t kMany = 10000;
+  constexpr std::size_t kMany = 40000;
   release_all(allocate_many(kMany, 64), 64);
   std::size_t freed = scavenge_once();
   EXPECT_LT(freed, kMany * 64);
