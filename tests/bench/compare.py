@@ -13,18 +13,16 @@ Needs nginx, haproxy, h2o, h2load, openssl, c++ and OpenSSL's headers, two cores
 """
 
 import argparse
-import glob
 import os
 import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-from servers import certificate, compiled, cpu_seconds, free_ports, listens, stop
+from servers import FRONT, NGINX, certificate, compiled, cpu_seconds, family, free_ports, listens, pinned, stop, which
 
 TO_HTTP1, TO_HTTP2 = "revproxyd to HTTP/1.1", "revproxyd to HTTP/2"
 
@@ -42,32 +40,6 @@ SCENARIOS = {
     "h2": Scenario("1 KiB over HTTP/2 with TLS", ["nginx", "haproxy", "h2o", "revproxyd"], ["nginx", "haproxy", "h2o"]),
     "upstream": Scenario("1 KiB over HTTP/2 with TLS, to a server of either version", [TO_HTTP1, TO_HTTP2], [TO_HTTP1]),
 }
-
-NGINX = """\
-daemon off;
-worker_processes 1;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx.log;
-{user}
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  keepalive_timeout 600s;
-  keepalive_requests 1000000000;
-  client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-  upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{plain};
-    listen 127.0.0.1:{tls} ssl http2;
-    server_name bench.test;
-    ssl_certificate {cert};
-    ssl_certificate_key {key};
-    ssl_protocols TLSv1.2 TLSv1.3;
-    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }}
-  }}
-}}
-"""
 
 HAPROXY = """\
 global
@@ -104,14 +76,8 @@ hosts:
     paths: {{ "/": {{ proxy.reverse.url: "http://127.0.0.1:{origin}", proxy.timeout.keepalive: 600000 }} }}
 """
 
-REVPROXYD = """\
-workers: 1
-listeners:
-  - {{ name: plain, address: "127.0.0.1:{plain}" }}
-  - {{ name: tls, address: "127.0.0.1:{tls}", tls: {{}} }}
-certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
+REVPROXYD = FRONT + """\
 timeouts: {{ keepalive: 600s }}
-limits: {{ requests_per_connection: 0 }}
 upstreams:
   origin: {{ servers: [ {{ url: "{origin_url}" }} ], keepalive: {{ max_idle: 256 }} }}
 routes: [ {{ to: origin }} ]
@@ -134,23 +100,6 @@ admin: {{ socket: {dir}/origin.sock }}
 BODY_SIZE = 1024
 
 
-def start(command, cpu, **options):
-    return subprocess.Popen(command, stdin=options.pop("stdin", subprocess.DEVNULL), start_new_session=True,
-                            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **options)
-
-
-def family(pid):
-    found = [pid]
-    for path in glob.glob(f"/proc/{pid}/task/*/children"):
-        try:
-            with open(path, encoding="ascii") as file:
-                for child in file.read().split():
-                    found += family(int(child))
-        except OSError:
-            pass
-    return found
-
-
 class Contestant:
     def __init__(self, name, commands, plain, tls):
         self.name = name
@@ -161,7 +110,7 @@ class Contestant:
         self.rates = {}  # answers a second, by scenario
 
     def start(self, cpu, log):
-        self.processes = [start(command, cpu, stdout=log, stderr=log) for command in self.commands]
+        self.processes = [pinned(command, cpu, stdout=log, stderr=log) for command in self.commands]
         self.wait_for(self.tls)
 
     def port(self, scenario):
@@ -214,7 +163,7 @@ class Bench:
             relay = compiled("relay", self.dir)
             return [[relay, str(plain), str(self.origin_port)], [relay, str(tls), str(self.origin_port), self.cert, self.key]]
         if name == "nginx":
-            return [[which("nginx"), "-p", self.dir, "-c", self.write("nginx.conf", NGINX, user="user root;", **ports)]]
+            return [[which("nginx"), "-p", self.dir, "-c", self.write("nginx.conf", NGINX, user="user root;", log="access_log off;", **ports)]]
         if name == "haproxy":
             return [[which("haproxy"), "-db", "-f", self.write("haproxy.cfg", HAPROXY, **ports)]]
         if name == "h2o":
@@ -230,8 +179,8 @@ class Bench:
                     both.write(file.read())
         self.load = compiled("load", self.dir)
         cpu = self.options.load_cpu
-        self.origins.append(start([compiled("origin", self.dir), str(self.origin_port)], cpu, stdout=self.log, stderr=self.log))
-        self.origins.append(start([self.options.binary, "-c", self.write("origin.yaml", ORIGIN)], cpu, stdout=self.log, stderr=self.log))
+        self.origins.append(pinned([compiled("origin", self.dir), str(self.origin_port)], cpu, stdout=self.log, stderr=self.log))
+        self.origins.append(pinned([self.options.binary, "-c", self.write("origin.yaml", ORIGIN)], cpu, stdout=self.log, stderr=self.log))
         for name in dict.fromkeys(name for scenario in self.options.scenarios for name in SCENARIOS[scenario].contestants):
             plain, tls = free_ports(2)
             self.contestants[name] = Contestant(name, self.commands(name, plain, tls), plain, tls)
@@ -253,7 +202,7 @@ class Bench:
         options = self.options
         pids = contestant.pids()
         before, begun = cpu_seconds(*pids), time.monotonic()
-        load = start([which("h2load"), "-c", str(options.h2_connections), "-m", str(options.h2_streams), "-n", str(requests), 
+        load = pinned([which("h2load"), "-c", str(options.h2_connections), "-m", str(options.h2_streams), "-n", str(requests), 
                       f"--connect-to=127.0.0.1:{contestant.port(scenario)}", "https://bench.test/1k"], options.load_cpu,
                      stdout=subprocess.PIPE, stderr=self.log, text=True)
         try:
@@ -269,7 +218,7 @@ class Bench:
 
     def measure_http1(self, contestant, scenario):
         options = self.options
-        load = start([self.load, str(contestant.port(scenario)), str(options.connections), str(options.warmup),
+        load = pinned([self.load, str(contestant.port(scenario)), str(options.connections), str(options.warmup),
                       str(options.seconds), scenario], options.load_cpu, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             if load.stdout.readline() != "ready\n":
@@ -305,13 +254,6 @@ class Bench:
         for origin in self.origins:
             stop(origin)
         self.log.close()
-
-
-def which(name):
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if path is None:
-        raise SystemExit(f"compare: {name} is not installed")
-    return path
 
 
 def spread(values, form):

@@ -15,13 +15,12 @@ import argparse
 import functools
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 
-from servers import certificate, come_first, compiled, cpu_seconds, free_ports, start, stop, write
+from servers import FRONT, NGINX, certificate, come_first, compiled, cpu_seconds, family, free_ports, pinned, start, stop, which, write
 
 # Options of h2load and requests a second, of all connections together.
 SCENARIOS = {
@@ -30,13 +29,7 @@ SCENARIOS = {
     "h2": ("1 KiB over HTTP/2 with TLS", ["-c", "16", "-m", "32"], 16, 40000),
 }
 
-REVPROXYD = """\
-workers: 1
-listeners:
-  - {{ name: plain, address: "127.0.0.1:{plain}" }}
-  - {{ name: tls, address: "127.0.0.1:{tls}", tls: {{}} }}
-certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
-limits: {{ requests_per_connection: 0 }}
+REVPROXYD = FRONT + """\
 upstreams:
   origin: {{ servers: [ {{ url: "http://127.0.0.1:{origin}" }} ] }}
 routes: [ {{ name: all, to: origin }} ]
@@ -45,38 +38,13 @@ log: {{ level: warn, path: {dir}/revproxyd.log }}
 admin: {{ socket: {dir}/{tls}.sock }}
 """
 
-NGINX = """\
-daemon off;
-worker_processes 1;
-pid {dir}/{tls}.pid;
-error_log {dir}/nginx.log;
-user root;
-events {{ worker_connections 4096; }}
-http {{
-  log_format all escape=json '{{"ts":"$time_iso8601","id":"$request_id","client":"$remote_addr","listener":"$server_port","proto":"$server_protocol",'
+NGINX_LOG = """\
+log_format all escape=json '{{"ts":"$time_iso8601","id":"$request_id","client":"$remote_addr","listener":"$server_port","proto":"$server_protocol",'
     '"tls":"$ssl_protocol","sni":"$ssl_server_name","method":"$request_method","scheme":"$scheme","host":"$http_host","path":"$uri","status":$status,'
     '"bytes_out":$body_bytes_sent,"user_agent":"$http_user_agent","upstream":"$proxy_host","server":"$upstream_addr",'
     '"t_ttfb":$upstream_header_time,"t_total":$request_time}}';
-  access_log {log};
-  keepalive_requests 1000000000;
-  client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-  upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{plain};
-    listen 127.0.0.1:{tls} ssl http2;
-    ssl_certificate {cert};
-    ssl_certificate_key {key};
-    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }}
-  }}
-}}
-"""
-NGINX_LOG = "{dir}/{tls}.log all buffer=128k flush=200ms"
+  access_log {dir}/{tls}.log all buffer=128k flush=200ms;"""
 NAMES = ["revproxyd", "revproxyd with log", "nginx", "nginx with log"]
-
-
-def pinned(command, cpu, **options):
-    return subprocess.Popen(command, start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **options)
 
 
 class Proxy:
@@ -84,21 +52,21 @@ class Proxy:
         cert, key = (os.path.join(directory, file) for file in ("cert.pem", "key.pem"))
         plain, tls = free_ports(2)
         self.ports = {"plain": plain, "tls": tls, "h2": tls}
-        words = {"dir": directory, "origin": origin, "cert": cert, "key": key, "plain": plain, "tls": tls}
+        words = {"dir": directory, "origin": origin, "cert": cert, "key": key, "plain": plain, "tls": tls,
+                 "user": "user root;" if os.geteuid() == 0 else ""}
         logs = name.endswith("with log")
         self.log = os.path.join(directory, f"{tls}.log") if logs else None
         if name.startswith("nginx"):
-            words["log"] = NGINX_LOG.format(**words) if logs else "off"
+            words["log"] = NGINX_LOG.format(**words) if logs else "access_log off;"
             path = write(directory, f"{tls}.conf", NGINX.format(**words))
-            command = [shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", directory, "-c", path]
+            command = [which("nginx"), "-p", directory, "-c", path]
         else:
             words["log"] = f"{{ path: {directory}/{tls}.log }}" if logs else "off"
             command = [options.binary, "-c", write(directory, f"{tls}.yaml", REVPROXYD.format(**words))]
         self.process = start(["taskset", "-c", str(options.proxy_cpu)] + command, tls)
 
     def cpu(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
-            return cpu_seconds(self.process.pid, *map(int, file.read().split()))
+        return cpu_seconds(*family(self.process.pid))
 
 
 def measure(proxy, scenario, options, seconds):
@@ -109,9 +77,12 @@ def measure(proxy, scenario, options, seconds):
     if proxy.log is not None:
         os.truncate(proxy.log, 0)
     before = proxy.cpu()
-    load = pinned(["h2load", *arguments, "-n", str(requests), f"--rps={rate / connections}",
+    load = pinned([which("h2load"), *arguments, "-n", str(requests), f"--rps={rate / connections}",
                    f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, stdout=subprocess.PIPE, text=True)
-    output, _ = load.communicate(timeout=60 + 20 * seconds)
+    try:
+        output, _ = load.communicate(timeout=60 + 20 * seconds)
+    finally:
+        stop(load)
     if f" {requests} succeeded" not in output:
         raise SystemExit(f"logcost: a request failed\n{output}")
     number, unit = re.search(r"finished in ([0-9.]+)(m?s)", output).groups()

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 
-from servers import HERE, ORIGIN, certificate, compiled, free_ports, start, stop, write
+from servers import FRONT, HERE, ORIGIN, certificate, compiled, free_ports, start, stop, write
 
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROFILE = os.path.join(ROOT, "packaging", "profile.proftext")
@@ -27,13 +27,7 @@ KEPT = 0.9999
 FITS = 0.9
 LARGE = 10 << 20
 
-CONFIG = """\
-workers: 1
-listeners:
-  - {{ name: plain, address: "127.0.0.1:{plain}" }}
-  - {{ name: tls, address: "127.0.0.1:{tls}", tls: {{}} }}
-certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
-limits: {{ requests_per_connection: 0 }}
+CONFIG = FRONT + """\
 upstreams:
   small: {{ servers: [ {{ url: "http://127.0.0.1:{small}" }} ], keepalive: {{ max_idle: 512 }} }}
   streams: {{ servers: [ {{ url: "h2c://127.0.0.1:{streams}" }} ] }}

@@ -1,6 +1,8 @@
 """What the scripts beside this one share: ports, processes that listen, their time on the cores, who comes first, an origin, programs
 and a certificate."""
+import glob
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +19,43 @@ routes: [ {{ respond: {{ body: "{text}" }} }} ]
 access_log: off
 log: {{ level: error, path: {dir}/origin.log }}
 admin: {{ socket: {dir}/origin.sock }}
+"""
+
+# How a configuration of revproxyd in front of an origin begins.
+FRONT = """\
+workers: 1
+listeners:
+  - {{ name: plain, address: "127.0.0.1:{plain}" }}
+  - {{ name: tls, address: "127.0.0.1:{tls}", tls: {{}} }}
+certificates: [ {{ hosts: [bench.test], cert: {cert}, key: {key} }} ]
+limits: {{ requests_per_connection: 0 }}
+"""
+
+# One worker in front of an origin; `log` and `user` are directives.
+NGINX = """\
+daemon off;
+worker_processes 1;
+pid {dir}/{tls}.pid;
+error_log {dir}/nginx.log;
+{user}
+events {{ worker_connections 4096; }}
+http {{
+  {log}
+  keepalive_timeout 600s;
+  keepalive_requests 1000000000;
+  client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+  upstream origin {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{plain};
+    listen 127.0.0.1:{tls} ssl http2;
+    server_name bench.test;
+    ssl_certificate {cert};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }}
+  }}
+}}
 """
 
 FIRST = -15  # niceness of what stands for well-behaved machines
@@ -83,6 +122,33 @@ def certificate(directory):
                     cert, "-days", "30", "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test"],
                    check=True, stderr=subprocess.DEVNULL)
     return cert, key
+
+
+def which(name):
+    """The path of a program of the system, which may be where only root looks."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise SystemExit(f"{os.path.basename(sys.argv[0])}: {name} is not installed")
+    return path
+
+
+def family(pid):
+    """The process and all below it."""
+    found = [pid]
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        try:
+            with open(path, encoding="ascii") as file:
+                for child in file.read().split():
+                    found += family(int(child))
+        except OSError:
+            pass
+    return found
+
+
+def pinned(command, cpu, **options):
+    """A process on that core alone."""
+    return subprocess.Popen(command, stdin=options.pop("stdin", subprocess.DEVNULL), start_new_session=True,
+                            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **options)
 
 
 def start(command, port):
