@@ -1,5 +1,5 @@
 #pragma once
-// limits.memory: whether new requests are refused for it.
+// limits.memory: whether new requests are refused for it; and memory that goes back to the system.
 
 #include <atomic>
 #include <cstddef>

@@ -61,7 +61,7 @@ struct LogWriter::State {
   bool join(Bytes lines);
   bool take_in(Buffer& batch);
   bool take(std::vector<Buffer>& batches);
-  void write_batch(Buffer& batch);
+  void write_batch(const Buffer& batch);
   void batch_done(Buffer batch);
   bool adopt_output();
   bool wait_writable();
@@ -259,7 +259,7 @@ void LogWriter::State::batch_done(Buffer batch) {
   slab::trim();
 }
 
-void LogWriter::State::write_batch(Buffer& batch) {
+void LogWriter::State::write_batch(const Buffer& batch) {
   bool torn = !torn_rest.empty();
   std::string joined;
   Bytes rest = batch.held();

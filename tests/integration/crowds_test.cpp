@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,19 @@ std::vector<RawClient> crowd_of(std::size_t size, const Daemon& daemon, std::str
     if (!words.empty()) crowd.back().send(words);
   }
   return crowd;
+}
+
+// Answers over TLS and waits long for handshakes.
+const std::string kPatientTls =
+    "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
+    "timeouts: { handshake: 60s }\nroutes: [ { respond: { body: ok } } ]\n";
+
+// Why the memory that such a crowd takes cannot be measured here.
+std::optional<std::string_view> unmeasurable(std::size_t crowd) {
+  if (sanitized()) return "a sanitizer has its own idea of memory";
+  if (raise_descriptor_limit() < crowd + kOtherDescriptors)
+    return "too few descriptors are allowed here";
+  return std::nullopt;
 }
 
 // With a connection of its own for each request.
@@ -100,12 +114,8 @@ TEST(Crowds, TwoThousandHalfHandshakesHoldNobodyUpAndEnd) {
 TEST(Crowds, HalfAClientHelloHoldsLittleMemory) {
   constexpr std::size_t kCrowd = 2000;
   constexpr std::size_t kMostEach = 5;  // KiB
-  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
-  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
-    GTEST_SKIP() << "too few descriptors are allowed here";
-  const Daemon daemon(
-      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
-      "timeouts: { handshake: 60s }\nroutes: [ { respond: { body: ok } } ]\n");
+  if (const auto why = unmeasurable(kCrowd)) GTEST_SKIP() << *why;
+  const Daemon daemon(kPatientTls);
   EXPECT_EQ(RawClient(daemon.port(), ClientTls{}).get("/").status, 200);
   const std::size_t before = daemon.rss_kib();
   const std::string hello = client_hello();
@@ -132,9 +142,7 @@ TEST(Crowds, FiveThousandHalfHeadsHoldNobodyUpAndEnd) {
 TEST(Crowds, AnHttp2ConnectionAtRestHoldsLittleMoreThanItsFrame) {
   constexpr std::size_t kCrowd = 1000;
   constexpr std::size_t kMostEach = 25;  // KiB
-  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
-  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
-    GTEST_SKIP() << "too few descriptors are allowed here";
+  if (const auto why = unmeasurable(kCrowd)) GTEST_SKIP() << *why;
   const Proxy proxy;
   EXPECT_EQ(proxy.connect().get("/").status, 200);
   const std::size_t before = proxy.daemon.rss_kib();
@@ -148,12 +156,8 @@ TEST(Crowds, AnHttp2ConnectionAtRestHoldsLittleMoreThanItsFrame) {
 TEST(Crowds, MemoryThatTheyTookGoesBackToTheSystem) {
   constexpr std::size_t kCrowd = 2000;
   constexpr std::size_t kLeftover = 4 * 1024;  // KiB
-  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
-  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
-    GTEST_SKIP() << "too few descriptors are allowed here";
-  const Daemon daemon(
-      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
-      "timeouts: { handshake: 60s }\nroutes: [ { respond: { body: ok } } ]\n");
+  if (const auto why = unmeasurable(kCrowd)) GTEST_SKIP() << *why;
+  const Daemon daemon(kPatientTls);
   EXPECT_EQ(RawClient(daemon.port(), ClientTls{}).get("/").status, 200);
   const std::size_t before = daemon.rss_kib();
   {
@@ -169,13 +173,8 @@ TEST(Crowds, MemoryThatTheyTookGoesBackToTheSystem) {
 // What they took is given back when they are gone: nobody else is refused for it for good.
 TEST(Crowds, MemoryThatTheyTookIsFreeAgain) {
   constexpr std::size_t kCrowd = 2000;
-  if (sanitized()) GTEST_SKIP() << "a sanitizer has its own idea of memory";
-  if (raise_descriptor_limit() < kCrowd + kOtherDescriptors)
-    GTEST_SKIP() << "too few descriptors are allowed here";
-  const Daemon daemon(
-      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: internal } ]\n"
-      "timeouts: { handshake: 60s }\nlimits: { memory: 64MiB }\n"
-      "routes: [ { respond: { body: ok } } ]\n");
+  if (const auto why = unmeasurable(kCrowd)) GTEST_SKIP() << *why;
+  const Daemon daemon(kPatientTls + "limits: { memory: 64MiB }\n");
   RawClient kept(daemon.port(), ClientTls{});
   EXPECT_EQ(kept.get("/").status, 200);
   {

@@ -45,9 +45,11 @@ class LogWriterTest : public testing::Test {
     EXPECT_TRUE(writer.has_value());
     return std::move(*writer);
   }
-  static std::unique_ptr<LogWriter> open(const std::string& file) {
+  static std::unique_ptr<LogWriter> open(
+      const std::string& file, std::size_t pending_bytes = LogWriterOptions().pending_bytes) {
     LogWriterOptions options;
     options.path = file;
+    options.pending_bytes = pending_bytes;
     return open(std::move(options));
   }
 
@@ -254,10 +256,7 @@ TEST_F(LogWriterTest, NeverPutsTheRestOfALineIntoANewFile) {
 
 TEST_F(LogWriterTest, BoundsWhatWaitsForASlowReaderAndCountsTheRest) {
   Fifo fifo(path("fifo"));
-  LogWriterOptions options;
-  options.path = path("fifo");
-  options.pending_bytes = 64 * 1024;
-  auto writer = open(std::move(options));
+  auto writer = open(path("fifo"), 64 * 1024);
   const std::string batch = std::string(999, 'x') + "\n";
   std::uint64_t taken = 0;
   std::uint64_t refused = 0;
@@ -274,10 +273,7 @@ TEST_F(LogWriterTest, BoundsWhatWaitsForASlowReaderAndCountsTheRest) {
 
 TEST_F(LogWriterTest, BoundsTinyBatchesToo) {
   Fifo fifo(path("fifo"));
-  LogWriterOptions options;
-  options.path = path("fifo");
-  options.pending_bytes = 64 * 1024;
-  auto writer = open(std::move(options));
+  auto writer = open(path("fifo"), 64 * 1024);
   int taken = 0;
   for (int i = 0; i < 100000; ++i) taken += writer->submit("\n") ? 1 : 0;
   EXPECT_LT(taken, 64 * 1024 + 2 * 4096);  // what waits, and what may be under way or in the pipe
@@ -285,10 +281,7 @@ TEST_F(LogWriterTest, BoundsTinyBatchesToo) {
 
 TEST_F(LogWriterTest, LargeBuffersThatWaitWithFewLinesAreFilledUp) {
   Fifo fifo(path("fifo"));
-  LogWriterOptions options;
-  options.path = path("fifo");
-  options.pending_bytes = 512 * 1024;
-  auto writer = open(std::move(options));
+  auto writer = open(path("fifo"), 512 * 1024);
   const std::string line = std::string(99, 'x') + "\n";
   std::string expected;
   for (int i = 0; i < 1000; ++i) {
@@ -323,10 +316,7 @@ TEST_F(LogWriterTest, DoesNotKeepTheMemoryOfAVeryLongLine) {
   batch.append("line\n");
   EXPECT_TRUE(writer->submit(batch));
   EXPECT_LE(batch.capacity(), 128U * 1024U);
-  LogWriterOptions options;
-  options.path = path("other");
-  options.pending_bytes = 64 * 1024;
-  auto small = open(std::move(options));
+  auto small = open(path("other"), 64 * 1024);
   batch.append(std::string(1024 * 1024, 'x') + "\n");
   EXPECT_FALSE(small->submit(batch));
   EXPECT_LE(batch.capacity(), 128U * 1024U);
