@@ -1,7 +1,5 @@
 #include "proxy/send_response.h"
 
-#include "revproxyd/base/limits.h"
-#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/http/splice.h"
 #include "revproxyd/pipeline/error_response.h"
 
@@ -42,8 +40,6 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body,
     const bool last = piece->last;
     const http::Fields* trailers = last ? body.trailers() : nullptr;
     const http::Piece out(piece->bytes, last && trailers == nullptr);
-    // What does not fill the caches by waiting is sent with what others have to send.
-    if (last && out.bytes.size() <= limits::kFirstRead) co_await InStep{};
     auto sent = co_await stream.send_body(out);
     if (!sent) co_return sent.error();
     delivered += piece->bytes.size();

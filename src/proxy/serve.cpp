@@ -10,7 +10,6 @@
 #include "proxy/send_response.h"
 #include "proxy/standing.h"
 #include "proxy/upstream_request.h"
-#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/base/task_group.h"
 
 namespace revproxyd::proxy {
@@ -66,8 +65,6 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, Connection
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);
   if (!sent) stream->reset(word_for(sent.error()));
-  // Whoever was served with it is answered before this one is recorded and undone.
-  co_await InStep{};
   co_await exchange.finish();
   recorded.finish(response, sent, *stream);
 }

@@ -2,7 +2,6 @@
 
 #include "http/h1/serializer.h"
 #include "revproxyd/base/limits.h"
-#include "revproxyd/base/ready_queue.h"
 #include "revproxyd/http/status.h"
 
 namespace revproxyd::http::h1 {
@@ -135,8 +134,6 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
     if (result.status == net::IoStatus::done) {
       response_started_ = true;
       in.commit(result.bytes);
-      // All that has come is received before the first of it is read.
-      co_await InStep{};
       continue;
     }
     auto code = co_await connection_.transport_->readiness().wait(result.want());
