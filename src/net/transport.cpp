@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 
 #include "revproxyd/base/limits.h"
@@ -21,6 +22,22 @@ Want want_of(const IoResult& result) noexcept {
   return result.status == IoStatus::want_write ? Want::write : Want::read;
 }
 
+using Taking = IoResult (Transport::*)(MutableBytes) noexcept;
+
+Task<Result<std::size_t>> take_some(Transport& transport, Taking taking, MutableBytes into) {
+  for (;;) {
+    // A stream that always has input never waits: its turn ends here.
+    auto turn = co_await Fair{};
+    if (turn != Code::none) co_return stopped(turn);
+    const IoResult result = (transport.*taking)(into);
+    if (result.status == IoStatus::done) co_return result.bytes;
+    if (result.status == IoStatus::end) co_return std::size_t{0};
+    if (result.status == IoStatus::failed) co_return result.error;
+    auto code = co_await transport.readiness().wait(want_of(result));
+    if (code != Code::none) co_return stopped(code);
+  }
+}
+
 }  // namespace
 
 IoResult Transport::try_read_into(Pipe&, std::size_t) noexcept {
@@ -32,17 +49,13 @@ IoResult Transport::try_write_from(Pipe&) noexcept {
 }
 
 Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into) {
-  for (;;) {
-    // A stream that always has input never waits: its turn ends here.
-    auto turn = co_await Fair{};
-    if (turn != Code::none) co_return stopped(turn);
-    const IoResult result = transport.try_read(into);
-    if (result.status == IoStatus::done) co_return result.bytes;
-    if (result.status == IoStatus::end) co_return std::size_t{0};
-    if (result.status == IoStatus::failed) co_return result.error;
-    auto code = co_await transport.readiness().wait(want_of(result));
-    if (code != Code::none) co_return stopped(code);
-  }
+  return take_some(transport, &Transport::try_read, into);
+}
+
+// All of a thread read over each other.
+Task<Result<std::size_t>> discard_some(Transport& transport) {
+  static thread_local std::array<char, limits::kGather> waste;
+  return take_some(transport, &Transport::try_discard, waste);
 }
 
 Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Duration stall) {

@@ -48,6 +48,10 @@ class TlsTransport final : public net::Transport {
 
   /// Fills `into` from as many records as are at hand.
   net::IoResult try_read(MutableBytes into) noexcept override;
+  /// Costs no decryption, and nothing that a record asks of us can fail behind our close_notify.
+  net::IoResult try_discard(MutableBytes waste) noexcept override {
+    return plain_->try_discard(waste);
+  }
   /// Small pieces share a record. After want_write the same bytes must be offered again, at least
   /// as many: a record of them has been sealed and part of it may be on the wire. Fewer is
   /// Code::internal.

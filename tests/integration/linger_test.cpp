@@ -109,6 +109,18 @@ TEST(Linger, SoDoesOneOverTls) {
   expect_whole(read_slowly(client.stream()));
 }
 
+// An answer is due to a KeyUpdate, and cannot be given behind close_notify.
+TEST(Linger, SoDoesOneThatAsksForNewKeysMeanwhile) {
+  Uninterested test(kAnswer);
+  RawClient client = RawClient::slow_reader(test.daemon.port("tls"));
+  client.stream().start_client_tls({});
+  client.send(kPost);
+  std::string got = half_of(client.stream());
+  client.stream().update_keys();
+  got += read_slowly(client.stream());
+  expect_whole(got);
+}
+
 // A line end too many behind a body is common (RFC 9112 section 2.2), and a request on its way as
 // well.
 TEST(Linger, SoDoesOneOfWhichMoreComesWhenTheAnswerIsOnItsWay) {

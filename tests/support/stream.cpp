@@ -206,6 +206,11 @@ bool Stream::readable(Milliseconds patience) {
   return ::poll(&wanted, 1, static_cast<int>(patience.count())) > 0;
 }
 
+void Stream::update_keys() {
+  if (SSL_key_update(ssl(), SSL_KEY_UPDATE_REQUESTED) != 1 || SSL_do_handshake(ssl()) != 1)
+    throw TlsError("update of keys: " + openssl_error());
+}
+
 void Stream::half_close() {
   if (ssl() != nullptr) SSL_shutdown(ssl());
   ::shutdown(fd(), SHUT_WR);

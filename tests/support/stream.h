@@ -70,6 +70,10 @@ class Stream {
   /// True when bytes or the end can be read within `patience`.
   bool readable(Milliseconds patience);
 
+  /// TLS 1.3: new keys for what is sent, and the other side is asked for some, which it has to
+  /// answer (RFC 8446 section 4.6.3).
+  void update_keys();
+
   void half_close();
   /// An end without ceremony: with TLS no close_notify either.
   void close();

@@ -10,10 +10,7 @@
 
 namespace revproxyd::net {
 
-/// As read_some(), of bytes that nobody looks at.
-Task<Result<std::size_t>> discard_some(Transport& transport);
-
-/// Reads and throws away until the orderly end, the read deadline, a failure, or `most` bytes.
+/// discard_some() until the orderly end, the read deadline, a failure, or `most` bytes.
 Task<void> discard(Transport& transport,
                    std::size_t most = std::numeric_limits<std::size_t>::max());
 

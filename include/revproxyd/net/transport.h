@@ -77,6 +77,9 @@ class Transport {
   /// Reads at most into.size() bytes. `end` is an orderly end (FIN, or close_notify under TLS; a
   /// TLS stream cut without it is a reset).
   virtual IoResult try_read(MutableBytes into) noexcept = 0;
+  /// try_read() of input that nobody looks at, into memory that is overwritten. The last of the
+  /// reading: under TLS the records are taken as they come and never opened.
+  virtual IoResult try_discard(MutableBytes waste) noexcept { return try_read(waste); }
   /// Writes the pieces in order, as much as goes now; `done` may be short.
   virtual IoResult try_write(std::span<const iovec> pieces) noexcept = 0;
   /// try_read() and try_write() with a pipe in place of memory, for a plain socket. `most` bytes
@@ -103,6 +106,8 @@ class Transport {
 /// Waits for input and reads what is there, at least one byte; 0 is the orderly end. Errors: the
 /// deadline's or scope's code, reset, system.
 Task<Result<std::size_t>> read_some(Transport& transport, MutableBytes into);
+/// The same by try_discard().
+Task<Result<std::size_t>> discard_some(Transport& transport);
 
 /// Writes everything. `pieces` is used up. While waiting for the peer each step forward restarts
 /// the write deadline of `stall` (none when zero).
