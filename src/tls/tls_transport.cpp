@@ -178,7 +178,7 @@ bool TlsTransport::pending() const noexcept {
 }
 
 IoResult TlsTransport::try_write(std::span<const iovec> pieces) noexcept {
-  if (broken_) return IoResult::failure(Error(Code::reset, "write on a broken TLS connection"));
+  if (broken_) return IoResult::failure(failure_);
   if (promised_ != 0 && total_of(pieces) < promised_) {
     return broken(Error(Code::internal, "a TLS write was repeated with fewer bytes"));
   }
@@ -187,8 +187,9 @@ IoResult TlsTransport::try_write(std::span<const iovec> pieces) noexcept {
   while (!source.empty()) {
     const IoResult result = write_record(source.next(promised_));
     if (result.status != IoStatus::done) {
-      // What went out before counts; the next call meets the same obstacle.
-      return moved != 0 && result.status != IoStatus::failed ? IoResult::moved(moved) : result;
+      // What went out before counts, the more so when the rest never will: a request of which the
+      // server has a part is not to be sent again. The next call meets the same obstacle.
+      return moved != 0 ? IoResult::moved(moved) : result;
     }
     source.consume(result.bytes);
     moved += result.bytes;
@@ -239,6 +240,7 @@ IoResult TlsTransport::outcome(int returned) noexcept {
 IoResult TlsTransport::broken(Error error) noexcept {
   ERR_clear_error();
   broken_ = true;
+  failure_ = error;
   return IoResult::failure(error);
 }
 

@@ -99,6 +99,7 @@ class TlsTransport final : public net::Transport {
   bool overdone_ = false;       // the peer has caused too many of those steps
   bool more_ = true;            // OpenSSL may hold input: its last read did not run dry
   bool broken_ = false;         // no call on the SSL makes sense any more
+  Error failure_{Code::none};   // what broke it
   bool notified_ = false;       // close_notify is out
 };
 

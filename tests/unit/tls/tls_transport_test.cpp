@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -238,16 +239,13 @@ TEST_F(TlsStream, ShutdownAfterAGivenUpWriteDoesNotLookOrderly) {
   EXPECT_EQ(end.error().code(), Code::reset);
 }
 
-// Hands over at most one byte a read and a write, and then wants to be asked again.
-class Trickle final : public net::Transport {
+// Passes everything on.
+class Wrapped : public net::Transport {
  public:
-  explicit Trickle(std::unique_ptr<net::Transport> inner) : inner_(std::move(inner)) {}
-  net::IoResult try_read(MutableBytes into) noexcept override {
-    return inner_->try_read(into.first(1));
-  }
+  explicit Wrapped(std::unique_ptr<net::Transport> inner) : inner_(std::move(inner)) {}
+  net::IoResult try_read(MutableBytes into) noexcept override { return inner_->try_read(into); }
   net::IoResult try_write(std::span<const iovec> pieces) noexcept override {
-    const iovec one{pieces.front().iov_base, 1};
-    return inner_->try_write(std::span<const iovec>(&one, 1));
+    return inner_->try_write(pieces);
   }
   net::IoResult try_shutdown() noexcept override { return inner_->try_shutdown(); }
   void abort_on_close() noexcept override { inner_->abort_on_close(); }
@@ -257,6 +255,33 @@ class Trickle final : public net::Transport {
 
  private:
   std::unique_ptr<net::Transport> inner_;
+};
+
+// Hands over at most one byte a read and a write, and then wants to be asked again.
+class Trickle final : public Wrapped {
+ public:
+  using Wrapped::Wrapped;
+  net::IoResult try_read(MutableBytes into) noexcept override {
+    return Wrapped::try_read(into.first(1));
+  }
+  net::IoResult try_write(std::span<const iovec> pieces) noexcept override {
+    const iovec one{pieces.front().iov_base, 1};
+    return Wrapped::try_write(std::span<const iovec>(&one, 1));
+  }
+};
+
+// Loses its peer behind so many writes.
+class Breaking final : public Wrapped {
+ public:
+  using Wrapped::Wrapped;
+  void break_after(int writes) noexcept { left_ = writes; }
+  net::IoResult try_write(std::span<const iovec> pieces) noexcept override {
+    if (left_-- == 0) return net::IoResult::failure(Error(Code::reset, "broken here"));
+    return Wrapped::try_write(pieces);
+  }
+
+ private:
+  int left_ = std::numeric_limits<int>::max();
 };
 
 Task<void> accept_and_write(std::unique_ptr<net::Transport> plain, const ServerContext& context,
@@ -297,6 +322,34 @@ TEST_F(TlsStream, ByteAtATimePeerIsServed) {
   ASSERT_TRUE(server_end && client_end);
   EXPECT_TRUE(received == text);
   EXPECT_TRUE(pass(*client_end, *server_end, text) == text);
+}
+
+// What the peer has may have been acted on: whoever sends it again has to know.
+TEST_F(TlsStream, WhatWentOutBeforeAWriteBrokeCounts) {
+  listener_ = server({ca_.issue("a", {.names = {"a.test"}})});
+  upstream_ = trusting(ca_);
+  const Sockets sockets = connected();
+  auto plain = std::make_unique<Breaking>(transport_of(sockets.second));
+  Breaking& below = *plain;
+  std::string received;
+  std::unique_ptr<net::Transport> server_end;
+  std::unique_ptr<net::Transport> client_end;
+  TaskGroup group;
+  group.spawn(accept_and_write(std::move(plain), *listener_, "shaken", server_end));
+  group.spawn(connect_and_read(transport_of(sockets.first), *upstream_, received, 6, client_end));
+  run_until([&] { return group.size() == 0; });
+  ASSERT_TRUE(server_end && client_end);
+
+  below.break_after(1);
+  const std::string text = pattern(40000);
+  const iovec piece = net::piece_of(text);
+  const auto first = server_end->try_write(std::span<const iovec>(&piece, 1));
+  ASSERT_EQ(first.status, IoStatus::done);
+  EXPECT_EQ(first.bytes, 16384U) << "one record (RFC 8446 section 5.1)";
+  const iovec rest = net::piece_of(Bytes(text).substr(first.bytes));
+  const auto then = server_end->try_write(std::span<const iovec>(&rest, 1));
+  ASSERT_EQ(then.status, IoStatus::failed);
+  EXPECT_EQ(then.error.text(), "broken here");
 }
 
 void update_key(net::Transport& transport, int kind) {
