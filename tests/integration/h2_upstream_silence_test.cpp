@@ -129,4 +129,42 @@ TEST(H2UpstreamSilence, AConnectionThatFellSilentGetsNoNewRequest) {
   EXPECT_EQ(other.response().status, 504);
 }
 
+TEST(H2UpstreamSilence, AConnectionThatSpeaksAgainServesThoseThatWait) {
+  Gate speaks;
+  Gate end;
+  const H2Origin origin([&](const H2Request& request) {
+    const std::string target = request->request().path();
+    if (target == "/events") {
+      request->head(200);
+      request->data("one");
+      speaks.wait();
+      request->data("two");
+      end.wait(Milliseconds(60'000));
+      return request->data("three", true);
+    }
+    if (target == "/hangs") {
+      request->wait_reset();
+      return;
+    }
+    request->respond("ok");
+  });
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { servers: [ { url: '" + origin.url() +
+                      "', max_connections: 1 } ], timeouts: { first_byte: 300ms }, limits: { "
+                      "max_pending: 2, queue_timeout: 20s } } }\nroutes: [ { to: app } ]\n");
+  RawClient events(daemon.port());
+  events.send("GET /events HTTP/1.1\r\nHost: test\r\n\r\n");
+  events.until("one");
+  EXPECT_EQ(fetch(daemon.port(), "/hangs").status, 504);
+  // Two of these wait, and one tells that they do.
+  std::vector<RawClient> clients = ask_at_once(daemon.port(), 3);
+  daemon.wait_access_why("queue_full");
+  speaks.open();
+  int good = 0;
+  for (RawClient& client : clients) good += client.response().status == 200 ? 1 : 0;
+  EXPECT_EQ(good, 2);
+  EXPECT_EQ(origin.connections(), 1U);
+  end.open();
+}
+
 }  // namespace revproxyd::testing

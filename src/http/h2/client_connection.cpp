@@ -1,6 +1,7 @@
 #include "http/h2/client_connection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "http/h2/client_stream.h"
 #include "revproxyd/base/limits.h"
@@ -83,6 +84,11 @@ void ClientConnection::stream_ended(ClientStream& stream) noexcept {
 void ClientConnection::on_settings() {
   settled_ = true;
   if (active_ != 0) owner_.on_more_room(*this);
+}
+
+// Requests may be waiting because it was silent.
+void ClientConnection::on_input_taken() noexcept {
+  if (std::exchange(mute_, false) && active_ != 0) owner_.on_more_room(*this);
 }
 
 void ClientConnection::on_goaway(StreamId last, ErrorCode) {

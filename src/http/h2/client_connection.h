@@ -42,7 +42,7 @@ class ClientConnection final : public http::ClientConnection,
   void on_settings() override;
   void on_ping_answer() override { ping_sent_ = TimePoint(); }
   void on_goaway(StreamId last, ErrorCode code) override;
-  void on_input_taken() noexcept override { mute_ = false; }
+  void on_input_taken() noexcept override;
   void on_link_failed(const Error& error) noexcept override;
   void on_link_over() noexcept override;
 
