@@ -132,7 +132,6 @@ Forwarding::Forwarding(pipeline::Exchange& exchange, const RouteSettings& route,
     auto held = std::make_unique<HeldBody>(std::move(request.body));
     held_ = held.get();
     request.body = std::move(held);
-    if (settings_.retry.attempts < 2) held_->let_go();
   }
 }
 

@@ -281,6 +281,22 @@ TEST(H2UpstreamPool, StreamsBehindTheLastOfAGoawayGoToANewConnection) {
   }
 }
 
+// What a server has not looked at was no try, whatever the method.
+TEST(H2UpstreamPool, AGoawayOnAConnectionInUseCostsNoTry) {
+  for (const char* method : {"GET", "POST"}) {
+    const H2Upstream proxy(
+        [](const H2Request& request) {
+          if (request->stream() > 1) return request->link().goaway(1);
+          H2Upstream::echo(request);
+        },
+        with("retry: { attempts: 1 }"));
+    EXPECT_EQ(proxy.get().status, 200);
+    const Response answer = method == std::string("GET") ? proxy.get() : post(proxy, "body");
+    EXPECT_EQ(answer.status, 200) << method;
+    EXPECT_EQ(proxy.origin.connections(), 2U);
+  }
+}
+
 TEST(H2UpstreamPool, AGoawayLetsTheStreamsUnderWayFinish) {
   Gate finish;
   const H2Upstream proxy(
