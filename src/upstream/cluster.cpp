@@ -46,6 +46,7 @@ Cluster::Cluster(std::shared_ptr<Shared> shared, std::shared_ptr<const tls::Clie
 Cluster::~Cluster() {
   pools_.clear();
   shared_->places().wake_one();
+  shared_->turns().wake_one();
 }
 
 void Cluster::enlist() { shared_->enlist(net::Loop::current(), weak_from_this()); }
@@ -99,10 +100,10 @@ Task<Acquired> Cluster::acquire(const Demand& demand, Clock::duration& waited) {
 
 Task<Acquired> Cluster::acquire_turn(const Demand& demand, Clock::duration& waited) {
   WaitQueue& turns = shared_->turns();
-  for (bool again = false;; again = true) {
-    if ((again || !turns.anyone_before(false)) && shared_->try_begin_request()) break;
+  for (std::uint64_t id = 0;;) {
+    if ((id != 0 || !turns.anyone_before(false)) && shared_->try_begin_request()) break;
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(turns, nullptr, again, waited);
+    auto place = co_await wait_in(turns, nullptr, id, waited);
     waited += loop_now() - begun;
     if (!place) co_return Acquired(nullptr, place.error());
   }
@@ -139,8 +140,8 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
 
 Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& waited,
                                         Pick picked) {
-  for (bool again = false;; again = true) {
-    if (picked.status == PickStatus::picked && (again || !overtakes(demand))) {
+  for (std::uint64_t id = 0;;) {
+    if (picked.status == PickStatus::picked && (id != 0 || !overtakes(demand))) {
       Pool& pool = *pools_[picked.index];
       if (pool.joinable(demand.origin)) {
         auto joined = co_await join(pool, demand.origin);
@@ -154,7 +155,7 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& w
       }
     }
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(shared_->places(), &demand, again, waited);
+    auto place = co_await wait_in(shared_->places(), &demand, id, waited);
     waited += loop_now() - begun;
     if (!place) co_return Acquired(nullptr, place.error());
     picked = pick(demand);
@@ -212,7 +213,7 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
     if (scope != nullptr && scope->cancelled()) co_return Acquired(&endpoint, stream.error());
     endpoint.count_connect_failure();
     const Code code = stream.error().code();
-    if (blames_server(code) && !may_be_busy(endpoint, code)) endpoint.take_out(loop_now());
+    if (blames_server(code) && !may_be_busy(endpoint, code)) take_out(endpoint);
     co_return Acquired(&endpoint, stream.error());
   }
   Lease lease(*this, endpoint, std::move(*stream));
@@ -234,8 +235,13 @@ Task<bool> Cluster::gone(const Endpoint& failed) {
   const Code code = made.error().code();
   if (!blames_server(code) || may_be_busy(endpoint, code, 1)) co_return false;
   endpoint.count_connect_failure();
-  endpoint.take_out(loop_now());
+  take_out(endpoint);
   co_return true;
+}
+
+// However many find out at once, one tells.
+void Cluster::take_out(Endpoint& endpoint) {
+  if (endpoint.take_out(loop_now())) shared_->wake_from(endpoint);
 }
 
 namespace {
@@ -243,10 +249,10 @@ namespace {
 using WaitingMap = std::unordered_map<std::uint64_t, Event*>;
 
 // Whether it was a place for anybody or room on a connection of this worker is not known any more;
-// one who is woken for nothing goes back to the front.
-void pass_on(WaitQueue& queue, const std::weak_ptr<Cluster>& cluster) {
-  queue.wake_one();
-  queue.wake_one_of(cluster);
+// one who is woken for nothing goes back to its place.
+void pass_on(WaitQueue& queue, const std::weak_ptr<Cluster>& cluster, std::uint64_t behind = 0) {
+  queue.wake_one(behind);
+  queue.wake_one_of(cluster, behind);
 }
 
 // Takes the waiter off both lists however the wait ends. A wake-up that came too late to be of use
@@ -288,21 +294,34 @@ bool Cluster::came_free(const Demand* demand) noexcept {
            !pools_[picked.index]->endpoint().at_connection_limit()));
 }
 
-Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, bool front,
+// What a request that avoids the servers it has tried was woken for in vain.
+bool Cluster::is_of_use_to_others(const Demand* demand) noexcept {
+  if (demand == nullptr || demand->tried.empty()) return false;
+  Demand others = *demand;
+  others.tried = {};
+  return came_free(&others);
+}
+
+Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, std::uint64_t& id,
                                     Clock::duration waited) {
   const Error late(Code::queue_timeout, Side::upstream, "no server had room in time");
   Duration left = std::chrono::ceil<Duration>(settings().limits.queue_timeout - waited);
   if (left.count() <= 0) co_return late;
   Event event;
   net::Loop& loop = net::Loop::current();
-  WaitQueue::Ticket ticket{&loop, weak_from_this(), WaitQueue::new_id(), has_none(),
-                           needs_place(demand)};
+  const bool again = id != 0;
+  if (!again) id = WaitQueue::new_id();
+  WaitQueue::Ticket ticket{&loop, weak_from_this(), id, has_none(), needs_place(demand)};
   Waiting waiting(queue, waiting_, ticket, event);
-  if (!queue.enqueue(std::move(ticket), front, settings().limits.max_pending)) {
+  if (!queue.enqueue(std::move(ticket), again, settings().limits.max_pending)) {
     co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
   }
   // Whoever is next takes what came free before this could be seen to wait.
-  if (came_free(demand)) pass_on(queue, weak_from_this());
+  if (came_free(demand)) {
+    pass_on(queue, weak_from_this());
+  } else if (again && is_of_use_to_others(demand)) {
+    pass_on(queue, weak_from_this(), id);
+  }
   if (demand != nullptr && !event.is_set()) {
     for (const auto& pool : pools_) pool->note_waiting();
     shared_->ask_for_idle(loop);

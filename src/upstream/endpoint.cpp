@@ -42,13 +42,14 @@ void Endpoint::mark_down() noexcept { health_.fetch_or(kDownBit, std::memory_ord
 
 void Endpoint::mark_up() noexcept { health_.store(0, std::memory_order_relaxed); }
 
-void Endpoint::take_out(TimePoint now) noexcept {
+bool Endpoint::take_out(TimePoint now) noexcept {
   const std::uint64_t until = milliseconds(now) + static_cast<std::uint64_t>(kTakeOut.count());
   std::uint64_t word = health_.load(std::memory_order_relaxed);
   while ((word >> 1) < until &&
          !health_.compare_exchange_weak(word, (until << 1) | (word & kDownBit),
                                         std::memory_order_relaxed)) {
   }
+  return judge(word, now) == Availability::usable;
 }
 
 Availability Endpoint::judge(std::uint64_t health, TimePoint now) noexcept {

@@ -64,6 +64,7 @@ Task<void> HealthChecks::check(Endpoint& endpoint) {
                                   << endpoint.url().text << " is up";
     } else if (changed) {
       endpoint.mark_down();
+      shared_->wake_from(endpoint);
       log::Line(log::Level::warn) << "upstream " << upstream.name << ": server "
                                   << endpoint.url().text << " is down: " << result.reason;
     }

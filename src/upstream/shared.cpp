@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "revproxyd/base/deadline.h"
 #include "revproxyd/net/loop.h"
 #include "revproxyd/upstream/cluster.h"
 
@@ -55,6 +56,17 @@ void Shared::apply() {
 
 void Shared::wake_for(const Endpoint& endpoint) {
   wake_within(places(), endpoint.max_connections(), endpoint.open_connections());
+}
+
+void Shared::wake_from(const Endpoint& endpoint) {
+  const TimePoint now = loop_now();
+  bool any = false;
+  for (const auto& other : endpoints_) {
+    if (other.get() == &endpoint || !other->usable(now)) continue;
+    any = true;
+    wake_for(*other);
+  }
+  if (!any) wake_within(places(), 0, 0);
 }
 
 bool Shared::try_begin_request() noexcept {

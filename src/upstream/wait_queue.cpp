@@ -18,16 +18,13 @@ void WaitQueue::Before::remove(bool needs_place) noexcept {
   if (!needs_place) roomy.fetch_sub(1, std::memory_order_relaxed);
 }
 
-bool WaitQueue::enqueue(Ticket ticket, bool front, std::size_t limit) {
+bool WaitQueue::enqueue(Ticket ticket, bool again, std::size_t limit) {
   {
     const std::lock_guard lock(mutex_);
-    if (!front && queue_.size() >= limit) return false;
+    if (!again && queue_.size() >= limit) return false;
     before_->add(ticket.needs_place);
-    if (front) {
-      queue_.push_front(std::move(ticket));
-    } else {
-      queue_.push_back(std::move(ticket));
-    }
+    const auto place = again ? first_behind(ticket.id) : queue_.end();
+    queue_.insert(place, std::move(ticket));
     waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
   }
   // With the fence in wake_one(): either the one who frees sees this ticket, or the look that
@@ -55,7 +52,12 @@ bool WaitQueue::next_is_without_connection() const {
   return !queue_.empty() && queue_.front().without_connection;
 }
 
-// With mutex_ held.
+// With mutex_ held, as all below. Nearly sorted: workers number and queue up side by side.
+std::deque<WaitQueue::Ticket>::iterator WaitQueue::first_behind(std::uint64_t id) {
+  return std::find_if(queue_.begin(), queue_.end(),
+                      [id](const Ticket& ticket) { return ticket.id > id; });
+}
+
 void WaitQueue::take_out(std::deque<Ticket>::iterator ticket) {
   queue_.erase(ticket);
   waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
@@ -78,23 +80,24 @@ void WaitQueue::tell(Ticket ticket) {
   }
 }
 
-void WaitQueue::wake_one() {
+void WaitQueue::wake_one(std::uint64_t behind) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!anyone()) return;
   Ticket ticket;
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.empty()) return;
-    ticket = std::move(queue_.front());
-    take_out(queue_.begin());
+    const auto next = first_behind(behind);
+    if (next == queue_.end()) return;
+    ticket = std::move(*next);
+    take_out(next);
   }
   tell(std::move(ticket));
 }
 
-void WaitQueue::wake_one_of(const std::weak_ptr<Cluster>& cluster) {
+void WaitQueue::wake_one_of(const std::weak_ptr<Cluster>& cluster, std::uint64_t behind) {
   if (!anyone()) return;
-  const auto same = [&cluster](const Ticket& ticket) {
-    return !ticket.needs_place && !ticket.cluster.owner_before(cluster) &&
+  const auto same = [&](const Ticket& ticket) {
+    return ticket.id > behind && !ticket.needs_place && !ticket.cluster.owner_before(cluster) &&
            !cluster.owner_before(ticket.cluster);
   };
   Ticket ticket;

@@ -95,10 +95,13 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<Acquired> connect(Pool& pool, const Origin& origin);
   Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
   bool any_taken_out() const noexcept;
-  /// Within what is left of limits.queue_timeout after `waited`.
-  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, bool front,
+  /// Within what is left of limits.queue_timeout after `waited`. `id`: 0 the first time, then that
+  /// of the ticket.
+  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, std::uint64_t& id,
                              Clock::duration waited);
   bool came_free(const Demand* demand) noexcept;
+  bool is_of_use_to_others(const Demand* demand) noexcept;
+  void take_out(Endpoint& endpoint);
   bool overtakes(const Demand& demand) const noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Clock::duration& waited);
   Task<Acquired> acquire_counted(const Demand& demand, Clock::duration& waited);

@@ -56,8 +56,9 @@ class Endpoint {
   /// connected.
   void mark_down() noexcept;
   void mark_up() noexcept;
-  /// A connect has failed: out until kTakeOut after `now`. Never shortens a take-out.
-  void take_out(TimePoint now) noexcept;
+  /// A connect has failed: out until kTakeOut after `now`. Never shortens a take-out. True when it
+  /// was usable before.
+  bool take_out(TimePoint now) noexcept;
   /// Times count in whole milliseconds.
   Availability availability(TimePoint now) const noexcept {
     const std::uint64_t word = health_.load(std::memory_order_relaxed);

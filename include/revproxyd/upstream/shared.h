@@ -34,6 +34,9 @@ class Shared {
   /// That server may be used, or has more places than before: wakes as many of those that wait as
   /// it has room for.
   void wake_for(const Endpoint& endpoint);
+  /// A server may not be used any more: who waits for it may go to another, or learns that there is
+  /// none.
+  void wake_from(const Endpoint& endpoint);
 
   const UpstreamSettings& settings() const noexcept { return settings_; }
   const std::vector<std::shared_ptr<Endpoint>>& endpoints() const noexcept { return endpoints_; }

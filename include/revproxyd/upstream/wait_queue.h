@@ -24,15 +24,15 @@ class WaitQueue {
   struct Ticket {
     net::Loop* loop = nullptr;
     std::weak_ptr<Cluster> cluster;
-    std::uint64_t id = 0;
+    std::uint64_t id = 0;             // of new_id(), when it came; who waits again keeps it
     bool without_connection = false;  // its worker has none to any server of the upstream
     bool needs_place = false;         // room on a connection that is in use will not do
   };
 
-  /// False when `limit` wait already. `front`: it has waited before and only lost its turn to a
-  /// faster one. The caller looks again for what it waits for afterwards: it may have come free
-  /// before anybody could see the ticket.
-  bool enqueue(Ticket ticket, bool front, std::size_t limit);
+  /// False when `limit` wait already. `again`: it has waited before and was woken in vain; it goes
+  /// where it was, before all that came later. The caller looks again for what it waits for
+  /// afterwards: it may have come free before anybody could see the ticket.
+  bool enqueue(Ticket ticket, bool again, std::size_t limit);
   void leave(std::uint64_t id) noexcept;
   /// Cheap, and may be stale.
   bool anyone() const noexcept { return waiting() != 0; }
@@ -48,10 +48,11 @@ class WaitQueue {
   /// The loop of the request that is next, or null.
   net::Loop* next_loop() const;
   bool next_is_without_connection() const;
-  /// Something came free: wakes the request that is next, if there is one.
-  void wake_one();
+  /// Something came free: wakes the request that is next, if there is one, of those that came after
+  /// the one with the id `behind`.
+  void wake_one(std::uint64_t behind = 0);
   /// The same for room on a connection of this cluster.
-  void wake_one_of(const std::weak_ptr<Cluster>& cluster);
+  void wake_one_of(const std::weak_ptr<Cluster>& cluster, std::uint64_t behind = 0);
   /// Unlike any other of the process, whatever the queue.
   static std::uint64_t new_id() noexcept {
     return next_id_.fetch_add(1, std::memory_order_relaxed);
@@ -66,6 +67,7 @@ class WaitQueue {
     void remove(bool needs_place) noexcept;
   };
 
+  std::deque<Ticket>::iterator first_behind(std::uint64_t id);
   void take_out(std::deque<Ticket>::iterator ticket);
   void tell(Ticket ticket);
 

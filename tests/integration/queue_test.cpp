@@ -1,0 +1,102 @@
+// Requests that wait for a server, and what comes in their way.
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+constexpr Milliseconds kLongerThanQueues{60'000};
+}  // namespace
+
+// The backup has room for all of them.
+TEST(Queue, ThoseThatWaitForAServerThatGoesOutGoToTheBackup) {
+  Gate release;
+  std::atomic<bool> healthy = true;
+  const Origin busy([&](OriginExchange& exchange) {
+    if (exchange.request().target == "/healthz") return exchange.respond("", healthy ? 200 : 500);
+    release.wait(kLongerThanQueues);
+    exchange.respond("ok");
+  });
+  const Origin backup([](OriginExchange& exchange) { exchange.respond("backup"); });
+  const Daemon daemon(
+      std::string(kPlainListener) + "workers: 1\nupstreams: { app: { servers: [ { url: '" +
+      busy.url() + "', max_connections: 2 }, { url: '" + backup.url() +
+      "', backup: true } ], limits: { max_pending: 3, queue_timeout: 20s }, " +
+      "health_check: { path: /healthz, interval: 100ms, timeout: 500ms, rise: 1, fall: 1 }" +
+      " } }\nroutes: [ { name: all, to: app } ]\n");
+  RawClient held(daemon.port());
+  held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(wait_until([&] {
+    const std::vector<Request> requests = busy.requests();
+    return std::any_of(requests.begin(), requests.end(),
+                       [](const Request& one) { return one.target == "/held"; });
+  }));
+  // One of these goes to the first server, three wait, and one tells that they do.
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  daemon.wait_access_why("queue_full");
+  healthy = false;
+  ASSERT_TRUE(wait_until([&] {
+    const std::vector<Request> requests = backup.requests();
+    return std::count_if(requests.begin(), requests.end(),
+                         [](const Request& one) { return one.target == "/"; }) == 3;
+  }));
+  release.open();
+  std::map<std::string, int> answers;
+  for (RawClient& client : clients) {
+    const Response response = client.response();
+    ++answers[response.status == 200 ? response.body : std::to_string(response.status)];
+  }
+  EXPECT_EQ(answers, (std::map<std::string, int>{{"ok", 1}, {"backup", 3}, {"503", 1}}));
+  EXPECT_EQ(held.response().status, 200);
+}
+
+// What a request that has tried a server does not want is there for those behind it.
+TEST(Queue, ARetryThatWaitsForAnotherServerDoesNotKeepTheFirstFromTheRest) {
+  Gate breaks;
+  Gate broken;
+  Gate release;
+  const Origin first([&](OriginExchange& exchange) {
+    if (exchange.request().target != "/breaks") return exchange.respond("first");
+    breaks.wait();
+    exchange.close();
+    broken.open();
+  });
+  const Origin second([&](OriginExchange& exchange) {
+    if (exchange.request().target == "/held") release.wait(kLongerThanQueues);
+    exchange.respond("second");
+  });
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { balance: first, servers: [ { url: '" +
+                      first.url() + "', max_connections: 1 }, { url: '" + second.url() +
+                      "', max_connections: 1 } ], limits: { queue_timeout: 20s } } }\n" +
+                      "routes: [ { name: all, to: app } ]\n");
+  RawClient retried(daemon.port());
+  retried.send("GET /breaks HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(first.wait_requests(1));
+  RawClient held(daemon.port());
+  held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(second.wait_requests(1));
+  breaks.open();
+  ASSERT_TRUE(broken.wait());
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET /rest HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  for (RawClient& client : clients) EXPECT_EQ(client.response().body, "first");
+  release.open();
+  EXPECT_EQ(held.response().body, "second");
+  EXPECT_EQ(retried.response().body, "second");
+}
+
+}  // namespace revproxyd::testing
