@@ -152,13 +152,14 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
 // Ports that the kernel chooses are written into the settings before anything is compiled, for
 // redirects name them. What has a port of its own is bound last, when nothing else can refuse the
 // configuration: nobody connects to a listener that is then closed again.
-bool ListeningSockets::bind(Settings& settings, Ports ports, Fresh& fresh, std::string& problem) {
+bool ListeningSockets::bind(Settings& settings, Ports ports, Lost lost, Fresh& fresh,
+                            std::string& problem) {
   for (auto& listener : settings.listeners) {
     const std::string identity = listener_identity(listener);
     const bool chosen = listener.address.path.empty() && listener.address.port == 0;
     if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
     if (const auto known = open_.find(identity);
-        known != open_.end() && !known->second.file.is_lost()) {
+        known != open_.end() && (lost == Lost::left || !known->second.file.is_lost())) {
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
     }

@@ -51,8 +51,9 @@ void complete(BoundAddress& bound);
 /// What the process listens on; of the main thread.
 class ListeningSockets {
  public:
-  enum class Ports : std::uint8_t { chosen, fixed };  // by the kernel, by the configuration
-  using Fresh = std::map<std::string, BoundAddress>;  // by identity
+  enum class Ports : std::uint8_t { chosen, fixed };   // by the kernel, by the configuration
+  enum class Lost : std::uint8_t { made_anew, left };  // sockets whose file was removed
+  using Fresh = std::map<std::string, BoundAddress>;   // by identity
   struct Open {
     std::string where;
     std::uint16_t port = 0;
@@ -64,9 +65,9 @@ class ListeningSockets {
       : inherited_(std::move(inherited)), workers_(workers) {}
 
   /// Binds, or takes from what was inherited, what `settings` names and is not open yet, or cannot
-  /// be reached any more since its file was removed. Ports that the kernel chooses are written into
-  /// the settings. False with `problem` on a failure.
-  bool bind(Settings& settings, Ports ports, Fresh& fresh, std::string& problem);
+  /// be reached any more since its file was removed, unless that is to be left. Ports that the
+  /// kernel chooses are written into the settings. False with `problem` on a failure.
+  bool bind(Settings& settings, Ports ports, Lost lost, Fresh& fresh, std::string& problem);
   /// The inherited socket at the path of the admin socket.
   InheritedAdmin take_admin(const std::string& path) { return inherited_.take_admin(path); }
   /// `listeners` are all there are from now on; what is kept of others is closed here, before the

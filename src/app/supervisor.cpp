@@ -119,7 +119,9 @@ bool Supervisor::start(const Settings& settings) {
   auto control = sockets_->take_admin(settings_.admin.socket);
   ListeningSockets::Fresh fresh;
   using Ports = ListeningSockets::Ports;
-  if (!sockets_->bind(settings_, Ports::chosen, fresh, problem)) return start_failed(problem);
+  constexpr auto kLost = ListeningSockets::Lost::made_anew;
+  if (!sockets_->bind(settings_, Ports::chosen, kLost, fresh, problem))
+    return start_failed(problem);
   built_ = std::make_unique<Built>(build(settings_, nullptr, tickets_, ++generation_));
   log::lines(log::Level::warn, joined(built_->warnings));
   if (!built_->errors.empty()) return start_failed(joined(built_->errors));
@@ -127,7 +129,7 @@ bool Supervisor::start(const Settings& settings) {
     failure_ = kExitWarnings;
     return start_failed("--strict: the configuration has warnings");
   }
-  if (!sockets_->bind(settings_, Ports::fixed, fresh, problem)) return start_failed(problem);
+  if (!sockets_->bind(settings_, Ports::fixed, kLost, fresh, problem)) return start_failed(problem);
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
   return start_control(std::move(control)) && put_in_force_first(std::move(fresh));
@@ -284,17 +286,17 @@ Verdict Supervisor::reload() {
     return verdict;
   }
   log::lines(log::Level::warn, loaded.report.text());
-  auto verdict = apply(loaded.settings, "reload");
+  auto verdict = apply(loaded.settings, "reload", ListeningSockets::Lost::made_anew);
   if (verdict.ok) verdict.text += "\n" + loaded.report.text();
   return verdict;
 }
 
 // All or nothing: what can fail comes before what changes anything.
-Verdict Supervisor::apply(Settings settings, const std::string& what) {
+Verdict Supervisor::apply(Settings settings, const std::string& what, ListeningSockets::Lost lost) {
   ListeningSockets::Fresh fresh;
   using Ports = ListeningSockets::Ports;
   std::string problem;
-  if (!sockets_->bind(settings, Ports::chosen, fresh, problem)) return refuse(problem);
+  if (!sockets_->bind(settings, Ports::chosen, lost, fresh, problem)) return refuse(problem);
   auto next = std::make_unique<Built>(build(settings, built_.get(), tickets_, generation_ + 1));
   log::lines(log::Level::warn, joined(next->warnings));
   if (!next->errors.empty()) {
@@ -304,7 +306,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what) {
     return verdict;
   }
   std::shared_ptr<LogWriter> access_log = access_log_.writer();
-  if (!sockets_->bind(settings, Ports::fixed, fresh, problem)) return refuse(problem);
+  if (!sockets_->bind(settings, Ports::fixed, lost, fresh, problem)) return refuse(problem);
   if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem);
   keep_what_runs(settings, settings_);
   if (control_ != nullptr) {
@@ -359,11 +361,12 @@ void Supervisor::every_second() {
 }
 
 // Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for
-// a reload.
+// a reload. A socket that cannot be made anew is no reason to serve certificates until they expire.
 void Supervisor::watch_files() {
   sockets_->look_for_files();
   if (control_ != nullptr) control_->look_for_file();
-  if (files_.look(Clock::now()) && !apply(settings_, "certificates").ok)
+  if (files_.look(Clock::now()) &&
+      !apply(settings_, "certificates", ListeningSockets::Lost::left).ok)
     files_.refused(Clock::now());
 }
 

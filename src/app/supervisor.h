@@ -64,7 +64,7 @@ class Supervisor {
   Task<Verdict> execute(std::string verb);
   Task<Verdict> reload_and_wait();
   Verdict reload();
-  Verdict apply(Settings settings, const std::string& what);
+  Verdict apply(Settings settings, const std::string& what, ListeningSockets::Lost lost);
   Verdict refuse(const std::string& what);
   void install(ListeningSockets::Fresh fresh);
   void installed();

@@ -377,6 +377,27 @@ TEST(Tls, ABrokenFileOfAuthoritiesHoldsUpNoRenewal) {
   EXPECT_FALSE(serves(daemon, tls)) << "clients are judged as before";
 }
 
+TEST(Tls, ASocketThatCannotBeMadeAnewHoldsUpNoRenewal) {
+  const Replaceable files;
+  const TempDir directory;
+  const std::string gone = directory.file("run");
+  std::filesystem::create_directory(gone);
+  Daemon daemon(
+      "listeners: [ { name: tls, address: '127.0.0.1:0', tls: {} }, { name: local, address: "
+      "'unix:" +
+      gone + "/web.sock' } ]\ncertificates:\n" + entry("a.example", files.now) +
+      "routes: [ { respond: { body: ok } } ]\n");
+  std::filesystem::remove_all(gone);
+  const std::size_t before = daemon.log_lines();
+  files.replace(files.next.cert_pem, files.next.key_pem);
+  daemon.wait_log("certificates 2: ok", before, Milliseconds(20000));
+  EXPECT_EQ(presented(daemon, with_sni("a.example")), files.next.cert_pem);
+  EXPECT_FALSE(daemon.reload()) << "whoever asks for a reload hears of the socket";
+  std::filesystem::create_directory(gone);
+  EXPECT_TRUE(daemon.reload());
+  EXPECT_EQ(RawClient::unix_socket(gone + "/web.sock").get("/").status, 200);
+}
+
 // Clients that look at it refuse it; for those that do not it is better than nothing.
 TEST(Tls, ShowsACertificateThatHasExpiredAndWarnsOfIt) {
   Certificates authority;
