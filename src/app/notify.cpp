@@ -21,25 +21,26 @@ timeval patience(Urgency urgency) noexcept {
 }
 }  // namespace
 
-void notify_service_manager(std::string_view state, Urgency urgency) noexcept {
+bool notify_service_manager(std::string_view state, Urgency urgency) noexcept {
   const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return true;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::size_t length = std::strlen(path);
-  if (length >= sizeof address.sun_path) return;
+  if (length >= sizeof address.sun_path) return true;
   std::memcpy(address.sun_path, path, length);
   // An abstract name begins with NUL.
   if (path[0] == '@') address.sun_path[0] = '\0';
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
+  if (fd < 0) return false;
   const timeval longest = patience(urgency);
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
   const int flags = MSG_NOSIGNAL | (urgency == Urgency::passing ? MSG_DONTWAIT : 0);
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  ::sendto(fd, state.data(), state.size(), flags, reinterpret_cast<const sockaddr*>(&address),
-           size);
+  const bool sent = ::sendto(fd, state.data(), state.size(), flags,
+                             reinterpret_cast<const sockaddr*>(&address), size) >= 0;
   ::close(fd);
+  return sent;
 }
 
 void notify_reloading(std::string_view status) {

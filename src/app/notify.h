@@ -15,8 +15,9 @@ enum class Urgency {
   vital,    ///< ten seconds: without it the manager would lose the service
 };
 
-/// Sends `state`, such as "READY=1", to $NOTIFY_SOCKET; nothing happens where there is none.
-void notify_service_manager(std::string_view state, Urgency urgency = Urgency::usual) noexcept;
+/// Sends `state`, such as "READY=1", to $NOTIFY_SOCKET; nothing happens where there is none. False
+/// when there is a manager and it has not got it.
+bool notify_service_manager(std::string_view state, Urgency urgency = Urgency::usual) noexcept;
 /// RELOADING=1 with the time that the manager asks for, and `status`.
 void notify_reloading(std::string_view status);
 /// How often the manager wants to hear WATCHDOG=1 from this process at least; zero: it does not.

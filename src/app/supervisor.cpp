@@ -157,8 +157,7 @@ void Supervisor::begin_service() {
   if (const auto shortage = descriptor_shortage(settings_, workers_.size()); !shortage.empty())
     log::info(shortage);
   log::info("ready");
-  notify_service_manager("READY=1");
-  tell_status();
+  tell_ready();
   watchdog_->start();
 }
 
@@ -225,8 +224,7 @@ void Supervisor::installed() {
   if (in_force_.empty()) return;
   for (const std::string& text : in_force_) log::info(text);
   in_force_.clear();
-  notify_service_manager("READY=1");
-  tell_status();
+  tell_ready();
 }
 
 void Supervisor::on_signal(int number) {
@@ -338,10 +336,7 @@ Verdict Supervisor::refuse(const std::string& what) {
   counts_.reloads_failed.add();
   counts_.last_reload_failed.set(1);
   log::Line(log::Level::error) << "reload refused: " << what;
-  if (phase_ == Phase::serving) {
-    notify_service_manager("READY=1");
-    tell_status();
-  }
+  if (phase_ == Phase::serving) tell_ready();
   return {false, "reload refused: " + what};
 }
 
@@ -357,6 +352,7 @@ void Supervisor::every_second() {
   std::erase_if(retired_, [](const auto& plan) { return plan.use_count() == 1; });
   counts_.access_log_dropped.set(access_log_.dropped_lines());
   counts_.log_dropped.set(log::dropped_lines());
+  if (ready_untold_ && pending_ == 0 && phase_ == Phase::serving) tell_ready(Urgency::passing);
   if (seconds_ % kWatchEverySeconds == 0 && phase_ == Phase::serving) watch_files();
 }
 
@@ -381,10 +377,14 @@ std::string_view Supervisor::phase_word() const noexcept {
   return "";
 }
 
-void Supervisor::tell_status() const {
-  notify_service_manager("STATUS=" + std::string(phase_word()) + ": configuration " +
-                         std::to_string(generation_) + ", " + std::to_string(workers_.size()) +
-                         " workers, " + std::to_string(built_->listeners.size()) + " listeners");
+// Without the word a manager that was busy would end a service that serves, at the end of its
+// start-up time or of that of a reload: every second it is told again.
+void Supervisor::tell_ready(Urgency urgency) {
+  const std::string status = "STATUS=" + std::string(phase_word()) + ": configuration " +
+                             std::to_string(generation_) + ", " + std::to_string(workers_.size()) +
+                             " workers, " + std::to_string(built_->listeners.size()) + " listeners";
+  ready_untold_ =
+      !notify_service_manager("READY=1", urgency) || !notify_service_manager(status, urgency);
 }
 
 std::string Supervisor::stats() const {

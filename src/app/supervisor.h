@@ -13,6 +13,7 @@
 #include "app/build.h"
 #include "app/control.h"
 #include "app/file_watch.h"
+#include "app/notify.h"
 #include "app/sockets.h"
 #include "app/successor.h"
 #include "app/upgrade.h"
@@ -82,7 +83,7 @@ class Supervisor {
   void cut();
   void watch_files();
   std::string_view phase_word() const noexcept;
-  void tell_status() const;
+  void tell_ready(Urgency urgency = Urgency::usual);
   std::string stats() const;
 
   net::Loop loop_;
@@ -112,6 +113,7 @@ class Supervisor {
   std::size_t draining_ = 0;           // workers that still serve at the end
   std::size_t accepting_ = 0;          // and those that still accept
   Event none_accepts_;
+  bool ready_untold_ = false;  // the service manager did not take that this process is ready
   std::size_t seconds_ = 0;
   FileWatch files_;
   std::string problem_;   // why the start has failed

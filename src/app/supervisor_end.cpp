@@ -57,8 +57,7 @@ Task<Verdict> Supervisor::upgrade() {
   if (phase_ == Phase::stopping) drain();
   if (phase_ == Phase::upgrading) {
     phase_ = Phase::serving;
-    notify_service_manager("READY=1");
-    tell_status();
+    tell_ready();
   }
   co_return verdict;
 }

@@ -254,6 +254,28 @@ TEST(ServiceManager, OneThatIsBusyForAWhileHearsOfTheNewMainProcessAllTheSame) {
   EXPECT_EQ(upgraded.get(), 0);
 }
 
+// It would end the service for want of that word.
+TEST(ServiceManager, OneThatWasBusyAtTheStartHearsThatItIsReady) {
+  const Manager manager;
+  manager.fill();
+  const Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  // The main thread has given up waiting for the manager.
+  ASSERT_EQ(daemon.ctl("status").status, 0);
+  manager.wait("READY=1");
+  manager.wait("STATUS=serving: configuration 1, 2 workers, 1 listeners");
+}
+
+TEST(ServiceManager, OneThatWasBusyAtAReloadHearsThatItIsReady) {
+  const Manager manager;
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  manager.wait("STATUS=serving");
+  manager.fill();
+  ASSERT_TRUE(daemon.reload());
+  ASSERT_EQ(daemon.ctl("status").status, 0);
+  manager.wait("READY=1");
+  manager.wait("STATUS=serving: configuration 2, 2 workers, 1 listeners");
+}
+
 TEST(ServiceManager, OneThatDoesNotReadHoldsUpNothing) {
   const Manager manager("200000");
   manager.fill();

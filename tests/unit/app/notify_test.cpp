@@ -47,18 +47,30 @@ TEST_F(Notify, ReachesAnAbstractName) {
   const std::string name = "@revproxyd-test-" + std::to_string(::getpid());
   listen_at(name);
   ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
-  notify_service_manager("READY=1");
+  EXPECT_TRUE(notify_service_manager("READY=1"));
   EXPECT_EQ(heard(), "READY=1");
+}
+
+TEST_F(Notify, SaysWhenTheManagerHasNotGotIt) {
+  const std::string name = "@revproxyd-test-" + std::to_string(::getpid());
+  listen_at(name);
+  ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  int taken = 0;
+  while (notify_service_manager("READY=1", Urgency::passing)) ++taken;
+  EXPECT_FALSE(notify_service_manager("READY=1"));
+  for (; taken > 0; --taken) EXPECT_EQ(heard(), "READY=1");
+  EXPECT_EQ(heard(), "");
+  EXPECT_TRUE(notify_service_manager("READY=1"));
 }
 
 TEST_F(Notify, DoesNothingWithANameThatIsNone) {
   const std::string longest = "/" + std::string(sizeof(sockaddr_un::sun_path) - 1, 'a');
   for (const std::string& name : {std::string(), std::string("relative"), longest}) {
     ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
-    notify_service_manager("READY=1");
+    EXPECT_TRUE(notify_service_manager("READY=1"));
   }
   ::unsetenv("NOTIFY_SOCKET");
-  notify_service_manager("READY=1");
+  EXPECT_TRUE(notify_service_manager("READY=1"));
 }
 
 TEST_F(Notify, TheWatchdogIsAskedForInMicroseconds) {
