@@ -116,6 +116,7 @@ void Successor::serves() {
   await_decision();
   // From here on the starter's end is no reason to die.
   ::prctl(PR_SET_PDEATHSIG, 0);
+  ignore(send_packet(channel_.get(), message::kStays), "a predecessor that has gone asks no more");
   const char byte = 1;
   if (::write(starter_.get(), &byte, 1) != 1) log::warn("upgrade: the starter has gone early");
   starter_.reset();

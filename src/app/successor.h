@@ -27,8 +27,9 @@ inline constexpr std::string_view kPrepared = "prepared";      // S: nothing can
 inline constexpr std::string_view kGo = "go";                  // P: accept
 inline constexpr std::string_view kReady = "ready ";           // S: all workers accept; its number
 inline constexpr std::string_view kDecided = "decided";        // P: stay, whatever becomes of me
-inline constexpr std::string_view kYours = "yours";            // P: speak for the service
-inline constexpr std::string_view kFailed = "failed\n";        // S: why; its end follows
+inline constexpr std::string_view kStays = "stays";      // S: I do, if my starter cannot say so
+inline constexpr std::string_view kYours = "yours";      // P: speak for the service
+inline constexpr std::string_view kFailed = "failed\n";  // S: why; its end follows
 }  // namespace message
 
 class Successor {

@@ -1,6 +1,7 @@
 #include "app/upgrade.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -32,6 +33,17 @@ std::string status_text(int status) {
   if (WIFSIGNALED(status))
     return "was ended by signal " + std::to_string(WTERMSIG(status)) + " before it was ready";
   return "ended with status " + std::to_string(WEXITSTATUS(status)) + " before it was ready";
+}
+
+// Whether the child ends in that time; `status` is set when it does.
+bool ends_within(pid_t child, Duration time, int& status) {
+  const TimePoint end = Clock::now() + time;
+  pid_t ended = ::waitpid(child, &status, WNOHANG);
+  while (ended == 0 && Clock::now() < end) {
+    ::usleep(1000);
+    ended = ::waitpid(child, &status, WNOHANG);
+  }
+  return ended != 0;
 }
 
 template <typename T>
@@ -182,18 +194,30 @@ bool Upgrade::answer(const std::string& message) {
 // else may come in between, a stop neither: so the thread waits, a few milliseconds as a rule.
 bool Upgrade::decide() {
   if (!send_packet(channel_->fd(), message::kDecided)) return false;
-  const TimePoint end = Clock::now() + kStarterEnd;
   int status = 0;
-  pid_t ended = ::waitpid(starter_, &status, WNOHANG);
-  while (ended == 0 && Clock::now() < end) {
-    ::usleep(1000);
-    ended = ::waitpid(starter_, &status, WNOHANG);
+  const bool ended = ends_within(starter_, kStarterEnd, status);
+  if (ended) starter_ = -1;
+  if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+  if (ended) reason_ = "it " + status_text(status);
+  if (ended && WIFEXITED(status)) return false;
+  // Killed, or not run for long, it cannot speak for its child.
+  const Word word = hear_successor();
+  if (word == Word::stays && !ended) {
+    ::kill(starter_, SIGKILL);
+    ::waitpid(starter_, nullptr, 0);
+    starter_ = -1;
   }
-  if (ended == 0) return false;
-  starter_ = -1;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  reason_ = "it " + status_text(status);
-  return false;
+  // It may be about to hear the word, and is not to act on it.
+  if (word == Word::none) ::kill(successor_, SIGKILL);
+  return word == Word::stays;
+}
+
+Upgrade::Word Upgrade::hear_successor() const {
+  pollfd channel{channel_->fd(), POLLIN, 0};
+  if (::poll(&channel, 1, static_cast<int>(kEnd.count())) <= 0) return Word::none;
+  if ((channel.revents & POLLHUP) != 0) return Word::gone;
+  const auto packet = receive_packet(channel_->fd());
+  return packet && packet->text == message::kStays ? Word::stays : Word::none;
 }
 
 // Ends what was started, if it has not ended by itself; what is to be said of it.
@@ -202,13 +226,7 @@ std::string Upgrade::end_starter() {
   if (starter_ <= 0) return "the new binary did not stay: " + reason_;
   int status = 0;
   // Without the channel it will be gone in a moment.
-  const TimePoint end = Clock::now() + (gave_up_ ? Duration(0) : kEnd);
-  pid_t ended = ::waitpid(starter_, &status, WNOHANG);
-  while (ended == 0 && Clock::now() < end) {
-    ::usleep(1000);
-    ended = ::waitpid(starter_, &status, WNOHANG);
-  }
-  const bool cut = ended == 0;
+  const bool cut = !ends_within(starter_, gave_up_ ? Duration(0) : kEnd, status);
   if (cut) cut_starter(status);
   starter_ = -1;
   std::string text = "the new binary ";
@@ -225,8 +243,8 @@ void Upgrade::cut_starter(int& status) const {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::kill(starter_, SIGKILL);
   ::waitpid(starter_, &status, 0);
-  const TimePoint end = Clock::now() + kEnd;
-  while (::waitpid(-1, nullptr, WNOHANG) == 0 && Clock::now() < end) ::usleep(1000);
+  int of_successor = 0;
+  ends_within(-1, kEnd, of_successor);
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 

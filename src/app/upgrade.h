@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -52,12 +53,15 @@ class Upgrade {
     std::string text;
     std::vector<int> sockets;
   };
+  /// What the successor says after it was told that it is decided.
+  enum class Word : std::uint8_t { none, stays, gone };
   Result<void> start();
   void pack(Estate estate);
   Task<Outcome> converse();
   Task<std::string> next_message();
   bool answer(const std::string& message);
   bool decide();
+  Word hear_successor() const;
   std::string end_starter();
   void cut_starter(int& status) const;
   Outcome failure(std::string problem);

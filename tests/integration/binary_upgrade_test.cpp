@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -69,40 +68,6 @@ struct OwnBinary {
   std::string path = directory.file("revproxyd");
   std::optional<Daemon> daemon;
 };
-
-constexpr std::string_view kUpgraded = "upgraded: process";
-
-// What the log says of an upgrade in the end: kUpgraded or the other; empty when nothing comes.
-std::string wait_verdict(const Daemon& daemon) {
-  std::string found;
-  const bool told = wait_until([&] {
-    const std::string log = daemon.log();
-    for (const std::string_view text : {kUpgraded, std::string_view("upgrade refused")}) {
-      if (log.find(text) != std::string::npos) found = text;
-    }
-    return !found.empty();
-  });
-  return told ? found : std::string();
-}
-
-// Connects and asks until nobody listens; how many had a connection and no answer.
-std::size_t lost_until_refused(std::uint16_t port) {
-  std::size_t lost = 0;
-  for (;;) {
-    std::optional<RawClient> client;
-    try {
-      client.emplace(port);
-    } catch (const std::exception&) {
-      return lost;
-    }
-    try {
-      client->get("/");
-    } catch (const std::exception&) {
-      ++lost;
-    }
-    std::this_thread::sleep_for(Milliseconds(5));
-  }
-}
 
 }  // namespace
 
@@ -428,61 +393,6 @@ TEST(BinaryUpgrade, AStopEndsIt) {
   const Stopwatch watch;
   EXPECT_EQ(own.daemon->stop(), 0);
   EXPECT_LT(watch.elapsed(), Milliseconds(5000));
-}
-
-// Until it has ended, the new process holds the sockets, too. What comes in the instant in which
-// they are closed is reset by the kernel, as it is at any stop: once in a hundred.
-TEST(BinaryUpgrade, AStopWhileItStartsLosesNoMoreThanAnyOther) {
-  std::size_t all = 0;
-  for (int round = 0; round < 12; ++round) {
-    Daemon daemon(responding("x"));
-    const std::uint16_t port = daemon.port();
-    std::atomic<std::size_t> lost = 0;
-    std::vector<std::thread> clients;
-    for (int i = 0; i < 3; ++i) clients.emplace_back([&] { lost += lost_until_refused(port); });
-    daemon.signal(SIGUSR2);
-    daemon.wait_log("upgrade: starting");
-    std::this_thread::sleep_for(Milliseconds(10 + 4 * round));  // a moment of the start
-    daemon.signal(SIGTERM);
-    const std::string verdict = wait_verdict(daemon);
-    ASSERT_NE(verdict, "");
-    if (verdict == kUpgraded) {
-      daemon.follow();
-      EXPECT_EQ(daemon.wait_former(), 0);
-      EXPECT_EQ(daemon.stop(), 0);
-    } else {
-      EXPECT_EQ(daemon.wait_exit(), 0);
-    }
-    for (std::thread& client : clients) client.join();
-    all += lost;
-  }
-  EXPECT_LE(all, 2U);
-}
-
-// The moment between the new process serving and the old one knowing it takes some milliseconds.
-TEST(BinaryUpgrade, AStopAtAnyMomentLeavesOneOutcome) {
-  for (int moment = 0; moment < 8; ++moment) {
-    Daemon daemon(responding("x"));
-    const std::uint16_t port = daemon.port();
-    const std::size_t from = daemon.log_lines();
-    daemon.signal(SIGUSR2);
-    daemon.wait_log("listening on", from);
-    std::this_thread::sleep_for(Milliseconds(2 * moment));
-    daemon.signal(SIGTERM);
-    const std::string verdict = wait_verdict(daemon);
-    ASSERT_NE(verdict, "");
-    if (verdict == kUpgraded) {
-      daemon.follow();
-      EXPECT_EQ(daemon.wait_former(), 0);
-      EXPECT_EQ(fetch(port).body, "x");
-      EXPECT_EQ(daemon.ctl("status").status, 0);
-      EXPECT_EQ(daemon.stop(), 0);
-    } else {
-      EXPECT_EQ(daemon.wait_exit(), 0);
-    }
-    // A new process that was given up ends with its starter, and may be a moment behind.
-    EXPECT_TRUE(wait_until([&] { return refuses(port); })) << "somebody serves on";
-  }
 }
 
 }  // namespace revproxyd::testing

@@ -56,6 +56,12 @@ std::size_t raise_descriptor_limit() {
   return now.rlim_cur;
 }
 
+pid_t child_of(pid_t process) {
+  const std::string number = std::to_string(process);
+  const std::string children = read_file("/proc/" + number + "/task/" + number + "/children");
+  return children.empty() ? -1 : std::stoi(children);
+}
+
 Milliseconds processor_time(pid_t process) {
   const std::string stat = read_file("/proc/" + std::to_string(process) + "/stat");
   // Behind the name, which may hold anything: 11 fields, then user and system time.

@@ -45,6 +45,9 @@ class DescriptorLimit {
 /// many that are.
 std::size_t raise_descriptor_limit();
 
+/// A child of the process's first thread; -1 while there is none.
+pid_t child_of(pid_t process);
+
 /// What the process has used of the processors, system calls included.
 Milliseconds processor_time(pid_t process);
 
