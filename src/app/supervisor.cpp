@@ -33,6 +33,8 @@ constexpr Duration kPartingTime{1000};
 // How long the start waits for names; a server whose name is still unknown then is just not ready
 // yet.
 constexpr Duration kResolveWait{2000};
+// Signals that are closer than this are told together.
+constexpr Duration kSignalsTogether{20};
 constexpr std::size_t kWatchEverySeconds = 2;
 
 std::uint32_t usable_cpus() noexcept {
@@ -229,7 +231,7 @@ void Supervisor::installed() {
 
 void Supervisor::on_signal(int number) {
   if (number == SIGHUP) {
-    reload();
+    if (!std::exchange(reload_asked_, true)) jobs_.spawn(reload_by_signal());
   } else if (number == SIGUSR1) {
     reopen_logs(access_log_.writer().get());
   } else if (number == SIGUSR2) {
@@ -241,6 +243,14 @@ void Supervisor::on_signal(int number) {
     // has ended.
     cut();
   }
+}
+
+// Those that came while the thread was in a reload are told one by one: they are answered together,
+// and a stop among them goes first.
+Task<void> Supervisor::reload_by_signal() {
+  auto slept = co_await Sleep(kSignalsTogether);
+  reload_asked_ = false;
+  if (slept == Code::none) reload();
 }
 
 Task<Verdict> Supervisor::execute(std::string verb) {

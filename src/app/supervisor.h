@@ -64,6 +64,7 @@ class Supervisor {
   void on_signal(int number);
   Task<Verdict> execute(std::string verb);
   Task<Verdict> reload_and_wait();
+  Task<void> reload_by_signal();
   Verdict reload();
   Verdict apply(Settings settings, const std::string& what, ListeningSockets::Lost lost);
   Verdict refuse(const std::string& what);
@@ -113,6 +114,7 @@ class Supervisor {
   std::size_t draining_ = 0;           // workers that still serve at the end
   std::size_t accepting_ = 0;          // and those that still accept
   Event none_accepts_;
+  bool reload_asked_ = false;  // by signals, and has yet to begin
   bool ready_untold_ = false;  // the service manager did not take that this process is ready
   std::size_t seconds_ = 0;
   FileWatch files_;

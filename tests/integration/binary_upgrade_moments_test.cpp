@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <atomic>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -50,6 +52,14 @@ std::size_t lost_until_refused(std::uint16_t port) {
   }
 }
 
+// Takes a while to read, so that the new process is seen while it starts.
+std::string long_config() {
+  std::string out = std::string(kPlainListener) + "routes:\n";
+  for (int i = 0; i < 3000; ++i)
+    out += "  - { path: /" + std::to_string(i) + ", respond: { body: x } }\n";
+  return out + "  - { respond: { body: x } }\n";
+}
+
 /// An upgrade of a daemon whose new process has no help of the one between the two, which stands
 /// still from the beginning on.
 class HeldUpgrade {
@@ -57,8 +67,10 @@ class HeldUpgrade {
   HeldUpgrade() {
     const std::size_t from = daemon_.log_lines();
     daemon_.signal(SIGUSR2);
-    EXPECT_TRUE(wait_until([&] { return (starter_ = child_of(daemon_.pid())) > 0; }));
-    EXPECT_TRUE(wait_until([&] { return (successor_ = child_of(starter_)) > 0; }));
+    // -1 is everybody to kill().
+    const bool found = wait_until([&] { return (starter_ = child_of(daemon_.pid())) > 0; }) &&
+                       wait_until([&] { return (successor_ = child_of(starter_)) > 0; });
+    if (!found) throw std::runtime_error("the new process was not seen while it started");
     ::kill(starter_, SIGSTOP);
     daemon_.wait_log("listening on", from);
   }
@@ -86,7 +98,7 @@ class HeldUpgrade {
   const Daemon& daemon() const noexcept { return daemon_; }
 
  private:
-  Daemon daemon_{kConfig};
+  Daemon daemon_{long_config()};
   std::uint16_t port_ = daemon_.port();
   pid_t starter_ = -1;
   pid_t successor_ = -1;

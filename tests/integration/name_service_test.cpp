@@ -1,10 +1,13 @@
 // A name service that is gone, that fails and that lies: servers whose names are known stay in use,
 // and nobody else waits.
 
+#include <signal.h>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/name_server.h"
 #include "tests/support/namespaces.h"
+#include "tests/support/process.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -31,6 +34,7 @@ class Town {
   NameServer& names() noexcept { return names_; }
   const Daemon& daemon() const noexcept { return *daemon_; }
   CommandResult upgrade() { return daemon_->upgrade(); }
+  int stop() { return daemon_->stop(); }
   Response named() const { return fetch(daemon_->port(), "/named"); }
   bool named_becomes(int status) const {
     return wait_until([&] { return named().status == status; });
@@ -192,6 +196,27 @@ TEST(NameService, ATtlOfZeroAsksNotForEveryRequest) {
     const Stopwatch watch;
     while (watch.elapsed() < Milliseconds(1500)) ASSERT_EQ(town.named().status, 200);
     EXPECT_EQ(town.names().queries(), before);
+  }));
+}
+
+// A reload waits for names, and the signals that come meanwhile wait for the reload.
+TEST(NameService, HangupsDuringAReloadCauseOneMore) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(silent);
+    for (int i = 0; i < 25; ++i) deliver_signal(town.daemon().pid(), SIGHUP);
+    const CommandResult third = town.daemon().ctl("reload");
+    EXPECT_EQ(third.status, 0);
+    town.daemon().wait_log("reload 4: ok");
+    EXPECT_NE(town.daemon().ctl("reload").out.find("reload 5: ok"), std::string::npos);
+  }));
+}
+
+TEST(NameService, AStopGoesBeforeReloadsThatHaveYetToBegin) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(silent);
+    for (int i = 0; i < 25; ++i) deliver_signal(town.daemon().pid(), SIGHUP);
+    EXPECT_EQ(town.stop(), 0);
+    EXPECT_EQ(town.daemon().log().find("reload 3: ok"), std::string::npos);
   }));
 }
 

@@ -1,5 +1,6 @@
 #include "tests/support/process.h"
 
+#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -60,6 +61,14 @@ pid_t child_of(pid_t process) {
   const std::string number = std::to_string(process);
   const std::string children = read_file("/proc/" + number + "/task/" + number + "/children");
   return children.empty() ? -1 : std::stoi(children);
+}
+
+void deliver_signal(pid_t process, int number) {
+  const std::string file = "/proc/" + std::to_string(process) + "/status";
+  const std::string none = "ShdPnd:\t0000000000000000\n";
+  if (::kill(process, number) != 0) throw std::runtime_error("cannot send a signal");
+  if (!wait_until([&] { return read_file(file).find(none) != std::string::npos; }))
+    throw std::runtime_error("a signal was not taken");
 }
 
 Milliseconds processor_time(pid_t process) {

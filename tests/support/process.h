@@ -48,6 +48,10 @@ std::size_t raise_descriptor_limit();
 /// A child of the process's first thread; -1 while there is none.
 pid_t child_of(pid_t process);
 
+/// Sends the signal and waits until the process has taken it, so that the next of its kind is not
+/// the same to the kernel.
+void deliver_signal(pid_t process, int number);
+
 /// What the process has used of the processors, system calls included.
 Milliseconds processor_time(pid_t process);
 
