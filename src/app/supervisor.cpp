@@ -34,7 +34,7 @@ constexpr Duration kPartingTime{1000};
 // yet.
 constexpr Duration kResolveWait{2000};
 // Signals that are closer than this are told together.
-constexpr Duration kSignalsTogether{20};
+constexpr Duration kSignalsTogether{50};
 constexpr std::size_t kWatchEverySeconds = 2;
 
 std::uint32_t usable_cpus() noexcept {

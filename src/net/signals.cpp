@@ -5,6 +5,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "revproxyd/base/deadline.h"
+
 namespace revproxyd::net {
 
 SignalHold::SignalHold(std::span<const int> numbers) noexcept {
@@ -31,6 +33,8 @@ struct Signals::State : std::enable_shared_from_this<Signals::State> {
     set.async_wait([weak = weak_from_this()](const boost::system::error_code& error, int number) {
       const auto self = error ? nullptr : weak.lock();
       if (self == nullptr) return;
+      // Asio calls between turns: what is armed now counts from now.
+      TimerWheel::current().set_now(Clock::now());
       self->handler(number);
       self->wait();
     });
