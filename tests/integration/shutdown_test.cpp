@@ -28,6 +28,17 @@ TEST(Shutdown, EndsAtOnceWhenIdle) {
   EXPECT_TRUE(idle.closes());
 }
 
+// RFC 9112 section 2.2: old clients send one behind a body.
+TEST(Shutdown, DoesNotWaitForWhatFollowsAnEmptyLine) {
+  Proxy proxy("timeouts: { header: 30s }\nshutdown: { drain: 20s }\n");
+  RawClient client = proxy.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n");
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_EQ(proxy.daemon.stop(Milliseconds(5000)), 0);
+  EXPECT_TRUE(client.closes());
+  EXPECT_EQ(proxy.daemon.access_entries().size(), 1U);
+}
+
 // Scanners, and balancers that ask whether the port is open.
 TEST(Shutdown, DoesNotWaitForClientsThatHaveYetToIntroduceThemselves) {
   Daemon daemon(

@@ -106,6 +106,18 @@ TEST(Timeouts, LaterHeadsOfAConnectionCountToo) {
   EXPECT_EQ(client.response().status, 408);
 }
 
+TEST(Timeouts, AnEmptyLineBehindARequestIsNoLaterHead) {
+  const Proxy proxy("timeouts: { header: 300ms, keepalive: 1500ms }\n");
+  RawClient client = proxy.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n");
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_TRUE(client.stays_quiet(Milliseconds(800)));
+  EXPECT_EQ(client.get("/next").status, 200);
+  client.send("\r\n");
+  EXPECT_TRUE(client.closes()) << "without a word, after the keep-alive time";
+  EXPECT_EQ(proxy.daemon.access_entries().size(), 2U);
+}
+
 TEST(Timeouts, SlowBodiesGet408) {
   Gate cancelled;
   const Proxy proxy(

@@ -40,6 +40,9 @@ class HeadScanner {
   Result<std::size_t> scan(Bytes buffer) noexcept;
   /// Leading bytes of the buffer that belong to no message.
   std::size_t skipped() const noexcept { return skipped_; }
+  /// True where nothing but empty lines is among the `held` bytes of the buffer. They are to be
+  /// taken out of it, and count on.
+  bool leave_out(std::size_t held) noexcept;
   void reset() noexcept;
 
  private:
@@ -56,6 +59,7 @@ class HeadScanner {
   Kind kind_;
   Stage stage_ = Stage::before;
   std::size_t skipped_ = 0;
+  std::size_t left_out_ = 0;
   std::size_t scanned_ = 0;
   std::size_t line_start_ = 0;
   std::size_t fields_start_ = 0;

@@ -34,6 +34,13 @@ HeadScanner HeadScanner::for_trailers(Kind kind, const HeadLimits& limits) noexc
 
 void HeadScanner::reset() noexcept { *this = HeadScanner(kind_, limits_); }
 
+bool HeadScanner::leave_out(std::size_t held) noexcept {
+  if (stage_ != Stage::before || skipped_ != held) return false;
+  left_out_ += skipped_;
+  skipped_ = 0;
+  return true;
+}
+
 Result<std::size_t> HeadScanner::scan(Bytes buffer) noexcept {
   if (stage_ == Stage::before) {
     const auto begun = begin(buffer);
@@ -71,7 +78,7 @@ Result<void> HeadScanner::begin(Bytes buffer) noexcept {
     if (skipped_ == buffer.size()) return {};
     const char c = buffer[skipped_];
     if (c != '\r' || kind_ == Kind::response) break;
-    if (skipped_ == kMostSkippedBytes)
+    if (left_out_ + skipped_ == kMostSkippedBytes)
       return malformed(kind_, "more than four empty lines before a request");
     if (skipped_ + 1 == buffer.size()) return {};
     if (buffer[skipped_ + 1] != '\n') return malformed(kind_, "bare CR before a request");

@@ -65,20 +65,24 @@ Task<Next> ServerConnection::next_stream() {
   // Whoever pipelines has the next request at hand without a wait: the turn ends here.
   auto turn = co_await Fair{};
   if (turn != Code::none) co_return Next::failure(Error(turn));
-  if (in_.empty()) begin_idle();
+  if (in_.empty() || served_ != 0) begin_idle();
+  scanner_.reset();
   // What a TLS transport holds already is announced by no event.
-  if (in_.empty() && !transport_->pending()) {
-    if (served_ != 0) enter(settings_.idle);
-    auto code = co_await transport_->readiness().wait(net::Want::read, idle_scope_);
-    leave();
-    if (code != Code::none) co_return no_request(code);
+  for (bool waits = in_.empty() && !transport_->pending();; waits = true) {
+    if (waits) {
+      if (draining_ && served_ != 0 && !request_waits()) co_return no_request(Code::shutdown);
+      if (served_ != 0) enter(settings_.idle);
+      auto code = co_await transport_->readiness().wait(net::Want::read, idle_scope_);
+      leave();
+      if (code != Code::none) co_return no_request(code);
+    }
+    auto size = co_await receive_head();
+    if (size && *size == 0) continue;
+    transport_->readiness().read_deadline(Duration::zero(), Code::none);
+    if (!size) co_return no_head(size.error());
+    co_await InStep{};
+    co_return admit_stream(*size);
   }
-  begin_head();
-  auto size = co_await receive_head();
-  transport_->readiness().read_deadline(Duration::zero(), Code::none);
-  if (!size) co_return no_head(size.error());
-  co_await InStep{};
-  co_return admit_stream(*size);
 }
 
 // The rest of a request that was answered before it had ended.
@@ -102,25 +106,26 @@ Task<Result<void>> ServerConnection::discard_unread() {
   co_return {};
 }
 
-// Idle between requests: no buffer is held.
+// Behind a rest the time of before runs on: what wakes it need be no request.
 void ServerConnection::begin_idle() noexcept {
   auto& readiness = transport_->readiness();
   const bool first = served_ == 0;
-  const Duration patience = draining_ ? limits::kDrainTime
-                            : first   ? settings_.header
-                                      : settings_.keepalive;
-  readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
+  if (first || served_ != settings_.served || readiness.read_expired() != Code::none) {
+    const Duration patience = draining_ ? limits::kDrainTime
+                              : first   ? settings_.header
+                                        : settings_.keepalive;
+    readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
+  }
+  if (in_.empty()) release_buffers();
+}
+
+// Idle between requests: no buffer is held.
+void ServerConnection::release_buffers() noexcept {
+  const auto& readiness = transport_->readiness();
   if (readiness.readable || readiness.hangup || transport_->pending()) return;
   in_.release();
   ahead_.release();
   out_.release();
-}
-
-// The clock for a head runs from its first byte. On a new connection it runs from the start:
-// already, if it is not begin_idle() that has set it but whoever found out what is spoken.
-void ServerConnection::begin_head() noexcept {
-  if (served_ != 0) transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
-  scanner_.reset();
 }
 
 void ServerConnection::on_long_idle() noexcept {
@@ -143,7 +148,8 @@ Next ServerConnection::no_head(const Error& error) {
   if (wants_answer(error.code()) && !in_.empty()) return refuse_stream(error);
   failed_ = error.code() != Code::header_timeout;
   // So clients leave that have what they wanted.
-  if (error.code() == Code::end_of_stream && in_.empty()) return Next::drained();
+  if (error.code() == Code::end_of_stream && (in_.empty() || drop_empty_lines()))
+    return Next::drained();
   return Next::failure(error);
 }
 
@@ -151,10 +157,23 @@ Next ServerConnection::no_head(const Error& error) {
 Task<Result<std::size_t>> ServerConnection::receive_head() {
   net::Want want = net::Want::read;
   auto head = take_head(want);
+  if (!head && drop_empty_lines()) head = std::size_t{0};
   return head ? Task<Result<std::size_t>>::settled(*head) : await_head(want);
 }
 
+// Old clients end a body with one (RFC 9112 section 2.2): it begins no request.
+bool ServerConnection::drop_empty_lines() noexcept {
+  if (served_ == 0 || in_.empty() || !scanner_.leave_out(in_.size())) return false;
+  in_.clear();
+  linger_ = false;
+  release_buffers();
+  return true;
+}
+
+// The clock for a head runs from its first byte. On a new connection it runs from the start:
+// already, if it is not begin_idle() that has set it but whoever found out what is spoken.
 Task<Result<std::size_t>> ServerConnection::await_head(net::Want want) {
+  if (served_ != 0) transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
   for (;;) {
     auto code = co_await transport_->readiness().wait(want);
     if (code != Code::none) co_return Error(code, Side::downstream, "wait for the head ended");

@@ -66,6 +66,35 @@ TEST_F(H1Resting, ARequestKeepsItAwake) {
   }
 }
 
+TEST_F(H1Resting, RestsBehindAnEmptyLine) {
+  open(listed());
+  answer(next_stream_of(std::string(kGet) + "\r\n"), "1");
+  ask();
+  runner_.pass(2 * limits::kRestAfter);
+  EXPECT_TRUE(rests());
+}
+
+TEST_F(H1Resting, AnEmptyLineWakesItForNoLongerThanTheTimeThatIsLeft) {
+  auto settings = listed();
+  settings.keepalive = 10 * limits::kRestAfter;
+  open(settings);
+  answer(next_stream_of(kGet), "1");
+  ask();
+  runner_.pass(2 * limits::kRestAfter);
+  ASSERT_TRUE(rests());
+  Resting rest = connection_->rest();
+  runner_.pass(7 * limits::kRestAfter);
+  peer_.send("\r\n");
+  settings.served = rest.served;
+  settings.idle = nullptr;
+  connection_ =
+      std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  ask();
+  ASSERT_FALSE(next_);
+  runner_.pass(limits::kRestAfter);
+  EXPECT_TRUE(drained());
+}
+
 TEST_F(H1Resting, NobodyRestsBeforeTheFirstRequest) {
   open(listed());
   ask();

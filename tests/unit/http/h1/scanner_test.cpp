@@ -21,6 +21,23 @@ TEST(HeadScanner, CountsSkippedLinesIntoTheLength) {
   EXPECT_EQ(scanner.skipped(), 4U);
 }
 
+TEST(HeadScanner, CountsLinesThatAreLeftOut) {
+  HeadScanner scanner(Kind::request, {});
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(*scanner.scan("\r\n\r\n"), 0U);
+    ASSERT_TRUE(scanner.leave_out(4));
+  }
+  EXPECT_EQ(scanner.scan("\r\n").error().code(), Code::malformed_request);
+}
+
+TEST(HeadScanner, LeavesOutNothingOfWhatMayBeAHead) {
+  HeadScanner scanner(Kind::request, {});
+  ASSERT_EQ(*scanner.scan("\r\n\r"), 0U);
+  EXPECT_FALSE(scanner.leave_out(3));
+  ASSERT_EQ(*scanner.scan("\r\n\r\nG"), 0U);
+  EXPECT_FALSE(scanner.leave_out(5));
+}
+
 TEST(HeadScanner, StartsAnewAfterReset) {
   HeadScanner scanner(Kind::request, {});
   ASSERT_EQ(*scanner.scan("\r\nGET / HTTP/1.0\r\n\r\n"), 20U);

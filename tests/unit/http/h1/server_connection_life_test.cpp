@@ -196,6 +196,83 @@ TEST_F(H1ServerConnectionLife, TheClockOfALaterHeadRunsFromItsFirstByte) {
   EXPECT_FALSE(stream()->refusal());
 }
 
+// RFC 9112 section 2.2: old clients send it behind a body.
+TEST_F(H1ServerConnectionLife, AnEmptyLineBehindARequestBeginsNoOther) {
+  open({.header = seconds(10), .keepalive = seconds(60)});
+  answer(next_stream_of(std::string(kGet) + "\r\n"), "1");
+  ask();
+  runner_.pass(seconds(50));
+  ASSERT_FALSE(next_);
+  peer_.send(kGet);
+  runner_.settle();
+  answer(stream(), "2");
+  EXPECT_EQ(peer_.received(), answered("1") + answered("2"));
+}
+
+TEST_F(H1ServerConnectionLife, AnEmptyLineThatComesWhileTheRequestIsServedBeginsNoOther) {
+  open({.header = seconds(10), .keepalive = seconds(60)});
+  auto first = next_stream_of(kGet);
+  peer_.send("\r\n");
+  runner_.settle();
+  answer(std::move(first), "1");
+  ask();
+  runner_.pass(seconds(59));
+  EXPECT_FALSE(next_);
+  runner_.pass(seconds(1));
+  EXPECT_TRUE(drained());
+  EXPECT_EQ(peer_.received(), answered("1"));
+}
+
+TEST_F(H1ServerConnectionLife, EmptyLinesGiveAnIdleConnectionNoMoreTime) {
+  open({.header = seconds(10), .keepalive = seconds(60)});
+  answer(next_stream_of(kGet), "1");
+  ask();
+  for (int i = 0; i < 3; ++i) {
+    runner_.pass(seconds(19));
+    peer_.send("\r\n");
+    runner_.settle();
+    ASSERT_FALSE(next_);
+  }
+  runner_.pass(seconds(3));
+  EXPECT_TRUE(drained());
+  EXPECT_EQ(peer_.received(), answered("1"));
+}
+
+TEST_F(H1ServerConnectionLife, MoreThanFourEmptyLinesAreRefusedThoughTheyComeOneByOne) {
+  open();
+  answer(next_stream_of(std::string(kGet) + "\r\n"), "1");
+  ask();
+  for (int i = 0; i < 3; ++i) {
+    peer_.send("\r\n");
+    runner_.settle();
+    ASSERT_FALSE(next_);
+  }
+  peer_.send("\r\n");
+  runner_.settle();
+  EXPECT_EQ(stream()->refusal()->code(), Code::malformed_request);
+}
+
+TEST_F(H1ServerConnectionLife, EmptyLinesInFrontOfOneRequestDoNotCountForTheNext) {
+  open();
+  for (int i = 0; i < 6; ++i) {
+    peer_.send("\r\n\r\n");
+    answer(next_stream_of(kGet), "1");
+  }
+}
+
+TEST_F(H1ServerConnectionLife, TheClockOfAHeadRunsFromTheByteBehindTheEmptyLines) {
+  open({.header = seconds(10), .keepalive = seconds(60)});
+  answer(next_stream_of(std::string(kGet) + "\r\n"), "1");
+  ask();
+  runner_.pass(seconds(20));
+  peer_.send("\r\nGET");
+  runner_.settle();
+  runner_.pass(seconds(9));
+  EXPECT_FALSE(next_);
+  runner_.pass(seconds(1));
+  EXPECT_EQ(stream()->refusal()->code(), Code::header_timeout);
+}
+
 TEST_F(H1ServerConnectionLife, AClientThatEndsBetweenRequestsIsAnEndWithoutAnAnswer) {
   open();
   answer(next_stream_of(kGet), "1");
@@ -206,6 +283,15 @@ TEST_F(H1ServerConnectionLife, AClientThatEndsBetweenRequestsIsAnEndWithoutAnAns
   ASSERT_TRUE(next_);
   EXPECT_FALSE(next_->has_stream());
   EXPECT_EQ(peer_.received(), "");
+}
+
+TEST_F(H1ServerConnectionLife, AClientThatEndsBehindAnEmptyLineLeavesInOrder) {
+  open();
+  answer(next_stream_of(kGet), "1");
+  peer_.send("\r\n");
+  peer_.end();
+  ask();
+  EXPECT_TRUE(drained());
 }
 
 TEST_F(H1ServerConnectionLife, TheEndOfTheClientCancelsTheExchange) {
@@ -269,6 +355,28 @@ TEST_F(H1ServerConnectionLife, DrainingEndsAnIdleConnectionAtOnce) {
   answer(next_stream_of(kGet), "1");
   ask();
   EXPECT_FALSE(next_);
+  connection_->drain();
+  runner_.settle();
+  EXPECT_TRUE(drained());
+}
+
+TEST_F(H1ServerConnectionLife, DrainingDoesNotWaitForWhatFollowsAnEmptyLine) {
+  open();
+  answer(next_stream_of(std::string(kGet) + "\r\n"), "1");
+  ask();
+  EXPECT_FALSE(next_);
+  connection_->drain();
+  runner_.settle();
+  ASSERT_TRUE(drained());
+  runner_.spawn(connection_->finish());
+  EXPECT_EQ(runner_.running(), 0U);
+}
+
+TEST_F(H1ServerConnectionLife, DrainingDoesNotWaitForWhatFollowsAnEmptyLineThatIsYetToBeRead) {
+  open();
+  answer(next_stream_of(kGet), "1");
+  ask();
+  peer_.send("\r\n");
   connection_->drain();
   runner_.settle();
   EXPECT_TRUE(drained());
