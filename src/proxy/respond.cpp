@@ -11,12 +11,14 @@ namespace {
 
 using http::FieldName;
 
-// Framing::none where the status has no content at all, so that no length is announced for it.
 http::Response with_text(http::ResponseHead head, std::string_view text) {
-  const bool empty = head.status == 204 || head.status == 304;
-  if (!empty) head.length = {http::Framing::length, text.size()};
+  const bool may_have_content = head.status != 204 && head.status != 304;
+  const bool content = may_have_content && !text.empty();
+  if (content) head.length = {http::Framing::length, text.size()};
+  // An answer to HEAD says what that to GET would.
+  if (may_have_content && !content) head.fields.set(FieldName::content_length, "0");
   http::Response response(std::move(head));
-  if (!empty && !text.empty()) response.body = std::make_unique<pipeline::TextBody>(text);
+  if (content) response.body = std::make_unique<pipeline::TextBody>(text);
   return response;
 }
 

@@ -285,6 +285,52 @@ TEST(H2Downstream, AnswersWithoutContentHaveNone) {
   EXPECT_EQ(same.body, "");
 }
 
+namespace {
+
+/// Much content at /large, none in any other answer, which says so.
+void bare(OriginExchange& exchange) {
+  const std::string& target = exchange.request().target;
+  if (target == "/large") return exchange.respond(std::string(100000, 'x'));
+  exchange.send(target == "/empty"
+                    ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+                    : "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+}
+
+}  // namespace
+
+TEST(H2Downstream, AnswersWithoutContentEndWithTheirHead) {
+  Origin origin(bare);
+  const Daemon daemon(
+      std::string(kPlainListener) +
+      "routes: [ { path: /own, redirect: { to: /there } }, { path: /respond, respond: { "
+      "status: 200 } }, { to: '" +
+      origin.url() + "' } ]\n");
+  H2Client client(daemon.port());
+  for (const char* path : {"/own", "/respond", "/empty", "/moved"}) {
+    const H2Message answer = client.get(path);
+    EXPECT_TRUE(answer.ended) << path;
+    EXPECT_EQ(answer.field("content-length"), "0") << path;
+  }
+  EXPECT_EQ(client.state().frames(h2::kData), 0U);
+  EXPECT_EQ(client.request(client.fields("HEAD", "/own")).field("content-length"), "0");
+}
+
+TEST(H2Downstream, AnswersWithoutContentNeedNoWindow) {
+  const H2Proxy proxy(bare, "timeouts: { write: 60s }\n");
+  H2ClientOptions options;
+  options.settings = {{h2::kInitialWindowSize, 1000000}};
+  options.state.give_window = false;
+  H2Client client = proxy.connect(options);
+  const std::uint32_t large = client.open(client.fields("GET", "/large"));
+  ASSERT_TRUE(client.read_until([&](const H2State& state) {
+    return state.message(large).body.size() == static_cast<std::size_t>(h2::kDefaultWindow);
+  }));
+  EXPECT_EQ(client.get("/empty").status(), 200);
+  EXPECT_EQ(client.get("/moved").status(), 302);
+  for (const char* path : {"/empty", "/moved"})
+    EXPECT_EQ(proxy.daemon.wait_access_of(path).why(), "") << path;
+}
+
 TEST(H2Downstream, JoinsCookieCrumbs) {
   const H2Proxy proxy;
   H2Client client = proxy.connect();

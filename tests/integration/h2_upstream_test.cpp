@@ -121,6 +121,25 @@ TEST(H2Upstream, CarriesTrailersToClientsOfHttp2) {
   EXPECT_EQ(proxy.origin.request().field("te"), "trailers");
 }
 
+// A length of 0 says nothing of trailers; only the end of the stream does.
+TEST(H2Upstream, CarriesTrailersBehindALengthOfNothing) {
+  const H2Upstream proxy([](const H2Request& request) {
+    const bool ends = request->request().path() == "/ends";
+    request->head(200, {{"content-length", "0"}}, ends);
+    if (!ends) request->trailers({{"x-sum", "6"}});
+  });
+  H2Client client = proxy.connect_h2();
+  const H2Message answer = client.get("/", {{"te", "trailers"}});
+  EXPECT_EQ(answer.field("content-length"), "0");
+  EXPECT_EQ(answer.trailer("x-sum"), "6");
+  const std::size_t before = client.state().frames(h2::kData);
+  const H2Message bare = client.get("/ends");
+  EXPECT_TRUE(bare.ended);
+  EXPECT_EQ(bare.field("content-length"), "0");
+  EXPECT_EQ(client.state().frames(h2::kData), before);
+  EXPECT_EQ(proxy.get("/ends").field("Content-Length"), "0");
+}
+
 TEST(H2Upstream, AnswersWithoutLengthAreChunkedForHttp11) {
   const H2Upstream proxy(answer_in_pieces);
   RawClient client = proxy.connect();

@@ -32,7 +32,8 @@ Method lookup_method(
 /// Safe (RFC 9110 section 9.2.1): GET, HEAD, OPTIONS, TRACE.
 bool is_safe(Method method) noexcept;
 
-/// How a message's body is delimited on the wire; decided once, in framing.h.
+/// How a message's body is delimited on the wire; decided once, in framing.h. `none` in a response:
+/// nothing follows its head, no trailers either; that there is no content is said where it may be.
 enum class Framing : std::uint8_t { none, length, chunked, until_close, tunnel };
 
 struct BodyLength {

@@ -187,7 +187,7 @@ Result<ResponseHead> parse_response(Bytes block, Method method, Arena& arena,
     return fields.error();
   const auto length = response_length(head.version, head.status, head.fields, method);
   if (!length) return length.error();
-  head.length = *length;
+  if (!length->empty()) head.length = *length;
   const auto options = read_connection(head.fields, Kind::response);
   if (!options) return options.error();
   const bool ends_connection =

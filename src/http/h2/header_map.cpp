@@ -273,8 +273,9 @@ Result<ResponseHead> Section::take_response(Method method, bool ended) {
     if (ended) return refuse("interim response that ends the stream");
     return head;
   }
-  if (head.length.framing == Framing::until_close)
-    head.length.framing = ended ? Framing::none : Framing::chunked;
+  const bool untold = head.length.framing == Framing::until_close;
+  if (untold) head.length.framing = Framing::chunked;
+  if (ended && (untold || head.length.empty())) head.length = {};
   return head;
 }
 

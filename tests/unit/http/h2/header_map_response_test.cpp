@@ -81,6 +81,9 @@ TEST(H2ResponseMap, TellsTheLengthOfContent) {
   EXPECT_EQ(length({{"content-length", "5"}}, false), (BodyLength{Framing::length, 5}));
   EXPECT_EQ(length({}, false), (BodyLength{Framing::chunked, 0}));
   EXPECT_EQ(length({}, true), BodyLength());
+  EXPECT_EQ(length({{"content-length", "0"}}, false), (BodyLength{Framing::length, 0}))
+      << "trailers may follow";
+  EXPECT_EQ(length({{"content-length", "0"}}, true), BodyLength());
 }
 
 // RFC 9110 section 6.4.1.
