@@ -56,7 +56,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& pa
                                                            Execute execute) {
   std::unique_ptr<ControlServer> server(new ControlServer(path, std::move(execute)));
   auto opened =
-      inherited.socket ? server->listen(std::move(inherited.socket)) : server->listen_anew();
+      inherited.socket ? server->listen(std::move(inherited.socket), true) : server->listen_anew();
   server->held_ = inherited.held;
   if (!opened) return opened.error();
   return server;
@@ -72,16 +72,17 @@ Result<void> ControlServer::listen_anew() {
   auto socket = net::bind_listener(where, false, kBacklog);
   if (!socket) return socket.error();
   held_ = false;
-  return listen(std::move(*socket));
+  return listen(std::move(*socket), false);
 }
 
-Result<void> ControlServer::listen(net::Descriptor socket) {
+Result<void> ControlServer::listen(net::Descriptor socket, bool inherited) {
   auto listener = net::Listener::open(std::move(socket), {"admin", false, nullptr});
   if (!listener) return listener.error();
-  // Whoever it was that listened before, nobody can come to him.
-  if (listener_ != nullptr) ignore(::shutdown(listener_->fd(), SHUT_RDWR), "it is out of reach");
+  // Whoever it was that listened before, nobody can come to him, unless others see his file.
+  if (listener_ != nullptr && !file_.was_never_seen())
+    ignore(::shutdown(listener_->fd(), SHUT_RDWR), "it is out of reach");
   listener_ = listener->get();
-  file_ = SocketFile(path_);
+  file_ = SocketFile(path_, inherited);
   accepting_.spawn(accept_loop(std::move(*listener)));
   return {};
 }
@@ -95,9 +96,16 @@ Result<void> ControlServer::restore() {
 
 void ControlServer::look_for_file() {
   if (!file_.is_newly_lost()) return;
-  log::Line(log::Level::warn) << "admin socket " << path_
-                              << ": its file was removed, nobody can connect; a reload (SIGHUP) "
-                              << "makes it anew";
+  log::Line(log::Level::warn)
+      << "admin socket " << path_
+      << (file_.was_never_seen() ? ": no file leads to the inherited socket, as far as can be seen"
+                                 : ": its file was removed, nobody can connect")
+      << "; a reload (SIGHUP) makes it anew";
+}
+
+int ControlServer::fd() const noexcept {
+  const bool lost = file_.is_lost() && !file_.was_never_seen();
+  return listener_ == nullptr || lost ? -1 : listener_->fd();
 }
 
 ControlServer::~ControlServer() {

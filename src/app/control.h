@@ -28,7 +28,8 @@ class ControlServer {
                                                      InheritedAdmin inherited, Execute execute);
   ~ControlServer();
 
-  /// Makes the socket anew if its file is lost. When that fails all stays as it was.
+  /// Makes the socket anew if its file is lost. When that fails all stays as it was. One whose file
+  /// was never seen stays beside the new one.
   Result<void> restore();
   /// Says once when the file is lost.
   void look_for_file();
@@ -40,12 +41,12 @@ class ControlServer {
   /// What a successor knows the socket by.
   std::string_view label() const noexcept { return held_ ? kHeldAdmin : kOwnAdmin; }
   /// The listening socket, for a successor; -1 when there is none that can be reached.
-  int fd() const noexcept { return listener_ == nullptr || file_.is_lost() ? -1 : listener_->fd(); }
+  int fd() const noexcept;
 
  private:
   ControlServer(std::string path, Execute execute);
   Result<void> listen_anew();
-  Result<void> listen(net::Descriptor socket);
+  Result<void> listen(net::Descriptor socket, bool inherited);
   Task<void> accept_loop(std::unique_ptr<net::Listener> listener);
   Task<void> serve(net::Accepted accepted);
 

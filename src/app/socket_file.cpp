@@ -18,12 +18,13 @@ bool nobody_listens_at(const std::string& path) noexcept {
          errno == ECONNREFUSED;
 }
 
-SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+SocketFile::SocketFile(std::string path, bool inherited) : path_(std::move(path)) {
   struct stat status {};
   if (::lstat(path_.c_str(), &status) != 0) {
-    path_.clear();
+    if (errno != ENOENT) path_.clear();
     return;
   }
+  if (inherited && nobody_listens_at(path_)) return;
   device_ = status.st_dev;
   inode_ = status.st_ino;
 }
@@ -36,6 +37,6 @@ bool SocketFile::is_lost() const noexcept {
   return !same && nobody_listens_at(path_);
 }
 
-bool SocketFile::is_newly_lost() noexcept { return is_lost() && !std::exchange(told_, true); }
+bool SocketFile::is_newly_lost() noexcept { return !told_ && (told_ = is_lost()); }
 
 }  // namespace revproxyd::app

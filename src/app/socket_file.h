@@ -15,19 +15,22 @@ class SocketFile {
  public:
   /// No file at all, which nobody loses.
   SocketFile() = default;
-  /// That at `path` now. Where there is none to be seen, as when the socket was made by another
-  /// process with a view of its own, it is taken for one that stays.
-  explicit SocketFile(std::string path);
+  /// That at `path` now. `inherited`: the socket was made by somebody else, and the file may be of
+  /// another one.
+  explicit SocketFile(std::string path, bool inherited = false);
 
-  /// It was removed, or another was put in its place at which nobody listens.
+  /// It was removed, or another was put in its place at which nobody listens, or it was never seen.
   bool is_lost() const noexcept;
+  /// No file led to the socket from the beginning. It may have been removed before, or be one that
+  /// others see: who made the socket may have another view of the file system.
+  bool was_never_seen() const noexcept { return !path_.empty() && inode_ == 0; }
   /// The same, once: for the log.
   bool is_newly_lost() noexcept;
 
  private:
   std::string path_;  // empty: there is nothing to be lost
   dev_t device_ = 0;
-  ino_t inode_ = 0;
+  ino_t inode_ = 0;  // 0: it was never seen
   bool told_ = false;
 };
 

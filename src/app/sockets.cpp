@@ -71,8 +71,26 @@ bool collides(const net::Address& ours, const net::BindAddress& wanted) {
 }
 
 // None for TCP, nor for a name without a file.
-SocketFile file_of(const std::string& where) {
-  return where.starts_with("unix:/") ? SocketFile(where.substr(kUnix.size())) : SocketFile();
+SocketFile file_of(const BoundAddress& bound) {
+  return bound.where.starts_with("unix:/")
+             ? SocketFile(bound.where.substr(kUnix.size()), bound.inherited)
+             : SocketFile();
+}
+
+// The inherited sockets beside the new one: clients may come to either.
+Result<BoundAddress> joined(const std::vector<net::Descriptor>& inherited, BoundAddress bound,
+                            std::size_t workers) {
+  for (const net::Descriptor& socket : inherited) {
+    auto copy = duplicate(socket);
+    if (copy == nullptr) return cannot_duplicate();
+    bound.kept.push_back(std::move(*copy));
+  }
+  return share_out(std::move(bound.kept), workers);
+}
+
+std::string_view told_of(const SocketFile& lost) {
+  return lost.was_never_seen() ? ": no file leads to the inherited socket, as far as can be seen"
+                               : ": the file of the socket was removed, nobody can connect";
 }
 
 void describe(BoundAddress& bound) {
@@ -146,7 +164,9 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
                        !inherited_.holds_port(listener.address.port);
     return bind_address(listener.address, workers_, alone);
   }
-  return share_out(std::move(inherited), workers_);
+  auto bound = share_out(std::move(inherited), workers_);
+  if (bound) bound->inherited = true;
+  return bound;
 }
 
 // Ports that the kernel chooses are written into the settings before anything is compiled, for
@@ -158,12 +178,20 @@ bool ListeningSockets::bind(Settings& settings, Ports ports, Lost lost, Fresh& f
     const std::string identity = listener_identity(listener);
     const bool chosen = listener.address.path.empty() && listener.address.port == 0;
     if (fresh.contains(identity) || chosen != (ports == Ports::chosen)) continue;
-    if (const auto known = open_.find(identity);
-        known != open_.end() && (lost == Lost::left || !known->second.file.is_lost())) {
+    const auto known = open_.find(identity);
+    if (known != open_.end() && (lost == Lost::left || !known->second.file.is_lost())) {
       if (listener.address.port == 0) listener.address.port = known->second.port;
       continue;
     }
     auto bound = bind_one(listener, settings.listeners, fresh);
+    if (known != open_.end() && known->second.file.was_never_seen()) {
+      if (bound) bound = joined(known->second.kept, std::move(*bound), workers_);
+      if (!bound) {
+        log::Line(log::Level::warn) << "listener " << listener.name << ": " << listener.address.text
+                                    << ": " << bound.error() << "; the inherited socket stays";
+        continue;
+      }
+    }
     if (!bound) {
       problem = "listener " + listener.name + ": " + listener.address.text + ": " +
                 text_of(bound.error());
@@ -187,7 +215,7 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
     }
     BoundAddress& bound = found->second;
     complete(bound);
-    one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound.where)};
+    one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound)};
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
                                 << one.where;
   }
@@ -197,15 +225,14 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
 void ListeningSockets::look_for_files() {
   for (auto& [identity, one] : open_) {
     if (!one.file.is_newly_lost()) continue;
-    log::Line(log::Level::warn) << one.where << ": the file of the socket was removed, nobody can "
-                                << "connect; a reload makes it anew";
+    log::Line(log::Level::warn) << one.where << told_of(one.file) << "; a reload makes it anew";
   }
 }
 
 std::vector<std::pair<std::string, int>> ListeningSockets::all() const {
   std::vector<std::pair<std::string, int>> out;
   for (const auto& [identity, one] : open_) {
-    if (one.file.is_lost()) continue;
+    if (one.file.is_lost() && !one.file.was_never_seen()) continue;
     for (const net::Descriptor& socket : one.kept) out.emplace_back(identity, socket.get());
   }
   return out;

@@ -31,6 +31,7 @@ struct BoundAddress {
   net::BindAddress sibling;  // where workers without a socket bind one; empty text: none is needed
   std::string where;         // what it is bound to, with the port that the kernel chose
   std::uint16_t port = 0;
+  bool inherited = false;
 };
 
 /// Binds `address` for `workers` workers. Port 0 gives all of them the same port. A UNIX socket is
@@ -65,8 +66,9 @@ class ListeningSockets {
       : inherited_(std::move(inherited)), workers_(workers) {}
 
   /// Binds, or takes from what was inherited, what `settings` names and is not open yet, or cannot
-  /// be reached any more since its file was removed, unless that is to be left. Ports that the
-  /// kernel chooses are written into the settings. False with `problem` on a failure.
+  /// be reached any more since its file was removed, unless that is to be left. An inherited socket
+  /// whose file was never seen here stays beside the new one, and alone if there can be none. Ports
+  /// that the kernel chooses are written into the settings. False with `problem` on a failure.
   bool bind(Settings& settings, Ports ports, Lost lost, Fresh& fresh, std::string& problem);
   /// The inherited socket at the path of the admin socket.
   InheritedAdmin take_admin(const std::string& path) { return inherited_.take_admin(path); }
@@ -75,8 +77,8 @@ class ListeningSockets {
   void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);
   /// Says of every UNIX socket once when its file is lost.
   void look_for_files();
-  /// Identity and descriptor of all that is open, without those that nobody can reach: a successor
-  /// makes these anew.
+  /// Identity and descriptor of all that is open, without those that nobody can reach for sure: a
+  /// successor makes these anew.
   std::vector<std::pair<std::string, int>> all() const;
   const std::map<std::string, Open>& open() const noexcept { return open_; }
   void close() { open_.clear(); }

@@ -361,6 +361,85 @@ TEST(SocketActivation, TheAdminSocketServesCtlAndStaysWithTheManager) {
   EXPECT_FALSE(socket.is_wanted());
 }
 
+namespace {
+
+/// Sockets of a listener and of ctl that a manager holds in a directory of their own.
+struct Held {
+  TempDir directory;
+  std::string run = directory.file("run");
+  std::string web = run + "/web.sock";
+  std::string admin = run + "/admin.sock";
+  bool made = std::filesystem::create_directory(run);
+  Socket web_socket{web};
+  Socket admin_socket{admin};
+  Activation passed{{web_socket.fd(), admin_socket.fd()}, "web:admin"};
+  std::string config = "listeners: [ { name: web, address: 'unix:" + web + "' } ]\n" +
+                       std::string(kResponds) + "admin: { socket: '" + admin + "' }\n";
+
+  void expect_told_of(const Daemon& daemon) const {
+    const std::string told = ": no file leads to the inherited socket, as far as can be seen";
+    daemon.wait_log("warning: unix:" + web + told);
+    daemon.wait_log("warning: admin socket " + admin + told);
+  }
+  void expect_served() const {
+    EXPECT_EQ(RawClient::unix_socket(web).get("/").status, 200);
+    EXPECT_EQ(run_revproxyd({"ctl", "status", "--socket", admin}).status, 0);
+  }
+};
+
+}  // namespace
+
+TEST(SocketActivation, SocketsWhoseFilesWereRemovedBeforeTheStartAreToldOfAndMadeAnew) {
+  const Held held;
+  std::filesystem::remove(held.web);
+  std::filesystem::remove(held.admin);
+  Daemon daemon(held.config, held.passed);
+  held.expect_told_of(daemon);
+  ASSERT_TRUE(daemon.reload());
+  held.expect_served();
+}
+
+// The files at their paths are those that the process before has made.
+TEST(SocketActivation, SocketsBesideFilesThatLeadNowhereAreToldOfAndMadeAnew) {
+  const Held held;
+  {
+    Daemon daemon(held.config, held.passed);
+    held.expect_served();
+    std::filesystem::remove(held.web);
+    std::filesystem::remove(held.admin);
+    ASSERT_TRUE(daemon.reload());
+    held.expect_served();
+    EXPECT_EQ(daemon.stop(), 0);
+  }
+  EXPECT_TRUE(std::filesystem::exists(held.web));
+  Daemon daemon(held.config, held.passed);
+  held.expect_told_of(daemon);
+  ASSERT_TRUE(daemon.reload());
+  held.expect_served();
+}
+
+// As with PrivateTmp=: the manager's clients see files that the service does not.
+TEST(SocketActivation, ClientsThatSeeAnotherFileAreServedOn) {
+  const Held held;
+  const std::string elsewhere = held.directory.file("elsewhere");
+  const auto expect_served_there = [&] {
+    EXPECT_EQ(RawClient::unix_socket(elsewhere + "/web.sock").get("/").status, 200);
+    EXPECT_EQ(run_revproxyd({"ctl", "status", "--socket", elsewhere + "/admin.sock"}).status, 0);
+  };
+  std::filesystem::rename(held.run, elsewhere);
+  Daemon daemon(held.config, held.passed);
+  expect_served_there();
+  ASSERT_TRUE(daemon.reload()) << "without the directory there can be no new sockets";
+  expect_served_there();
+  daemon.signal(SIGUSR2);
+  daemon.follow();
+  expect_served_there();
+  std::filesystem::create_directory(held.run);
+  ASSERT_TRUE(daemon.reload());
+  expect_served_there();
+  held.expect_served();
+}
+
 TEST(SocketActivation, SocketsPassToAnUpgradedBinary) {
   const Socket socket;
   Daemon daemon(at_port(socket.port()), {{socket.fd()}, {}});
