@@ -36,7 +36,7 @@ ctl status         what runs, for people
 ctl stats          counters, as JSON
 
 exit codes: 0 ok, 1 bad configuration or command line, 2 warnings under --strict,
-            3 cannot bind or another failure to start
+            3 cannot bind or another failure to start, to print, or to reach the daemon
 )";
 
 constexpr std::array<std::string_view, 5> kVerbs{"reload", "upgrade", "drain", "status", "stats"};

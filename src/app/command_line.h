@@ -15,7 +15,7 @@ enum class Action : std::uint8_t { run, test, print, schema, version, help, cont
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitBadConfiguration = 1;  // a bad command line too
 inline constexpr int kExitWarnings = 2;          // under --strict
-inline constexpr int kExitStartFailed = 3;
+inline constexpr int kExitStartFailed = 3;       // and all else that failed
 
 struct CommandLine {
   Action action = Action::run;

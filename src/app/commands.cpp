@@ -112,9 +112,7 @@ int refuse(const CommandLine& command) {
   return kExitBadConfiguration;
 }
 
-}  // namespace
-
-int run_command(const CommandLine& command, const Program& program) {
+int act(const CommandLine& command, const Program& program) {
   switch (command.action) {
     case Action::run: return run(command, program);
     case Action::test: return test(command);
@@ -126,6 +124,16 @@ int run_command(const CommandLine& command, const Program& program) {
     case Action::refuse: return refuse(command);
   }
   return kExitBadConfiguration;
+}
+
+}  // namespace
+
+// What was printed is in a buffer until now, unless it was too large for that.
+int run_command(const CommandLine& command, const Program& program) {
+  const int code = act(command, program);
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  print(stderr, "revproxyd: cannot write to standard output\n");
+  return kExitStartFailed;
 }
 
 }  // namespace revproxyd::app

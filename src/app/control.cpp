@@ -49,6 +49,11 @@ void limit_wait(int fd, int option) noexcept {
   ignore(::setsockopt(fd, SOL_SOCKET, option, &patience, sizeof patience), "then it waits on");
 }
 
+int unreached(const std::string& path, const char* why) {
+  std::fprintf(stderr, "revproxyd: cannot reach the daemon at %s: %s\n", path.c_str(), why);
+  return kExitStartFailed;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path,
@@ -152,15 +157,13 @@ Task<void> ControlServer::serve(net::Accepted accepted) {
 
 int ask_daemon(const std::string& path, const std::string& verb) {
   const auto address = net::Address::unix_path(path);
+  if (!address) return unreached(path, "the path of the socket is too long");
   const net::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   limit_wait(socket.get(), SO_SNDTIMEO);  // of connect(), too, while its queue is full
   const bool works = verb == "reload" || verb == "upgrade";  // for as long as it takes
   if (!works) limit_wait(socket.get(), SO_RCVTIMEO);
-  if (!address || ::connect(socket.get(), address->data(), address->size()) != 0) {
-    std::fprintf(stderr, "revproxyd: cannot reach the daemon at %s: %s\n", path.c_str(),
-                 errno == EAGAIN ? "it takes nobody" : std::strerror(errno));
-    return kExitStartFailed;
-  }
+  if (::connect(socket.get(), address->data(), address->size()) != 0)
+    return unreached(path, errno == EAGAIN ? "it takes nobody" : std::strerror(errno));
   const std::string line = verb + "\n";
   // Who is refused for want of room has the answer already, and the other side closed.
   ignore(::send(socket.get(), line.data(), line.size(), MSG_NOSIGNAL), "the answer tells");

@@ -352,6 +352,29 @@ TEST(CommandLine, CtlAsksNobodyWhenItCannotReadTheSocketOfTheFile) {
   EXPECT_TRUE(has(result, "REVPROXYD_NOT_SET")) << result.out;
 }
 
+TEST(CommandLine, WhatCannotBeWrittenIsNoSuccess) {
+  const Daemon daemon{std::string(kGood)};
+  const auto on_a_full_disk = [](const std::string& arguments) {
+    return run_command({"sh", "-c", binary_path() + " " + arguments + " > /dev/full"});
+  };
+  const std::string file = " -c " + daemon.config_file();
+  for (const std::string& arguments :
+       {std::string("-V"), std::string("-h"), std::string("--schema"), "-t" + file, "-T" + file,
+        "ctl stats" + file, "ctl reload" + file}) {
+    const CommandResult result = on_a_full_disk(arguments);
+    EXPECT_EQ(result.status, 3) << arguments;
+    EXPECT_TRUE(has(result, "cannot write to standard output")) << result.out;
+  }
+  EXPECT_EQ(on_a_full_disk("--nonsense").status, 1);
+}
+
+TEST(CommandLine, CtlSaysThatThePathOfTheSocketIsTooLong) {
+  const std::string path = "/" + std::string(107, 'a');
+  const CommandResult result = run_revproxyd({"ctl", "status", "--socket", path});
+  EXPECT_EQ(result.status, 3);
+  EXPECT_TRUE(has(result, path + ": the path of the socket is too long")) << result.out;
+}
+
 // What is written to standard output or error must not reach a file of the daemon's own.
 TEST(CommandLine, ClosedStandardDescriptorsLeadNowhere) {
   const TempDir directory;
