@@ -22,7 +22,6 @@
 #include "app/worker.h"
 #include "revproxyd/app/load.h"
 #include "revproxyd/base/deadline.h"
-#include "revproxyd/base/event.h"
 #include "revproxyd/base/metrics.h"
 #include "revproxyd/net/loop.h"
 #include "revproxyd/net/signals.h"
@@ -73,8 +72,7 @@ class Supervisor {
   Task<Verdict> upgrade();
   Task<void> upgrade_by_signal();
   void hand_over(pid_t successor);
-  void worker_closed();
-  void worker_drained();
+  std::function<void()> drained(const Worker& worker);
   void begin_stop();
   void drain();
   void hurry();
@@ -82,6 +80,7 @@ class Supervisor {
   void every_second();
   void drain_time_over();
   void cut();
+  void give_up();
   void watch_files();
   std::string_view phase_word() const noexcept;
   void tell_ready(Urgency urgency = Urgency::usual);
@@ -109,13 +108,12 @@ class Supervisor {
   MemberTimer<Supervisor> drain_;
   const TimePoint started_ = Clock::now();
   std::uint64_t generation_ = 0;
-  std::size_t pending_ = 0;            // installations that workers have not put in force yet
-  std::vector<std::string> in_force_;  // what is logged of them then
-  std::size_t draining_ = 0;           // workers that still serve at the end
-  std::size_t accepting_ = 0;          // and those that still accept
-  Event none_accepts_;
   bool reload_asked_ = false;  // by signals, and has yet to begin
   bool ready_untold_ = false;  // the service manager did not take that this process is ready
+  std::size_t pending_ = 0;              // installations that workers have not put in force yet
+  std::vector<std::string> in_force_;    // what is logged of them then
+  std::vector<const Worker*> draining_;  // workers that still serve at the end
+  std::size_t accepting_ = 0;            // and those that still accept
   std::size_t seconds_ = 0;
   FileWatch files_;
   std::string problem_;   // why the start has failed

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/command_line.h"
 #include "app/notify.h"
 #include "app/supervisor.h"
 #include "revproxyd/base/log.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr Duration kLastLines{1000};
 // After the drain time the rest is cut, and given this long to notice.
 constexpr Duration kCutTime{3000};
+// How long whoever asks for an upgrade waits for workers that do not close.
+constexpr Duration kCloseTime{3000};
 // How long a successor that accepts already may take to say that it does.
 constexpr Duration kLastStep{3000};
 
@@ -44,12 +47,18 @@ Task<Verdict> Supervisor::upgrade() {
   if (outcome.successor > 0) {
     hand_over(outcome.successor);
     // Whoever connects after the verdict meets the new process.
-    while (accepting_ != 0) {
-      auto code = co_await none_accepts_.wait();
-      if (code != Code::none) break;
+    const TimePoint end = Clock::now() + kCloseTime;
+    while (accepting_ != 0 && Clock::now() < end) {
+      auto slept = co_await Sleep(Duration(1));
+      if (slept != Code::none) break;
     }
     verdict.ok = true;
     verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
+    if (Clock::now() >= end) {
+      verdict.text += "; process " + std::to_string(::getpid()) +
+                      " has a worker that stands still, and does not finish";
+      log::warn(verdict.text);
+    }
     co_return verdict;
   }
   verdict.text = "upgrade refused: " + outcome.problem;
@@ -80,21 +89,23 @@ void Supervisor::hand_over(pid_t successor) {
   sockets_->close();
   upgrade_.release();
   process_.passing_on.store(false);
-  draining_ = accepting_ = workers_.size();
+  accepting_ = workers_.size();
   for (auto& worker : workers_) {
-    worker->hand_over([this] { loop_.post([this] { worker_closed(); }); },
-                      [this] { loop_.post([this] { worker_drained(); }); });
+    draining_.push_back(worker.get());
+    worker->hand_over([this] { loop_.post([this] { --accepting_; }); }, drained(*worker));
   }
   if (stopping) return hurry();
   drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));
 }
 
-void Supervisor::worker_closed() {
-  if (--accepting_ == 0) none_accepts_.set();
-}
-
-void Supervisor::worker_drained() {
-  if (--draining_ == 0) loop_.stop();
+// What a worker calls when nothing is left on it; the loop ends with the last one.
+std::function<void()> Supervisor::drained(const Worker& worker) {
+  return [this, &worker] {
+    loop_.post([this, &worker] {
+      std::erase(draining_, &worker);
+      if (draining_.empty()) loop_.stop();
+    });
+  };
 }
 
 // While a successor starts it is to be known first who takes what waits in the sockets of both; one
@@ -114,9 +125,9 @@ void Supervisor::begin_stop() {
 void Supervisor::drain() {
   sockets_->close();
   process_.passing_on.store(false);
-  draining_ = workers_.size();
   for (auto& worker : workers_) {
-    worker->drain([this] { loop_.post([this] { worker_drained(); }); });
+    draining_.push_back(worker.get());
+    worker->drain(drained(*worker));
   }
 }
 
@@ -128,6 +139,7 @@ void Supervisor::hurry() {
 // After an upgrade clients have had this time to be told; what runs has shutdown.streams.
 void Supervisor::drain_time_over() {
   const ShutdownSettings& times = settings_.shutdown;
+  if (cut_) return give_up();
   if (phase_ != Phase::handed_over || hurried_) return cut();
   hurry();
   if (times.streams == Duration::zero()) return;
@@ -139,6 +151,14 @@ void Supervisor::cut() {
   log::warn("ending what is left");
   jobs_.cancel(Code::shutdown);
   for (auto& worker : workers_) worker->cut();
+  drain_.arm(kCutTime);
+}
+
+// Waiting longer would be of no use to anybody.
+void Supervisor::give_up() {
+  for (const Worker* worker : draining_)
+    log::Line(log::Level::error) << worker->thread_name() << ": does not end, and is left behind";
+  loop_.stop();
 }
 
 void Supervisor::finish_stop() {
@@ -148,7 +168,8 @@ void Supervisor::finish_stop() {
   drain_.disarm();
   jobs_.cancel(Code::shutdown);
   for (auto& worker : workers_) worker->stop();
-  workers_.clear();
+  const bool complete = draining_.empty();
+  if (complete) workers_.clear();
   upstreams_.stop();
   if (control_ != nullptr) control_->stop();
   const TimePoint end = Clock::now() + kCutTime;
@@ -161,6 +182,9 @@ void Supervisor::finish_stop() {
   access_log_.let_go(kLastLines);
   log::info("stopped");
   log::stop(kLastLines);
+  // A thread that stands still cannot be joined, and nothing may be taken from under one that does
+  // not end.
+  if (!complete) ::_exit(kExitOk);
 }
 
 }  // namespace revproxyd::app

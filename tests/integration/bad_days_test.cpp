@@ -62,17 +62,6 @@ CommandResult run_with_threads(std::size_t processes, const std::vector<std::str
   return run_command(argv, Milliseconds(10000));
 }
 
-// The longest of all workers, as `ctl stats` has it.
-Milliseconds longest_lag(const Daemon& daemon) {
-  constexpr std::string_view kKey = "\"longest_lag_us\":";
-  const std::string stats = daemon.ctl("stats").out;
-  std::chrono::microseconds longest{0};
-  for (std::size_t at = stats.find(kKey); at != std::string::npos; at = stats.find(kKey, at + 1))
-    longest =
-        std::max(longest, std::chrono::microseconds(std::stol(stats.substr(at + kKey.size()))));
-  return std::chrono::duration_cast<Milliseconds>(longest);
-}
-
 // The wall clock of daemons begun while this object lives.
 class Clock {
  public:
@@ -457,26 +446,6 @@ TEST(ClockJumps, TheDateOfAnswersFollowsIt) {
   clock.jump_to(std::chrono::hours(0));
   EXPECT_TRUE(wait_until(
       [&] { return client.get("/").field("Date").substr(0, 16) == before.substr(0, 16); }));
-}
-
-TEST(StalledWorker, IsToldOfAndTheOthersServeOnAndNothingIsLost) {
-  const Proxy proxy("workers: 2\n");
-  std::vector<RawClient> clients;
-  for (int i = 0; i < 16; ++i) {
-    clients.push_back(proxy.connect());
-    ASSERT_EQ(clients.back().get("/").status, 200);
-  }
-  HeldThread held(proxy.daemon.pid(), "worker-1");
-  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
-  for (RawClient& client : clients) client.send(kGet);
-  proxy.daemon.wait_log("error: worker-1: stalled, its loop has not turned for 5");
-  std::size_t waiting = 0;
-  for (RawClient& client : clients) waiting += client.stream().readable(Milliseconds(0)) ? 0U : 1U;
-  EXPECT_LT(waiting, clients.size());
-  held.release();
-  proxy.daemon.wait_log("warning: worker-1: turns again");
-  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
-  EXPECT_GE(longest_lag(proxy.daemon), Milliseconds(4500));
 }
 
 }  // namespace revproxyd::testing

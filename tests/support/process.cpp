@@ -31,6 +31,17 @@ void HeldThread::release() noexcept {
   held_ = false;
 }
 
+bool HeldThread::ends(Milliseconds patience) {
+  int status = 0;
+  const auto ended = [&] {
+    return ::waitpid(thread_, &status, __WALL | WNOHANG) == thread_ &&
+           (WIFEXITED(status) || WIFSIGNALED(status));
+  };
+  if (!held_ || !wait_until(ended, patience)) return false;
+  held_ = false;
+  return true;
+}
+
 DescriptorLimit::DescriptorLimit(pid_t process, std::size_t limit) : process_(process) {
   rlimit now{};
   if (::prlimit(process, RLIMIT_NOFILE, nullptr, &now) != 0)

@@ -22,6 +22,8 @@ class HeldThread {
   /// False where that is not allowed.
   bool held() const noexcept { return held_; }
   void release() noexcept;
+  /// Waits for the thread's end, held as it is; its process has not ended before that was seen.
+  bool ends(Milliseconds patience);
 
  private:
   pid_t thread_ = -1;

@@ -1,0 +1,96 @@
+// A worker whose loop does not turn: the others serve on, and the process can be ended and
+// replaced.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/process.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+std::string responding(std::string_view more) {
+  return std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\nworkers: 2\n" +
+         std::string(more);
+}
+
+// The longest of all workers, as `ctl stats` has it.
+Milliseconds longest_lag(const Daemon& daemon) {
+  constexpr std::string_view kKey = "\"longest_lag_us\":";
+  const std::string stats = daemon.ctl("stats").out;
+  std::chrono::microseconds longest{0};
+  for (std::size_t at = stats.find(kKey); at != std::string::npos; at = stats.find(kKey, at + 1))
+    longest =
+        std::max(longest, std::chrono::microseconds(std::stol(stats.substr(at + kKey.size()))));
+  return std::chrono::duration_cast<Milliseconds>(longest);
+}
+
+}  // namespace
+
+TEST(StalledWorker, IsToldOfAndTheOthersServeOnAndNothingIsLost) {
+  const Proxy proxy("workers: 2\n");
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 16; ++i) {
+    clients.push_back(proxy.connect());
+    ASSERT_EQ(clients.back().get("/").status, 200);
+  }
+  HeldThread held(proxy.daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  for (RawClient& client : clients) client.send(kGet);
+  proxy.daemon.wait_log("error: worker-1: stalled, its loop has not turned for 5");
+  std::size_t waiting = 0;
+  for (RawClient& client : clients) waiting += client.stream().readable(Milliseconds(0)) ? 0U : 1U;
+  EXPECT_LT(waiting, clients.size());
+  held.release();
+  proxy.daemon.wait_log("warning: worker-1: turns again");
+  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
+  EXPECT_GE(longest_lag(proxy.daemon), Milliseconds(4500));
+}
+
+// Three seconds after the drain time nobody waits for it any more.
+TEST(StalledWorker, DoesNotKeepTheProcessFromEnding) {
+  Daemon daemon(responding("shutdown: { drain: 1s }\n"));
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  daemon.signal(SIGTERM);
+  EXPECT_TRUE(held.ends(Milliseconds(6000)));
+  held.release();
+  EXPECT_EQ(daemon.wait_exit(), 0);
+  daemon.wait_log("error: worker-1: does not end, and is left behind");
+  daemon.wait_log("info: stopped");
+  EXPECT_EQ(daemon.log().find("worker-0: does not end"), std::string::npos);
+}
+
+TEST(StalledWorker, DoesNotKeepAnUpgradeFromItsEnd) {
+  Daemon daemon(responding("shutdown: { drain: 500ms, streams: 1s }\n"));
+  const std::uint16_t port = daemon.port();
+  const std::string former = std::to_string(daemon.pid());
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  auto asked = std::async(std::launch::async, [&] { return daemon.ctl("upgrade"); });
+  daemon.follow();
+  CommandResult upgraded;
+  EXPECT_NO_THROW(upgraded = asked.get());
+  EXPECT_EQ(upgraded.status, 0);
+  EXPECT_NE(upgraded.out.find("process " + std::to_string(daemon.pid()) + " serves; process " +
+                              former + " has a worker that stands still"),
+            std::string::npos)
+      << upgraded.out;
+  EXPECT_TRUE(held.ends(Milliseconds(6000)));
+  held.release();
+  EXPECT_EQ(daemon.wait_former(), 0);
+  daemon.wait_log("error: worker-1: does not end, and is left behind");
+  EXPECT_EQ(fetch(port).body, "x");
+}
+
+}  // namespace revproxyd::testing
