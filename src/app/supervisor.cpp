@@ -226,7 +226,7 @@ void Supervisor::installed() {
   if (in_force_.empty()) return;
   for (const std::string& text : in_force_) log::info(text);
   in_force_.clear();
-  tell_ready();
+  if (phase_ == Phase::serving) tell_ready();  // else the manager has heard more than of a reload
 }
 
 void Supervisor::on_signal(int number) {

@@ -176,6 +176,41 @@ TEST(ServiceManager, HearsOfStartReloadAndStop) {
   EXPECT_TRUE(manager.next().starts_with("STOPPING=1\nSTATUS=stopping"));
 }
 
+// With a worker that takes its time a reload is in force only when something else has begun.
+TEST(ServiceManager, HearsNothingOfAReloadThatAStopHasOvertaken) {
+  const Manager manager;
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds) +
+                "shutdown: { drain: 20s }\n");
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  daemon.signal(SIGHUP);
+  manager.wait("RELOADING=1");
+  daemon.signal(SIGTERM);
+  manager.wait("STOPPING=1");
+  held.release();
+  EXPECT_EQ(daemon.wait_exit(), 0);
+  daemon.wait_log("reload 2: ok");
+  EXPECT_EQ(manager.next(Milliseconds(1)), "");
+}
+
+TEST(ServiceManager, HearsNothingOfAReloadThatAnUpgradeHasOvertaken) {
+  const Manager manager;
+  Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  manager.wait("READY=1");
+  daemon.signal(SIGHUP);
+  manager.wait("RELOADING=1");
+  daemon.signal(SIGUSR2);
+  manager.wait("STATUS=upgrading the binary");
+  held.release();
+  std::string next = manager.next();
+  EXPECT_TRUE(next.starts_with("MAINPID=")) << next;
+  daemon.follow();
+  daemon.wait_log("reload 2: ok");
+  EXPECT_EQ(daemon.wait_former(), 0);
+}
+
 TEST(ServiceManager, HearsTheWatchdogOnlyWhileEveryWorkerTurns) {
   const Manager manager("1000000");
   Daemon daemon(std::string(kPlainListener) + std::string(kResponds));
