@@ -1,15 +1,21 @@
 // A change of the binary that is disturbed at this moment or that: one of the two serves.
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "tests/support/certificates.h"
 #include "tests/support/process.h"
 #include "tests/support/setups.h"
 
@@ -52,26 +58,55 @@ std::size_t lost_until_refused(std::uint16_t port) {
   }
 }
 
-// Takes a while to read, so that the new process is seen while it starts.
-std::string long_config() {
-  std::string out = std::string(kPlainListener) + "routes:\n";
-  for (int i = 0; i < 3000; ++i)
-    out += "  - { path: /" + std::to_string(i) + ", respond: { body: x } }\n";
-  return out + "  - { respond: { body: x } }\n";
-}
+/// A certificate that comes when a test lets it: whoever starts waits for it, behind opening its
+/// logs and before it has listened.
+class HeldCertificate {
+ public:
+  HeldCertificate() { EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0); }
+  HeldCertificate(const HeldCertificate&) = delete;
+  HeldCertificate& operator=(const HeldCertificate&) = delete;
+  ~HeldCertificate() { ::close(writer_); }
+
+  std::string config() const {
+    return "certificates: [ { cert: '" + path_ + "', key: '" + own_.key_file + "' } ]\n" + kConfig;
+  }
+  // Throws when nobody comes to read it.
+  void wait_for_reader() {
+    const auto opened = [this] {
+      return (writer_ = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0;
+    };
+    if (!wait_until(opened)) throw TimedOut("nobody reads the certificate");
+  }
+  void release() {
+    const std::string pem = read_file(own_.cert_file);
+    EXPECT_EQ(::write(writer_, pem.data(), pem.size()), static_cast<ssize_t>(pem.size()));
+    write_file(path_, pem);  // for those who read it again
+    ::close(std::exchange(writer_, -1));
+  }
+
+ private:
+  Certificates authority_;
+  Certificate own_ = authority_.issue_for({"a.example"});
+  TempDir directory_;
+  std::string path_ = directory_.file("cert.pem");
+  int writer_ = -1;
+};
 
 /// An upgrade of a daemon whose new process has no help of the one between the two, which stands
-/// still from the beginning on.
+/// still.
 class HeldUpgrade {
  public:
   HeldUpgrade() {
     const std::size_t from = daemon_.log_lines();
+    daemon_.write_config(certificate_.config());
     daemon_.signal(SIGUSR2);
+    certificate_.wait_for_reader();
+    starter_ = child_of(daemon_.pid());
+    successor_ = starter_ > 0 ? child_of(starter_) : -1;
     // -1 is everybody to kill().
-    const bool found = wait_until([&] { return (starter_ = child_of(daemon_.pid())) > 0; }) &&
-                       wait_until([&] { return (successor_ = child_of(starter_)) > 0; });
-    if (!found) throw std::runtime_error("the new process was not seen while it started");
+    if (successor_ <= 0) throw std::runtime_error("the new process is not where it was looked for");
     ::kill(starter_, SIGSTOP);
+    certificate_.release();
     daemon_.wait_log("listening on", from);
   }
   ~HeldUpgrade() {
@@ -98,7 +133,8 @@ class HeldUpgrade {
   const Daemon& daemon() const noexcept { return daemon_; }
 
  private:
-  Daemon daemon_{long_config()};
+  HeldCertificate certificate_;
+  Daemon daemon_{kConfig};
   std::uint16_t port_ = daemon_.port();
   pid_t starter_ = -1;
   pid_t successor_ = -1;
@@ -176,6 +212,23 @@ TEST(BinaryUpgrade, AStarterThatIsKilledLeavesOneOutcome) {
     held.kill_starter();
     held.expect_one_outcome(wait_verdict(held.daemon()));
   }
+}
+
+TEST(BinaryUpgrade, LogsThatWereTurnedMeanwhileAreOpenedAgain) {
+  HeldCertificate certificate;
+  const TempDir directory;
+  Daemon daemon(kConfig);
+  daemon.write_config(certificate.config());
+  daemon.signal(SIGUSR2);
+  certificate.wait_for_reader();
+  std::filesystem::rename(daemon.access_log_file(), directory.file("turned"));
+  daemon.signal(SIGUSR1);
+  daemon.wait_log("logs reopened");
+  certificate.release();
+  daemon.follow();
+  EXPECT_EQ(daemon.wait_former(), 0);
+  EXPECT_EQ(fetch(daemon.port(), "/after").status, 200);
+  daemon.wait_access_of("/after");
 }
 
 }  // namespace revproxyd::testing

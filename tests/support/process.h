@@ -47,7 +47,8 @@ class DescriptorLimit {
 /// many that are.
 std::size_t raise_descriptor_limit();
 
-/// A child of the process's first thread; -1 while there is none.
+/// A child of the process's first thread; -1, which kill() takes for everybody, while there is
+/// none.
 pid_t child_of(pid_t process);
 
 /// Sends the signal and waits until the process has taken it, so that the next of its kind is not
