@@ -150,8 +150,12 @@ bool Supervisor::put_in_force_first(ListeningSockets::Fresh fresh) {
 }
 
 void Supervisor::begin_service() {
-  if (launch_.successor != nullptr) launch_.successor->serves();
-  launch_.successor.reset();
+  if (launch_.successor != nullptr) {
+    launch_.successor->serves();
+    // They may have been renamed since the start; the signal went to the predecessor.
+    reopen_logs(access_log_.writer().get());
+    launch_.successor.reset();
+  }
   phase_ = Phase::serving;
   process_.passing_on.store(true);
   second_.arm(kSecond);
