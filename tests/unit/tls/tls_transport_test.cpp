@@ -331,12 +331,14 @@ TEST_F(TlsStream, WhatWentOutBeforeAWriteBrokeCounts) {
   const Sockets sockets = connected();
   auto plain = std::make_unique<Breaking>(transport_of(sockets.second));
   Breaking& below = *plain;
+  const std::string greeting = "hello";
   std::string received;
   std::unique_ptr<net::Transport> server_end;
   std::unique_ptr<net::Transport> client_end;
   TaskGroup group;
-  group.spawn(accept_and_write(std::move(plain), *listener_, "shaken", server_end));
-  group.spawn(connect_and_read(transport_of(sockets.first), *upstream_, received, 6, client_end));
+  group.spawn(accept_and_write(std::move(plain), *listener_, greeting, server_end));
+  group.spawn(connect_and_read(transport_of(sockets.first), *upstream_, received, greeting.size(),
+                               client_end));
   run_until([&] { return group.size() == 0; });
   ASSERT_TRUE(server_end && client_end);
 
