@@ -168,6 +168,9 @@ void Supervisor::finish_stop() {
   drain_.disarm();
   jobs_.cancel(Code::shutdown);
   for (auto& worker : workers_) worker->stop();
+  for (auto& worker : workers_) {
+    if (std::ranges::find(draining_, worker.get()) == draining_.end()) worker->join();
+  }
   const bool complete = draining_.empty();
   if (complete) workers_.clear();
   upstreams_.stop();
@@ -182,8 +185,8 @@ void Supervisor::finish_stop() {
   access_log_.let_go(kLastLines);
   log::info("stopped");
   log::stop(kLastLines);
-  // A thread that stands still cannot be joined, and nothing may be taken from under one that does
-  // not end.
+  // A thread that stands still cannot be joined, and nothing may be taken from under it, the other
+  // workers neither.
   if (!complete) ::_exit(kExitOk);
 }
 

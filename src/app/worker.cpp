@@ -74,7 +74,11 @@ Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
   std::rethrow_exception(problem);
 }
 
-Worker::~Worker() { thread_.join(); }
+Worker::~Worker() { join(); }
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
 
 void Worker::run() {
   pthread_setname_np(pthread_self(), name_.c_str());

@@ -77,6 +77,8 @@ class Worker {
   /// Ends what is left at once.
   void cut();
   void stop();
+  /// Waits for the end of the thread, which was asked to stop().
+  void join();
   /// Gives back to the allocator what the thread keeps for later.
   void trim();
   /// The same with what it has not needed for a while. Call it once a second; while the worker has
