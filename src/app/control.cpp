@@ -101,16 +101,13 @@ Result<void> ControlServer::restore() {
 
 void ControlServer::look_for_file() {
   if (!file_.is_newly_lost()) return;
-  log::Line(log::Level::warn)
-      << "admin socket " << path_
-      << (file_.was_never_seen() ? ": no file leads to the inherited socket, as far as can be seen"
-                                 : ": its file was removed, nobody can connect")
-      << "; a reload (SIGHUP) makes it anew";
+  log::Line(log::Level::warn) << "admin socket " << path_ << ": "
+                              << file_.loss("its file was removed, nobody can connect")
+                              << "; a reload (SIGHUP) makes it anew";
 }
 
 int ControlServer::fd() const noexcept {
-  const bool lost = file_.is_lost() && !file_.was_never_seen();
-  return listener_ == nullptr || lost ? -1 : listener_->fd();
+  return listener_ == nullptr || file_.is_out_of_reach() ? -1 : listener_->fd();
 }
 
 ControlServer::~ControlServer() {

@@ -39,4 +39,9 @@ bool SocketFile::is_lost() const noexcept {
 
 bool SocketFile::is_newly_lost() noexcept { return !told_ && (told_ = is_lost()); }
 
+std::string_view SocketFile::loss(std::string_view removed) const noexcept {
+  return was_never_seen() ? "no file leads to the inherited socket, as far as can be seen"
+                          : removed;
+}
+
 }  // namespace revproxyd::app

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 
 namespace revproxyd::app {
 
@@ -21,11 +22,15 @@ class SocketFile {
 
   /// It was removed, or another was put in its place at which nobody listens, or it was never seen.
   bool is_lost() const noexcept;
+  /// The same, once: for the log.
+  bool is_newly_lost() noexcept;
   /// No file led to the socket from the beginning. It may have been removed before, or be one that
   /// others see: who made the socket may have another view of the file system.
   bool was_never_seen() const noexcept { return !path_.empty() && inode_ == 0; }
-  /// The same, once: for the log.
-  bool is_newly_lost() noexcept;
+  /// It is lost, and nobody else can see it either.
+  bool is_out_of_reach() const noexcept { return is_lost() && !was_never_seen(); }
+  /// How it was lost, for the log; `removed` where it was there.
+  std::string_view loss(std::string_view removed) const noexcept;
 
  private:
   std::string path_;  // empty: there is nothing to be lost

@@ -88,11 +88,6 @@ Result<BoundAddress> joined(const std::vector<net::Descriptor>& inherited, Bound
   return share_out(std::move(bound.kept), workers);
 }
 
-std::string_view told_of(const SocketFile& lost) {
-  return lost.was_never_seen() ? ": no file leads to the inherited socket, as far as can be seen"
-                               : ": the file of the socket was removed, nobody can connect";
-}
-
 void describe(BoundAddress& bound) {
   const net::Address where = net::local_address(bound.kept.front().get());
   bound.where = where.text();
@@ -225,14 +220,17 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
 void ListeningSockets::look_for_files() {
   for (auto& [identity, one] : open_) {
     if (!one.file.is_newly_lost()) continue;
-    log::Line(log::Level::warn) << one.where << told_of(one.file) << "; a reload makes it anew";
+    log::Line(log::Level::warn) << one.where << ": "
+                                << one.file.loss(
+                                       "the file of the socket was removed, nobody can connect")
+                                << "; a reload makes it anew";
   }
 }
 
 std::vector<std::pair<std::string, int>> ListeningSockets::all() const {
   std::vector<std::pair<std::string, int>> out;
   for (const auto& [identity, one] : open_) {
-    if (one.file.is_lost() && !one.file.was_never_seen()) continue;
+    if (one.file.is_out_of_reach()) continue;
     for (const net::Descriptor& socket : one.kept) out.emplace_back(identity, socket.get());
   }
   return out;

@@ -54,7 +54,7 @@ Task<Verdict> Supervisor::upgrade() {
     }
     verdict.ok = true;
     verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
-    if (Clock::now() >= end) {
+    if (accepting_ != 0 && Clock::now() >= end) {
       verdict.text += "; process " + std::to_string(::getpid()) +
                       " has a worker that stands still, and does not finish";
       log::warn(verdict.text);

@@ -23,7 +23,10 @@ bool WaitQueue::enqueue(Ticket ticket, bool again, std::size_t limit) {
     const std::lock_guard lock(mutex_);
     if (!again && queue_.size() >= limit) return false;
     before_->add(ticket.needs_place);
-    const auto place = again ? first_behind(ticket.id) : queue_.end();
+    // Nearly sorted: workers number and queue up side by side.
+    const auto place = again ? std::find_if(queue_.begin(), queue_.end(),
+                                            [&](const Ticket& one) { return one.id > ticket.id; })
+                             : queue_.end();
     queue_.insert(place, std::move(ticket));
     waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
   }
@@ -52,12 +55,7 @@ bool WaitQueue::next_is_without_connection() const {
   return !queue_.empty() && queue_.front().without_connection;
 }
 
-// With mutex_ held, as all below. Nearly sorted: workers number and queue up side by side.
-std::deque<WaitQueue::Ticket>::iterator WaitQueue::first_behind(std::uint64_t id) {
-  return std::find_if(queue_.begin(), queue_.end(),
-                      [id](const Ticket& ticket) { return ticket.id > id; });
-}
-
+// With mutex_ held.
 void WaitQueue::take_out(std::deque<Ticket>::iterator ticket) {
   queue_.erase(ticket);
   waiting_.store(static_cast<std::uint32_t>(queue_.size()), std::memory_order_relaxed);
@@ -80,35 +78,30 @@ void WaitQueue::tell(Ticket ticket) {
   }
 }
 
-void WaitQueue::wake_one(std::uint64_t behind) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+template <typename Matching>
+void WaitQueue::wake_first(const Matching& matching) {
   if (!anyone()) return;
   Ticket ticket;
   {
     const std::lock_guard lock(mutex_);
-    const auto next = first_behind(behind);
-    if (next == queue_.end()) return;
-    ticket = std::move(*next);
-    take_out(next);
-  }
-  tell(std::move(ticket));
-}
-
-void WaitQueue::wake_one_of(const std::weak_ptr<Cluster>& cluster, std::uint64_t behind) {
-  if (!anyone()) return;
-  const auto same = [&](const Ticket& ticket) {
-    return ticket.id > behind && !ticket.needs_place && !ticket.cluster.owner_before(cluster) &&
-           !cluster.owner_before(ticket.cluster);
-  };
-  Ticket ticket;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(queue_.begin(), queue_.end(), same);
+    const auto found = std::find_if(queue_.begin(), queue_.end(), matching);
     if (found == queue_.end()) return;
     ticket = std::move(*found);
     take_out(found);
   }
   tell(std::move(ticket));
+}
+
+void WaitQueue::wake_one(std::uint64_t behind) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  wake_first([behind](const Ticket& ticket) { return ticket.id > behind; });
+}
+
+void WaitQueue::wake_one_of(const std::weak_ptr<Cluster>& cluster, std::uint64_t behind) {
+  wake_first([&](const Ticket& ticket) {
+    return ticket.id > behind && !ticket.needs_place && !ticket.cluster.owner_before(cluster) &&
+           !cluster.owner_before(ticket.cluster);
+  });
 }
 
 }  // namespace revproxyd::upstream

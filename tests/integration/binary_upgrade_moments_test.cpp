@@ -39,6 +39,23 @@ std::string wait_verdict(const Daemon& daemon) {
   return told ? found : std::string();
 }
 
+// A stop came in the midst of an upgrade: either the daemon has ended, or the new process serves
+// and is stopped here.
+void expect_one_end(Daemon& daemon) {
+  const std::uint16_t port = daemon.port();
+  const std::string verdict = wait_verdict(daemon);
+  ASSERT_NE(verdict, "");
+  if (verdict != kUpgraded) {
+    EXPECT_EQ(daemon.wait_exit(), 0);
+    return;
+  }
+  daemon.follow();
+  EXPECT_EQ(daemon.wait_former(), 0);
+  EXPECT_EQ(fetch(port).body, "x");
+  EXPECT_EQ(daemon.ctl("status").status, 0);
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
 // Connects and asks until nobody listens; how many had a connection and no answer.
 std::size_t lost_until_refused(std::uint16_t port) {
   std::size_t lost = 0;
@@ -156,15 +173,7 @@ TEST(BinaryUpgrade, AStopWhileItStartsLosesNoMoreThanAnyOther) {
     daemon.wait_log("upgrade: starting");
     std::this_thread::sleep_for(Milliseconds(10 + 4 * round));  // a moment of the start
     daemon.signal(SIGTERM);
-    const std::string verdict = wait_verdict(daemon);
-    ASSERT_NE(verdict, "");
-    if (verdict == kUpgraded) {
-      daemon.follow();
-      EXPECT_EQ(daemon.wait_former(), 0);
-      EXPECT_EQ(daemon.stop(), 0);
-    } else {
-      EXPECT_EQ(daemon.wait_exit(), 0);
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_one_end(daemon));
     for (std::thread& client : clients) client.join();
     all += lost;
   }
@@ -181,17 +190,7 @@ TEST(BinaryUpgrade, AStopAtAnyMomentLeavesOneOutcome) {
     daemon.wait_log("listening on", from);
     std::this_thread::sleep_for(Milliseconds(2 * moment));
     daemon.signal(SIGTERM);
-    const std::string verdict = wait_verdict(daemon);
-    ASSERT_NE(verdict, "");
-    if (verdict == kUpgraded) {
-      daemon.follow();
-      EXPECT_EQ(daemon.wait_former(), 0);
-      EXPECT_EQ(fetch(port).body, "x");
-      EXPECT_EQ(daemon.ctl("status").status, 0);
-      EXPECT_EQ(daemon.stop(), 0);
-    } else {
-      EXPECT_EQ(daemon.wait_exit(), 0);
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_one_end(daemon));
     // A new process that was given up ends with its starter, and may be a moment behind.
     EXPECT_TRUE(wait_until([&] { return refuses(port); })) << "somebody serves on";
   }

@@ -85,11 +85,7 @@ TEST(Failover, AServerThatComesBackTakesThoseThatWaitForAnother) {
   daemon.wait_log("is down");
   RawClient held(daemon.port());
   held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  ASSERT_TRUE(wait_until([&] {
-    const std::vector<Request> requests = busy.requests();
-    return std::any_of(requests.begin(), requests.end(),
-                       [](const Request& one) { return one.target == "/"; });
-  }));
+  ASSERT_TRUE(busy.wait_requests_for("/"));
   // One of these waits, and the other tells that it does.
   RawClient a(daemon.port());
   RawClient b(daemon.port());

@@ -1,6 +1,5 @@
 // Requests that wait for a server, and what comes in their way.
 
-#include <algorithm>
 #include <atomic>
 #include <map>
 
@@ -32,11 +31,7 @@ TEST(Queue, ThoseThatWaitForAServerThatGoesOutGoToTheBackup) {
       " } }\nroutes: [ { name: all, to: app } ]\n");
   RawClient held(daemon.port());
   held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
-  ASSERT_TRUE(wait_until([&] {
-    const std::vector<Request> requests = busy.requests();
-    return std::any_of(requests.begin(), requests.end(),
-                       [](const Request& one) { return one.target == "/held"; });
-  }));
+  ASSERT_TRUE(busy.wait_requests_for("/held"));
   // One of these goes to the first server, three wait, and one tells that they do.
   std::vector<RawClient> clients;
   for (int i = 0; i < 5; ++i) {
@@ -45,11 +40,7 @@ TEST(Queue, ThoseThatWaitForAServerThatGoesOutGoToTheBackup) {
   }
   daemon.wait_access_why("queue_full");
   healthy = false;
-  ASSERT_TRUE(wait_until([&] {
-    const std::vector<Request> requests = backup.requests();
-    return std::count_if(requests.begin(), requests.end(),
-                         [](const Request& one) { return one.target == "/"; }) == 3;
-  }));
+  ASSERT_TRUE(backup.wait_requests_for("/", 3));
   release.open();
   std::map<std::string, int> answers;
   for (RawClient& client : clients) {

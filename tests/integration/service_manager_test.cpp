@@ -416,6 +416,14 @@ struct Held {
     daemon.wait_log("warning: unix:" + web + told);
     daemon.wait_log("warning: admin socket " + admin + told);
   }
+  void lose_files() const {
+    std::filesystem::remove(web);
+    std::filesystem::remove(admin);
+  }
+  void expect_made_anew_by_a_reload(Daemon& daemon) const {
+    ASSERT_TRUE(daemon.reload());
+    expect_served();
+  }
   void expect_served() const {
     EXPECT_EQ(RawClient::unix_socket(web).get("/").status, 200);
     EXPECT_EQ(run_revproxyd({"ctl", "status", "--socket", admin}).status, 0);
@@ -426,12 +434,10 @@ struct Held {
 
 TEST(SocketActivation, SocketsWhoseFilesWereRemovedBeforeTheStartAreToldOfAndMadeAnew) {
   const Held held;
-  std::filesystem::remove(held.web);
-  std::filesystem::remove(held.admin);
+  held.lose_files();
   Daemon daemon(held.config, held.passed);
   held.expect_told_of(daemon);
-  ASSERT_TRUE(daemon.reload());
-  held.expect_served();
+  held.expect_made_anew_by_a_reload(daemon);
 }
 
 // The files at their paths are those that the process before has made.
@@ -440,17 +446,14 @@ TEST(SocketActivation, SocketsBesideFilesThatLeadNowhereAreToldOfAndMadeAnew) {
   {
     Daemon daemon(held.config, held.passed);
     held.expect_served();
-    std::filesystem::remove(held.web);
-    std::filesystem::remove(held.admin);
-    ASSERT_TRUE(daemon.reload());
-    held.expect_served();
+    held.lose_files();
+    held.expect_made_anew_by_a_reload(daemon);
     EXPECT_EQ(daemon.stop(), 0);
   }
   EXPECT_TRUE(std::filesystem::exists(held.web));
   Daemon daemon(held.config, held.passed);
   held.expect_told_of(daemon);
-  ASSERT_TRUE(daemon.reload());
-  held.expect_served();
+  held.expect_made_anew_by_a_reload(daemon);
 }
 
 // As with PrivateTmp=: the manager's clients see files that the service does not.

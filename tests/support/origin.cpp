@@ -282,6 +282,15 @@ bool Origin::wait_requests(std::size_t count, Milliseconds patience) const {
   return wait_until([&] { return request_count() >= count; }, patience);
 }
 
+bool Origin::wait_requests_for(std::string_view target, std::size_t count) const {
+  return wait_until([&] {
+    const std::vector<Request> all = requests();
+    return std::count_if(all.begin(), all.end(), [&](const Request& one) {
+             return one.target == target;
+           }) >= static_cast<std::ptrdiff_t>(count);
+  });
+}
+
 std::vector<std::string> Origin::received() const {
   const std::lock_guard lock(mutex_);
   return received_;

@@ -93,6 +93,8 @@ class Origin {
   Request request(std::size_t index = 0) const;
   std::size_t request_count() const;
   bool wait_requests(std::size_t count, Milliseconds patience = kPatience) const;
+  /// The same of those for `target`.
+  bool wait_requests_for(std::string_view target, std::size_t count = 1) const;
   /// Every byte of each connection (the first MiB of it), by connection.
   std::vector<std::string> received() const;
 

@@ -67,7 +67,8 @@ class WaitQueue {
     void remove(bool needs_place) noexcept;
   };
 
-  std::deque<Ticket>::iterator first_behind(std::uint64_t id);
+  template <typename Matching>
+  void wake_first(const Matching& matching);
   void take_out(std::deque<Ticket>::iterator ticket);
   void tell(Ticket ticket);
 
