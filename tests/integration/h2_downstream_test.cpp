@@ -331,6 +331,23 @@ TEST(H2Downstream, AnswersWithoutContentNeedNoWindow) {
     EXPECT_EQ(proxy.daemon.wait_access_of(path).why(), "") << path;
 }
 
+// RFC 9113 section 6.9.1.
+TEST(H2Downstream, AnAnswerThatFillsTheWindowEnds) {
+  const H2Proxy proxy([](OriginExchange& exchange) {
+    exchange.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + std::string(5000, 'x'));
+    exchange.close();
+  });
+  H2ClientOptions options;
+  options.settings = {{h2::kInitialWindowSize, 5000}};
+  options.state.give_window = false;
+  H2Client client = proxy.connect(options);
+  const H2Message answer = client.get("/");
+  EXPECT_TRUE(answer.ended);
+  EXPECT_EQ(answer.body.size(), 5000U);
+  EXPECT_TRUE(answer.trailers.empty());
+  EXPECT_EQ(proxy.daemon.wait_access_of("/").why(), "");
+}
+
 TEST(H2Downstream, JoinsCookieCrumbs) {
   const H2Proxy proxy;
   H2Client client = proxy.connect();

@@ -46,6 +46,7 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
     link_.produce();
     return Sent::settled(Result<void>());
   }
+  if (piece.bytes.empty() && session_.holds_end_back(id_)) return Sent::settled(end_with({}));
   rest_ = piece.bytes;
   last_ = piece.last;
   session_.resume(id_);
@@ -109,11 +110,15 @@ Task<Result<void>> MessageWriter::finish(const Fields& trailers) {
   WireFields fields;
   write_trailers(trailers, fields);
   if (fields.empty()) return send(Piece({}, true));
-  if (auto submitted = session_.submit_trailers(id_, fields); !submitted)
-    return Sent::settled(submitted.error().at(side_));
+  return Sent::settled(end_with(fields));
+}
+
+Result<void> MessageWriter::end_with(const WireFields& trailers) {
+  if (auto submitted = session_.submit_trailers(id_, trailers); !submitted)
+    return submitted.error().at(side_);
   complete_ = true;
   link_.produce();
-  return Sent::settled(Result<void>());
+  return {};
 }
 
 }  // namespace revproxyd::http::h2

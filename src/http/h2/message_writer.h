@@ -58,6 +58,7 @@ class MessageWriter {
   bool moves(std::uint64_t bytes, Duration time) const noexcept;
   Error give_up(const Error& error) noexcept;
   Result<void> count(const Piece& piece) noexcept;
+  Result<void> end_with(const WireFields& trailers);
   bool taken() const noexcept { return rest_.empty() && (!last_ || complete_); }
 
   Session& session_;

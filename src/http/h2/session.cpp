@@ -5,6 +5,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "http/h2/bare_end.h"
 #include "http/h2/session_memory.h"
 
 namespace revproxyd::http::h2 {
@@ -338,7 +339,7 @@ Result<void> Session::produce(Buffer& out, std::size_t limit) {
       terminate(ErrorCode::no_error);
       continue;
     }
-    out.append(text_of(bytes, static_cast<std::size_t>(size)));
+    append_frame(text_of(bytes, static_cast<std::size_t>(size)), out);
   }
   return {};
 }
@@ -429,6 +430,11 @@ bool Session::stream_window_closed(StreamId id) const noexcept {
 
 bool Session::window_closed(StreamId id) const noexcept {
   return stream_window_closed(id) || nghttp2_session_get_remote_window_size(session_) <= 0;
+}
+
+// The head of a stream that is not open yet waits behind trailers.
+bool Session::holds_end_back(StreamId id) const noexcept {
+  return window_closed(id) && nghttp2_session_find_stream(session_, id) != nullptr;
 }
 
 void Session::detach(StreamId id) noexcept {

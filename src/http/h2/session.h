@@ -115,7 +115,8 @@ class Session final : private FrameScan::Finder {
   Result<StreamId> submit_request(const WireFields& fields, SessionStream& stream, bool body);
   /// The final head of a response.
   Result<void> submit_response(StreamId id, const WireFields& fields, bool body);
-  /// Further heads: interim ones, and a trailer section, which ends the message.
+  /// Further heads: interim ones, and a trailer section, which ends the message. One without fields
+  /// goes out as an empty frame of DATA.
   Result<void> submit_interim(StreamId id, const WireFields& fields);
   Result<void> submit_trailers(StreamId id, const WireFields& fields);
   /// take_body() has something to give again.
@@ -127,6 +128,9 @@ class Session final : private FrameScan::Finder {
   /// The peer lets nothing be sent on this stream now.
   bool window_closed(StreamId id) const noexcept;
   bool stream_window_closed(StreamId id) const noexcept;
+  /// An end without content that take_body() gives would wait for a window; a trailer section does
+  /// not.
+  bool holds_end_back(StreamId id) const noexcept;
   /// Heads that were submitted and have not been produced, also of streams that are over.
   std::size_t heads_waiting() const noexcept { return heads_waiting_; }
   /// Frames other than DATA that wait to be produced.

@@ -331,6 +331,31 @@ TEST_F(H2ClientStream, WaitsForTheBodyAsLongAsItsRulesSay) {
   EXPECT_EQ(piece->error().code(), Code::idle_timeout);
 }
 
+// RFC 9113 section 6.9.1.
+TEST_F(H2ClientStream, TheEndOfARequestNeedsNoWindow) {
+  greet({{frames::kInitialWindowSize, 0}});
+  auto stream = begin(Method::post, "POST", {Framing::chunked, 0});
+  ASSERT_TRUE(runner_.run(stream->flush()));
+  std::optional<Result<void>> sent;
+  runner_.start(stream->send_body(Piece({}, true)), sent);
+  settle();
+  EXPECT_TRUE(sent && *sent);
+  EXPECT_TRUE(request(1).ended);
+  EXPECT_EQ(state_.frames(frames::kHeaders), 1U);
+}
+
+TEST_F(H2ClientStream, TheEndOfARequestDoesNotOvertakeItsHead) {
+  greet({{frames::kInitialWindowSize, 0}});
+  auto stream = begin(Method::post, "POST", {Framing::chunked, 0});
+  std::optional<Result<void>> sent;
+  runner_.start(stream->send_body(Piece({}, true)), sent);
+  settle();
+  EXPECT_TRUE(request(1).has_head());
+  send(frames::window_update(1, 10));
+  EXPECT_TRUE(sent && *sent);
+  EXPECT_TRUE(request(1).ended);
+}
+
 TEST_F(H2ClientStream, AWriteTakesAsLongAsItsLimitIsHeldAndThenHasAllOfItsTime) {
   greet({{frames::kInitialWindowSize, 0}});
   const auto stream = begin(Method::post, "POST", {Framing::length, 3});

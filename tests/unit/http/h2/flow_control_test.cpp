@@ -183,6 +183,50 @@ TEST_F(H2FlowControlOfMuteClient, GoesOnWhenTheWindowOpens) {
   EXPECT_TRUE(sent_ && *sent_);
 }
 
+// RFC 9113 section 6.9.1: an empty frame that ends the stream needs no window.
+TEST_F(H2FlowControlOfMuteClient, EndsAnAnswerThatFillsTheWindow) {
+  open_narrow();
+  auto stream = next_stream_of(get(1));
+  stream->stage_head(head_of(200, *stream, {Framing::chunked, 0}));
+  ASSERT_TRUE(runner_.run(stream->send_body(Piece("0123456789", false))));
+  runner_.start(stream->send_body(Piece({}, true)), sent_);
+  settle();
+  EXPECT_TRUE(sent_ && *sent_);
+  EXPECT_EQ(message(1).body, "0123456789");
+  EXPECT_TRUE(message(1).ended);
+  EXPECT_EQ(state_.frames(frames::kData), 2U);
+  EXPECT_EQ(state_.frames(frames::kHeaders), 1U);
+  stream.reset();
+  send(frames::window_update(1, 10));
+  answer(next_stream_of(get(3)), "0123456789");
+  EXPECT_TRUE(message(3).ended);
+  EXPECT_FALSE(message(1).reset);
+}
+
+TEST_F(H2FlowControlOfMuteClient, EndsAnEarlyAnswerThatFillsTheWindow) {
+  open_narrow();
+  auto stream = next_stream_of(post(1));
+  stream->stage_head(head_of(200, *stream, {Framing::chunked, 0}));
+  ASSERT_TRUE(runner_.run(stream->send_body(Piece("0123456789", false))));
+  runner_.start(stream->send_body(Piece({}, true)), sent_);
+  settle();
+  EXPECT_TRUE(message(1).ended);
+  send(frames::window_update(1, 10));
+  stream.reset();
+  settle();
+  EXPECT_EQ(message(1).body, "0123456789");
+  EXPECT_EQ(reset_code(1), frames::kNoError) << "the rest of the request is not wanted";
+}
+
+TEST_F(H2FlowControlOfMuteClient, EndsAnAnswerWithoutContentInAClosedWindow) {
+  open({}, {{frames::kInitialWindowSize, 0}});
+  auto stream = next_stream_of(get(1));
+  start(*stream, {});
+  EXPECT_TRUE(sent_ && *sent_);
+  EXPECT_TRUE(message(1).ended);
+  EXPECT_EQ(state_.frames(frames::kHeaders), 1U);
+}
+
 TEST_F(H2FlowControlOfMuteClient, GivesAStreamUpWhoseWindowStaysClosed) {
   open_narrow();
   auto stream = next_stream_of(get(1));
