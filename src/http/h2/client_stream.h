@@ -47,7 +47,10 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   void on_malformed(const char* why) override;
   void on_closed(ErrorCode code) override;
   Outgoing take_body(std::size_t most) noexcept override { return writer_.take(most); }
-  void on_request_leaves() noexcept override { request_started_ = true; }
+  void on_request_leaves() noexcept override {
+    request_started_ = true;
+    writer_.head_leaves();
+  }
 
   void take_head(bool last);
   void fail(const Error& error) noexcept;

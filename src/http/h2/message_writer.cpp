@@ -46,7 +46,9 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
     link_.produce();
     return Sent::settled(Result<void>());
   }
-  if (piece.bytes.empty() && session_.holds_end_back(id_)) return Sent::settled(end_with({}));
+  // What take() gives would wait for a window, a trailer section does not.
+  if (piece.bytes.empty() && session_.window_closed(id_) && session_.is_open(id_))
+    return Sent::settled(end_with({}));
   rest_ = piece.bytes;
   last_ = piece.last;
   session_.resume(id_);
@@ -110,7 +112,19 @@ Task<Result<void>> MessageWriter::finish(const Fields& trailers) {
   WireFields fields;
   write_trailers(trailers, fields);
   if (fields.empty()) return send(Piece({}, true));
-  return Sent::settled(end_with(fields));
+  return session_.is_open(id_) ? Sent::settled(end_with(fields)) : end_behind_head(fields);
+}
+
+// The views are those of the caller's trailers.
+Task<Result<void>> MessageWriter::end_behind_head(WireFields trailers) {
+  link_.produce();
+  while (!session_.is_open(id_)) {
+    progress_.clear();
+    auto code = co_await progress_.wait();
+    if (error_.code() != Code::none) co_return error_;
+    if (code != Code::none) co_return give_up(Error(code, side_, "the head has not been sent"));
+  }
+  co_return end_with(trailers);
 }
 
 Result<void> MessageWriter::end_with(const WireFields& trailers) {

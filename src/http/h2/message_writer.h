@@ -44,6 +44,8 @@ class MessageWriter {
   Task<Result<void>> send(Piece piece);
   Task<Result<void>> finish(const Fields& trailers);
 
+  /// Of a request, which opens the stream.
+  void head_leaves() noexcept { progress_.set(); }
   /// The stream is over; nothing can be sent any more.
   void fail(const Error& error) noexcept;
   /// For SessionStream.
@@ -59,6 +61,7 @@ class MessageWriter {
   Error give_up(const Error& error) noexcept;
   Result<void> count(const Piece& piece) noexcept;
   Result<void> end_with(const WireFields& trailers);
+  Task<Result<void>> end_behind_head(WireFields trailers);
   bool taken() const noexcept { return rest_.empty() && (!last_ || complete_); }
 
   Session& session_;

@@ -432,9 +432,8 @@ bool Session::window_closed(StreamId id) const noexcept {
   return stream_window_closed(id) || nghttp2_session_get_remote_window_size(session_) <= 0;
 }
 
-// The head of a stream that is not open yet waits behind trailers.
-bool Session::holds_end_back(StreamId id) const noexcept {
-  return window_closed(id) && nghttp2_session_find_stream(session_, id) != nullptr;
+bool Session::is_open(StreamId id) const noexcept {
+  return nghttp2_session_find_stream(session_, id) != nullptr;
 }
 
 void Session::detach(StreamId id) noexcept {

@@ -128,9 +128,9 @@ class Session final : private FrameScan::Finder {
   /// The peer lets nothing be sent on this stream now.
   bool window_closed(StreamId id) const noexcept;
   bool stream_window_closed(StreamId id) const noexcept;
-  /// An end without content that take_body() gives would wait for a window; a trailer section does
-  /// not.
-  bool holds_end_back(StreamId id) const noexcept;
+  /// False for a request of which the head waits to be produced. Trailers would not wait for it:
+  /// they would go nowhere.
+  bool is_open(StreamId id) const noexcept;
   /// Heads that were submitted and have not been produced, also of streams that are over.
   std::size_t heads_waiting() const noexcept { return heads_waiting_; }
   /// Frames other than DATA that wait to be produced.

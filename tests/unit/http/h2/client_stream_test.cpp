@@ -356,6 +356,18 @@ TEST_F(H2ClientStream, TheEndOfARequestDoesNotOvertakeItsHead) {
   EXPECT_TRUE(request(1).ended);
 }
 
+TEST_F(H2ClientStream, TrailersDoNotOvertakeTheHead) {
+  const auto stream = begin(Method::post, "POST", {Framing::chunked, 0});
+  Fields trailers(arena_);
+  trailers.add("X-Sum", "1");
+  std::optional<Result<void>> sent;
+  runner_.start(stream->finish(trailers), sent);
+  settle();
+  EXPECT_TRUE(sent && *sent);
+  EXPECT_TRUE(request(1).ended);
+  EXPECT_EQ(request(1).trailer("x-sum"), "1");
+}
+
 TEST_F(H2ClientStream, AWriteTakesAsLongAsItsLimitIsHeldAndThenHasAllOfItsTime) {
   greet({{frames::kInitialWindowSize, 0}});
   const auto stream = begin(Method::post, "POST", {Framing::length, 3});
