@@ -33,6 +33,8 @@ constexpr Duration kPartingTime{1000};
 // How long the start waits for names; a server whose name is still unknown then is just not ready
 // yet.
 constexpr Duration kResolveWait{2000};
+// How long whoever asks for a reload waits for workers that do not take it up.
+constexpr Duration kInForceTime{10'000};
 // Signals that are closer than this are told together.
 constexpr Duration kSignalsTogether{50};
 constexpr std::size_t kWatchEverySeconds = 2;
@@ -274,14 +276,27 @@ Task<Verdict> Supervisor::execute(std::string verb) {
   return Told::settled(Verdict{false, "unknown verb '" + verb + "'; there are " + verbs()});
 }
 
+// False when workers are left of `count` after `patience`.
+Task<bool> Supervisor::none_left(const std::size_t& count, Duration patience) {
+  const TimePoint end = Clock::now() + patience;
+  while (count != 0) {
+    if (Clock::now() >= end) co_return false;
+    auto slept = co_await Sleep(Duration(1));
+    if (slept != Code::none) break;
+  }
+  co_return true;
+}
+
 // Whoever asked may rely on it: the answer comes when every worker has put the configuration in
 // force.
 Task<Verdict> Supervisor::reload_and_wait() {
   auto verdict = reload();
-  while (pending_ != 0) {
-    auto slept = co_await Sleep(Duration(1));
-    if (slept != Code::none) break;
-  }
+  const std::string number = std::to_string(generation_);
+  auto in_force = co_await none_left(pending_, kInForceTime);
+  if (in_force || !verdict.ok) co_return verdict;
+  verdict = {false, "reload " + number + ": a worker stands still, and has yet to take it up"};
+  log::error(verdict.text);
+  if (phase_ == Phase::serving) tell_ready();
   co_return verdict;
 }
 

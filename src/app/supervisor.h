@@ -62,6 +62,7 @@ class Supervisor {
   void begin_service();
   void on_signal(int number);
   Task<Verdict> execute(std::string verb);
+  Task<bool> none_left(const std::size_t& count, Duration patience);
   Task<Verdict> reload_and_wait();
   Task<void> reload_by_signal();
   Verdict reload();

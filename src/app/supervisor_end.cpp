@@ -47,14 +47,10 @@ Task<Verdict> Supervisor::upgrade() {
   if (outcome.successor > 0) {
     hand_over(outcome.successor);
     // Whoever connects after the verdict meets the new process.
-    const TimePoint end = Clock::now() + kCloseTime;
-    while (accepting_ != 0 && Clock::now() < end) {
-      auto slept = co_await Sleep(Duration(1));
-      if (slept != Code::none) break;
-    }
+    auto closed = co_await none_left(accepting_, kCloseTime);
     verdict.ok = true;
     verdict.text = "upgraded: process " + std::to_string(outcome.successor) + " serves";
-    if (accepting_ != 0 && Clock::now() >= end) {
+    if (!closed) {
       verdict.text += "; process " + std::to_string(::getpid()) +
                       " has a worker that stands still, and does not finish";
       log::warn(verdict.text);

@@ -12,7 +12,8 @@ namespace revproxyd::tls {
 
 namespace {
 
-constexpr std::chrono::hours kLife{365 * 24};
+// Nobody checks it against anything, and no process should outlive it.
+constexpr std::chrono::hours kLife{10 * 365 * 24};
 constexpr std::chrono::hours kRenewBefore{30 * 24};
 constexpr std::chrono::hours kClockSkew{1};  // of clients whose clock is behind
 

@@ -57,6 +57,24 @@ TEST(StalledWorker, IsToldOfAndTheOthersServeOnAndNothingIsLost) {
   EXPECT_GE(longest_lag(proxy.daemon), Milliseconds(4500));
 }
 
+// Whoever asked is told of it, and the rest is in force.
+TEST(StalledWorker, DoesNotKeepAReloadFromItsEnd) {
+  Daemon daemon(responding(""));
+  const std::uint16_t port = daemon.port();
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  daemon.write_config(std::string(kPlainListener) +
+                      "routes: [ { respond: { body: new } } ]\nworkers: 2\n");
+  CommandResult reloaded;
+  EXPECT_NO_THROW(reloaded = daemon.ctl("reload"));
+  EXPECT_EQ(reloaded.status, 1);
+  EXPECT_NE(reloaded.out.find("reload 2: a worker stands still"), std::string::npos)
+      << reloaded.out;
+  held.release();
+  daemon.wait_log("info: reload 2: ok, 1 routes");
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(fetch(port).body, "new");
+}
+
 // Three seconds after the drain time nobody waits for it any more.
 TEST(StalledWorker, DoesNotKeepTheProcessFromEnding) {
   Daemon daemon(responding("shutdown: { drain: 1s }\n"));
