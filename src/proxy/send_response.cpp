@@ -51,10 +51,12 @@ Task<Result<void>> send_body(http::ServerStream& stream, http::Body& body,
   }
 }
 
-// Why nothing is to be sent any more, or Code::none.
+// Why nothing is to be sent any more, or Code::none. A client whose time is over is still there,
+// and is told so.
 Error nobody_waits(const http::Response& response, pipeline::Exchange& exchange) noexcept {
-  if (exchange.scope().cancelled())
-    return Error(exchange.scope().reason(), Side::downstream, "client left before the answer");
+  const Code reason = exchange.scope().reason();
+  if (exchange.scope().cancelled() && reason != Code::drain_timeout)
+    return Error(reason, Side::downstream, "client left before the answer");
   if (response.head.status == pipeline::kClientGoneStatus) return response.error;
   return Error(Code::none);
 }

@@ -444,4 +444,18 @@ TEST(Reload, EndsTunnelsWhoseRouteIsGoneAfterTheirTime) {
   EXPECT_TRUE(client.closes(Milliseconds(6000)));
 }
 
+TEST(Reload, AnswersWhatHasNoAnswerWhenTheTimeOfItsRouteIsOver) {
+  Gate never;
+  const Origin origin([&](OriginExchange&) { never.wait(Milliseconds(30000)); });
+  const std::string end = "shutdown: { streams: 500ms }\n";
+  Daemon daemon(forward_to(origin.url(), end));
+  RawClient client(daemon.port());
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(origin.wait_requests(1));
+  ASSERT_TRUE(daemon.reload(responding("new") + end));
+  EXPECT_EQ(client.response().status, 503);
+  EXPECT_EQ(daemon.wait_access_of("/").why(), "drain_timeout");
+  never.open();
+}
+
 }  // namespace revproxyd::testing

@@ -94,6 +94,8 @@ TEST(Shutdown, CutsWhatTakesLongerThanTheDrain) {
   EXPECT_EQ(proxy.daemon.stop(), 0);
   EXPECT_GE(watch.elapsed(), Milliseconds(450));
   EXPECT_EQ(proxy.daemon.wait_access_of("/").why(), "drain_timeout");
+  EXPECT_EQ(client.response().status, 503) << "of what has not begun the client is told";
+  EXPECT_TRUE(client.closes());
   never.open();
 }
 

@@ -47,6 +47,8 @@ class Link final : private net::Watcher, private TurnEnd {
   /// The session has, or may have, something to send: takes it now as far as there is room, sends
   /// it when it is much, else at the end of the turn.
   void produce() noexcept;
+  /// Sends what there is at once, as far as the kernel takes it; for who cannot wait.
+  void flush() noexcept { send(); }
   /// Looks at the session's state at the end of the turn.
   void look() noexcept { at_turn_end(); }
   /// What is produced already is on its way to the kernel.

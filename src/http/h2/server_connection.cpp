@@ -66,7 +66,8 @@ Task<Next> ServerConnection::next_stream() {
     changed_.clear();
     auto code = co_await changed_.wait();
     if (code != Code::none) {
-      link_.fail(Error(code, "the connection was ended"));
+      // Else the client hears what has become of its streams.
+      if (code != Code::drain_timeout) link_.fail(Error(code, "the connection was ended"));
       co_return Next::failure(Error(code));
     }
   }
@@ -249,7 +250,10 @@ Task<bool> ServerConnection::last_words_sent(Leftover& leftover) {
 Task<void> ServerConnection::finish() {
   if (link_.failed()) co_return;
   session_.conclude();
-  link_.look();
+  if (scope_.cancelled())
+    link_.flush();
+  else
+    link_.look();
   Leftover leftover;
   leftover.rules = {closing_stall(settings_.write, settings_.write), settings_.min_rate};
   leftover.sent = net::unacknowledged(link_.transport()).value_or(0);
