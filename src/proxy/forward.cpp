@@ -114,8 +114,8 @@ class Forwarding {
   std::uint32_t tries_ = 0;
   std::uint32_t vain_ = 0;                        // of these, on connections that were about to end
   const upstream::Endpoint* endpoint_ = nullptr;  // of the last try; null when it got none
-  Duration deadline_{0};    // for all tries, from the arrival of the request; 0: none
-  bool lost_kept_ = false;  // a try failed on a connection that had served before
+  Duration deadline_{0};                // for all tries, from the arrival of the request; 0: none
+  std::optional<TimePoint> lost_kept_;  // when a try failed on a connection that had served before
   Failure failure_;
 };
 
@@ -140,9 +140,9 @@ upstream::Demand Forwarding::demand() const {
   demand.key = pick_key(exchange_, settings_.balance);
   demand.origin = {&client_of(exchange_), &exchange_.client().local,
                    !exchange_.head().upgrade.empty()};
-  if (!retried_by_default(exchange_.head().method)) demand.reuse = upstream::Reuse::recent;
+  demand.reuse.recent = !retried_by_default(exchange_.head().method);
   // What has closed one kept connection may have closed the others.
-  if (lost_kept_) demand.reuse = upstream::Reuse::none;
+  if (lost_kept_) demand.reuse.made_since = *lost_kept_;
   demand.tried = std::span(tried_).first(tries_);
   return demand;
 }
@@ -225,7 +225,7 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   failure_.response_began = attempt.stream().response_started();
   failure_.kept = attempt.stream().reused() && !attempt.stream().reset_alone() &&
                   !failure_.response_began && !lost_kept_;
-  lost_kept_ |= failure_.kept;
+  if (failure_.kept) lost_kept_ = loop_now();
 }
 
 // For a status that is listed for retry. Asked once: a granted retry has been paid for. The

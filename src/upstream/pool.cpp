@@ -92,13 +92,13 @@ struct Pool::Dial {
   std::vector<Joiner*> joiners;
 };
 
-std::unique_ptr<http::ClientStream> Pool::reuse(Reuse which, const Origin& origin) noexcept {
+std::unique_ptr<http::ClientStream> Pool::reuse(const Reuse& which, const Origin& origin) noexcept {
   const bool alone = apart(origin);
-  if (Kept* kept = alone ? nullptr : sharable(); kept != nullptr) return open_on(*kept);
+  if (Kept* kept = alone ? nullptr : sharable(which); kept != nullptr) return open_on(*kept);
   while (idle_head_ != nullptr) {
     Kept& kept = *idle_head_;
     if (alone && kept.connection->multiplexes()) return nullptr;
-    if (!kept.connection->multiplexes() && !fits(kept, which)) return nullptr;
+    if (!fits(kept, which)) return nullptr;
     if (!kept.connection->alive() || kept.connection->capacity() == 0 || old(kept)) {
       close(kept);
       continue;
@@ -110,15 +110,17 @@ std::unique_ptr<http::ClientStream> Pool::reuse(Reuse which, const Origin& origi
 }
 
 // The one that was used last is looked at first: those behind it have been idle for longer.
-bool Pool::fits(const Kept& kept, Reuse which) noexcept {
-  return which == Reuse::any ||
-         (which == Reuse::recent && loop_now() - kept.idle_since < limits::kFreshIdle);
+bool Pool::fits(const Kept& kept, const Reuse& which) const noexcept {
+  if (kept.born < which.made_since) return false;
+  return !which.recent || kept.connection->multiplexes() ||
+         loop_now() - kept.idle_since < limits::kFreshIdle;
 }
 
 // The first with room: the load stays on few connections, and the others become idle.
-Pool::Kept* Pool::sharable() const noexcept {
+Pool::Kept* Pool::sharable(const Reuse& which) const noexcept {
   for (Kept* kept : shared_) {
-    if (kept != resting_ && kept->connection->capacity() != 0 && !old(*kept)) return kept;
+    const bool may = fits(*kept, which) || endpoint_->at_connection_limit();
+    if (may && kept != resting_ && kept->connection->capacity() != 0 && !old(*kept)) return kept;
   }
   return nullptr;
 }
@@ -239,7 +241,7 @@ Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
     co_return Error(code, Side::upstream, "waiting for a connection ended");
   }
   if (joiner.error.code() != Code::none) co_return joiner.error;
-  co_return reuse(Reuse::any, Origin());
+  co_return reuse(Reuse(), Origin());
 }
 
 void Pool::returned(Kept& kept) noexcept {

@@ -363,6 +363,27 @@ TEST(H2UpstreamPool, AConnectionThatEndsUnderRequestsIsRetriedForGetOnly) {
   EXPECT_EQ(proxy.get("/after").status, 200);
 }
 
+// Behind a firewall that has forgotten them, say.
+TEST(H2UpstreamPool, WhoLosesAKeptConnectionTriesANewOne) {
+  constexpr std::size_t kKept = 3;
+  Gate all;
+  std::atomic<std::size_t> there = 0;
+  const H2Upstream proxy(
+      [&](const H2Request& request) {
+        if (request->stream() != 1 && request->link().number() < kKept)
+          return request->link().close();
+        if (++there == kKept) all.open();
+        all.wait();
+        request->respond("ok");
+      },
+      with("", "workers: 1\n", {{h2::kMaxConcurrentStreams, 1}}));
+  std::vector<RawClient> clients = ask_at_once(proxy.daemon.port(), kKept);
+  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 200);
+  ASSERT_EQ(proxy.origin.connections(), kKept);
+  EXPECT_EQ(proxy.get("/again").status, 200);
+  EXPECT_EQ(proxy.origin.connections(), kKept + 1);
+}
+
 TEST(H2UpstreamPool, IdleConnectionsThatTheServerEndsCostNothing) {
   const H2Upstream proxy(H2Upstream::echo, with("retry: { attempts: 1 }"));
   for (std::size_t i = 0; i < 5; ++i) {

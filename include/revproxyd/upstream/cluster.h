@@ -23,7 +23,7 @@ namespace revproxyd::upstream {
 struct Demand {
   PickKey key;
   Origin origin;
-  Reuse reuse = Reuse::any;
+  Reuse reuse;
   std::span<const Endpoint* const> tried;  // by earlier attempts
 };
 

@@ -35,12 +35,15 @@ class PoolListener {
   ~PoolListener() = default;
 };
 
-/// Which idle connections a request may use that carry one request at a time. Where streams are
-/// multiplexed, the server says which ones it has not looked at.
-enum class Reuse : std::uint8_t {
-  any,
-  recent,  ///< idle for less than limits::kFreshIdle: the server is not likely to be closing it
-  none,
+/// Which kept connections a request may use.
+struct Reuse {
+  /// Of those that carry one request at a time only one that has been idle for less than
+  /// limits::kFreshIdle: the server is not likely to be closing it. Where streams are multiplexed,
+  /// the server says which ones it has not looked at.
+  bool recent = false;
+  /// Only one that was made since then, except where the server may have no further connection and
+  /// this one has room beside others.
+  TimePoint made_since = TimePoint::min();
 };
 
 /// One worker's; everything that it refers to outlives it. Streams must be gone before the pool is.
@@ -58,7 +61,7 @@ class Pool {
   /// A stream on a connection that others use too and that has room for one more, else on the idle
   /// one that was used last, or null. An upgrade is kept off connections that multiplex if the
   /// server may be asked for another.
-  std::unique_ptr<http::ClientStream> reuse(Reuse which, const Origin& origin) noexcept;
+  std::unique_ptr<http::ClientStream> reuse(const Reuse& which, const Origin& origin) noexcept;
   /// reuse() would find a connection, or there is one to be shed in favour of a new one.
   bool has_room(const Origin& origin) const noexcept {
     return idle_head_ != nullptr || (!apart(origin) && sharable() != nullptr);
@@ -94,13 +97,13 @@ class Pool {
   struct Dial;
 
   Task<Result<Kept*>> make_connection(const Origin& origin);
-  Kept* sharable() const noexcept;
+  Kept* sharable(const Reuse& which = {}) const noexcept;
   std::vector<Joiner*>* open_queue() const noexcept;
   void told_room(Kept& kept) noexcept;
   void note_streams(const Kept& kept) noexcept;
   std::unique_ptr<http::ClientStream> open_on(Kept& kept);
   bool may_multiplex() const noexcept;
-  static bool fits(const Kept& kept, Reuse which) noexcept;
+  bool fits(const Kept& kept, const Reuse& which) const noexcept;
   bool aged(const Kept& kept) const noexcept;
   bool old(Kept& kept) const noexcept;
   bool moved(Kept& kept) const noexcept;

@@ -94,7 +94,7 @@ class UpstreamPool : public ::testing::Test, private PoolListener {
   /// How many idle connections can be had at once.
   std::size_t kept() {
     Streams streams;
-    while (auto stream = pool_->reuse(Reuse::any, Origin())) streams.push_back(std::move(stream));
+    while (auto stream = pool_->reuse(Reuse(), Origin())) streams.push_back(std::move(stream));
     return streams.size();
   }
 
@@ -150,7 +150,7 @@ TEST_F(UpstreamPool, KeepsWhatIsUsedWithinTheMoment) {
   open(1);
   use(connect(2));
   Streams busy;
-  busy.push_back(pool_->reuse(Reuse::any, Origin()));
+  busy.push_back(pool_->reuse(Reuse(), Origin()));
   ASSERT_NE(busy.front(), nullptr);
   pass(limits::kSurplusIdle);
   EXPECT_EQ(endpoint_->open_connections(), 2U) << "one is idle and one in use";
@@ -175,7 +175,7 @@ TEST_F(UpstreamPool, KeepsNothingWithoutIdleConnections) {
 TEST_F(UpstreamPool, GivesTheConnectionThatWasUsedLast) {
   open(4);
   use(connect(2));
-  use_again(pool_->reuse(Reuse::any, Origin()));
+  use_again(pool_->reuse(Reuse(), Origin()));
   EXPECT_EQ(origin_.received(0).find("GET"), origin_.received(0).rfind("GET"));
   EXPECT_NE(origin_.received(1).find("GET"), origin_.received(1).rfind("GET"));
 }
@@ -183,11 +183,20 @@ TEST_F(UpstreamPool, GivesTheConnectionThatWasUsedLast) {
 TEST_F(UpstreamPool, GivesFreshOnesOnlyWhileTheyAreFresh) {
   open(4);
   use(connect(1));
-  EXPECT_EQ(pool_->reuse(Reuse::none, Origin()), nullptr);
-  use_again(pool_->reuse(Reuse::recent, Origin()));
+  use_again(pool_->reuse({.recent = true}, Origin()));
   pass(limits::kFreshIdle);
-  EXPECT_EQ(pool_->reuse(Reuse::recent, Origin()), nullptr);
+  EXPECT_EQ(pool_->reuse({.recent = true}, Origin()), nullptr);
   EXPECT_EQ(kept(), 1U);
+}
+
+TEST_F(UpstreamPool, GivesNewOnesToWhoHasLostAnother) {
+  open(4);
+  const TimePoint before = loop_now();
+  use(connect(1));
+  EXPECT_EQ(pool_->reuse({.made_since = loop_now() + Duration(1)}, Origin()), nullptr);
+  auto stream = pool_->reuse({.made_since = before}, Origin());
+  ASSERT_NE(stream, nullptr);
+  use_again(std::move(stream));
 }
 
 TEST_F(UpstreamPool, GivesNoConnectionToAnAddressThatTheNameHasLeft) {
