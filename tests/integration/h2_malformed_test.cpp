@@ -156,6 +156,22 @@ TEST(H2Malformed, TakesHostInPlaceOfAuthority) {
   EXPECT_EQ(proxy.origin.request().field("Host"), "test");
 }
 
+// RFC 9113 section 3.4.
+TEST(H2Malformed, APrefaceThatIsNoneHasAGoaway) {
+  const Daemon daemon(
+      "listeners: [ { name: web, address: '127.0.0.1:0', protocols: [h2] } ]\n"
+      "routes: [ { respond: { body: x } } ]\n");
+  RawClient client(daemon.port());
+  client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+  const std::string goaway =
+      h2::frame(h2::kGoaway, 0, 0, std::string(7, '\0') + static_cast<char>(h2::kProtocolError));
+  std::string all;
+  for (std::string more = client.stream().receive(); !more.empty();
+       more = client.stream().receive())
+    all += more;
+  EXPECT_NE(all.find(goaway), std::string::npos);
+}
+
 TEST(H2Malformed, RefusesTargetsThatAreNoPaths) {
   const H2Proxy proxy;
   const h2::Fields get = usual(proxy);

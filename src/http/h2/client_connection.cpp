@@ -27,9 +27,10 @@ SessionSettings session_settings(const ClientConnectionSettings& settings) noexc
 // What counts as misbehaviour of a client is a bad answer when a server does it.
 Error for_streams(const Error& error) noexcept {
   switch (error.code()) {
+    case Code::header_flood:
+      return Error(Code::malformed_response, Side::upstream, "a head in too many frames");
     case Code::protocol_error:
     case Code::ping_flood:
-    case Code::header_flood:
       return Error(Code::malformed_response, Side::upstream, "the server broke the protocol");
     default: return error.at(Side::upstream);
   }
@@ -104,7 +105,8 @@ void ClientConnection::on_link_failed(const Error& error) noexcept {
 void ClientConnection::on_link_over() noexcept {
   usable_ = false;
   pulse_.disarm();
-  fail_streams(Error(Code::reset, Side::upstream, "the connection ended"));
+  const Code code = session_.broken() ? Code::protocol_error : Code::reset;
+  fail_streams(for_streams(Error(code, Side::upstream, "the connection ended")));
   if (active_ == 0) owner_.on_idle_input(*this);
 }
 

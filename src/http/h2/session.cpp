@@ -20,8 +20,13 @@ constexpr std::size_t kCrumbs = 512;
 constexpr std::uint8_t kPriorityUpdate = 0x10;
 // More CONTINUATION frames than a section of the size that is allowed can need, with room for
 // senders that fill their frames badly.
+// Of clients' heads, which come in full frames as a rule.
 constexpr std::size_t kFrameBytes = 16 * 1024;
 constexpr std::size_t kSpareContinuations = 8;
+// Servers may send in smaller ones. What they send too much of costs one request only as long as
+// the session goes on, which many share.
+constexpr std::size_t kServersFrameBytes = 256;
+constexpr std::size_t kServersContinuations = 64;
 // As the bound of nghttp2 counts, with some bytes more for each field: all that a configuration may
 // allow a server.
 constexpr std::size_t kLargestHead = 64U << 20;
@@ -282,7 +287,12 @@ struct Session::Callbacks {
     return made;
   }
 
-  static nghttp2_option* options(const SessionSettings& settings) {
+  static std::size_t most_continuations(Role role, std::size_t header_bytes) noexcept {
+    return role == Role::server ? kSpareContinuations + 2 * header_bytes / kFrameBytes
+                                : kServersContinuations + header_bytes / kServersFrameBytes;
+  }
+
+  static nghttp2_option* options(Role role, const SessionSettings& settings) {
     nghttp2_option* made = nullptr;
     nghttp2_option_new(&made);
     // Windows are given back when the reader has taken the bytes.
@@ -291,8 +301,7 @@ struct Session::Callbacks {
     nghttp2_option_set_builtin_recv_extension_type(made, kPriorityUpdate);
     // Resets are judged by the connection, with everything else that a client may do wrong.
     nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
-    nghttp2_option_set_max_continuations(
-        made, kSpareContinuations + std::size_t{2} * settings.header_bytes / kFrameBytes);
+    nghttp2_option_set_max_continuations(made, most_continuations(role, settings.header_bytes));
     nghttp2_option_set_max_send_header_block_length(made, kLargestHead);
     return made;
   }
@@ -302,7 +311,7 @@ Session::Session(Role role, const SessionSettings& settings, SessionOwner& owner
     : owner_(owner), role_(role), scan_(NGHTTP2_CLIENT_MAGIC_LEN) {
   static nghttp2_session_callbacks* const callbacks = Callbacks::table();
   static nghttp2_mem memory = memory_functions();
-  nghttp2_option* const options = Callbacks::options(settings);
+  nghttp2_option* const options = Callbacks::options(role, settings);
   const auto make =
       role == Role::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   make(&session_, callbacks, this, options, &memory);

@@ -17,8 +17,9 @@ Result<std::size_t> Session::receive(Bytes bytes) {
   if (role_ == Role::server) scan_.scan(bytes, *this);
   if (!paused_) feed(bytes.size());
   if (fed_result_ >= 0 || deaf_) return deaf_ ? bytes.size() : fed_;
-  // Most errors have queued their own GOAWAY; those of floods have not.
+  // Most errors have queued their own GOAWAY; these have not.
   const int code = static_cast<int>(fed_result_);
+  if (code == NGHTTP2_ERR_BAD_CLIENT_MAGIC) terminate(ErrorCode::protocol_error);
   if (code == NGHTTP2_ERR_FLOODED || code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
     terminate(ErrorCode::enhance_your_calm);
   if (code == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
