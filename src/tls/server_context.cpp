@@ -17,8 +17,8 @@ namespace {
 
 using State = ServerContext::State;
 
-// How long a client may come back with its ticket, and so how old the judgement on its certificate
-// can be.
+// How long a client may come back with a ticket. Each return hands out a new one: of a client that
+// keeps coming the certificate is not verified again until it has expired or the policy changes.
 constexpr long kSessionSeconds = 2 * 60 * 60;
 // A chain of client certificates: the leaf, three intermediates, and the root.
 constexpr int kVerifyDepth = 4;
