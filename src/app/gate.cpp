@@ -23,7 +23,7 @@ Code Gate::enter(const net::Address& client, std::uint64_t limit,
     connections_.fetch_sub(1, std::memory_order_relaxed);
     return Code::connection_limit;
   }
-  if (per_client == 0) return Code::none;
+  if (per_client == 0 || !client.is_ip()) return Code::none;
   const Key key = key_of(client);
   Stripe& stripe = stripe_of(key);
   const std::lock_guard lock(stripe.mutex);
@@ -38,7 +38,7 @@ Code Gate::enter(const net::Address& client, std::uint64_t limit,
 
 void Gate::leave(const net::Address& client, std::uint64_t per_client) noexcept {
   connections_.fetch_sub(1, std::memory_order_relaxed);
-  if (per_client == 0) return;
+  if (per_client == 0 || !client.is_ip()) return;
   const Key key = key_of(client);
   Stripe& stripe = stripe_of(key);
   const std::lock_guard lock(stripe.mutex);

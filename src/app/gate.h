@@ -17,6 +17,7 @@ namespace revproxyd::app {
 class Gate {
  public:
   /// Counts a connection in. Code::none, or the limit that it would exceed (zero is no limit).
+  /// Clients on UNIX sockets cannot be told apart, so that none of them meets `per_client`.
   Code enter(const net::Address& client, std::uint64_t limit, std::uint64_t per_client) noexcept;
   /// Undoes enter(); `per_client` as given there.
   void leave(const net::Address& client, std::uint64_t per_client) noexcept;

@@ -169,8 +169,8 @@ config::Type<Settings> file_settings() {
       .whole("tls", top_tls(), "Without listeners: TLS of the implied listener :443.")
       .field("timeouts", &S::timeouts, proxy::timeouts(), "Time-outs towards clients.")
       .field("limits", &S::limits, proxy::global_limits(), "Limits; 0 = none.")
-      .field("trusted_proxies", &S::trusted_proxies, net::cidrs(),
-             "Peers whose forwarding fields are believed.")
+      .field("trusted_proxies", &S::trusted_proxies, net::peers(),
+             "Peers whose forwarding fields are believed: ranges, or unix for UNIX sockets.")
       .field("forwarded", &S::forwarded, config::boolean(),
              "Write Forwarded (RFC 7239) beside X-Forwarded-*.")
       .field("certificates", &S::certificates, config::list(tls::certificate(), {"certificates"}),

@@ -219,4 +219,9 @@ bool contains(const std::vector<Cidr>& ranges, const Address& address) noexcept 
                      [&](const Cidr& range) { return range.contains(address); });
 }
 
+bool contains(const Peers& peers, const Address& address) noexcept {
+  if (address.family() == AF_UNIX) return peers.unix_sockets;
+  return contains(peers.ranges, address);
+}
+
 }  // namespace revproxyd::net

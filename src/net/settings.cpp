@@ -86,6 +86,29 @@ config::Type<T> parsed_type(std::string_view what, Parsed<T> (*parse)(std::strin
   return type;
 }
 
+constexpr std::string_view kUnixWord = "unix";
+
+/// A range, or nothing for all peers on UNIX sockets.
+config::Type<std::optional<Cidr>> peer() {
+  const config::Type<Cidr> range = cidr();
+  config::Type<std::optional<Cidr>> type;
+  type.schema = config::any_of(
+      {config::Value::map({{"const", config::Value::of_text(kUnixWord)}}), range.schema});
+  type.read = [range](config::Reader& reader, const config::Node& node, std::optional<Cidr>& out) {
+    out.reset();
+    if (node.is_scalar() && node.text == kUnixWord) return true;
+    // Not even with a path: that would be the listener's, and its peers mostly have none.
+    if (node.is_scalar() && node.text.starts_with("unix:"))
+      return reader.error(node, config::Reader::shown(node) + " is not an address range",
+                          node.secret ? "" : "write unix for all peers on UNIX sockets");
+    return range.read(reader, node, out.emplace());
+  };
+  type.write = [range](const std::optional<Cidr>& one) {
+    return one ? range.write(*one) : config::Value::of_text(kUnixWord);
+  };
+  return type;
+}
+
 }  // namespace
 
 std::string normal_path(const std::string& path) {
@@ -227,7 +250,29 @@ config::Type<Cidr> cidr() {
   return type;
 }
 
-config::Type<std::vector<Cidr>> cidrs() { return config::list(cidr(), {"address ranges", true}); }
+config::Type<Peers> peers() {
+  const auto all = config::list(peer(), {"address ranges", true});
+  config::Type<Peers> type;
+  type.schema = all.schema;
+  type.read = [all](config::Reader& reader, const config::Node& node, Peers& out) {
+    std::vector<std::optional<Cidr>> read;
+    if (!all.read(reader, node, read)) return false;
+    out = {};
+    for (const std::optional<Cidr>& one : read) {
+      if (one)
+        out.ranges.push_back(*one);
+      else
+        out.unix_sockets = true;
+    }
+    return true;
+  };
+  type.write = [all](const Peers& peers) {
+    std::vector<std::optional<Cidr>> written(peers.ranges.begin(), peers.ranges.end());
+    if (peers.unix_sockets) written.push_back(std::nullopt);
+    return all.write(written);
+  };
+  return type;
+}
 
 config::Type<Scheme> scheme() {
   return config::enumeration<Scheme>({{"http", Scheme::http}, {"https", Scheme::https}});

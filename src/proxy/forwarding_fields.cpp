@@ -60,7 +60,7 @@ class Hops {
 };
 
 net::Address through_proxies(const http::Fields& fields, const net::Address& peer,
-                             const std::vector<net::Cidr>& trusted) {
+                             const net::Peers& trusted) {
   net::Address client = peer;
   Hops hops(fields);
   for (std::size_t i = 0; i < kMostHops && net::contains(trusted, client); ++i) {
@@ -175,7 +175,7 @@ void set_client_certificate(pipeline::Exchange& exchange) {
 
 }  // namespace
 
-void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted) {
+void trust_client(pipeline::Exchange& exchange, const net::Peers& trusted) {
   set_client_certificate(exchange);
   if (!exchange.standing().trusted) return;
   const http::Fields& fields = exchange.head().fields;

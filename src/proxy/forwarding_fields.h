@@ -1,8 +1,6 @@
 #pragma once
 // Who the client is, through proxies that are trusted, and what the origin is told of it.
 
-#include <vector>
-
 #include "revproxyd/net/address.h"
 #include "revproxyd/pipeline/exchange.h"
 
@@ -12,7 +10,7 @@ namespace revproxyd::proxy {
 /// left, as far as each hop is trusted itself; X-Forwarded-Proto is believed. From others the
 /// connection says both. From whomever, Client-Cert and Client-Cert-Chain are those of the
 /// connection or gone, before a route or a balancer looks at them.
-void trust_client(pipeline::Exchange& exchange, const std::vector<net::Cidr>& trusted);
+void trust_client(pipeline::Exchange& exchange, const net::Peers& trusted);
 
 /// Makes the request's fields those that go upstream: hop-by-hop fields and `Proxy` go,
 /// X-Forwarded-*, X-Real-IP, Via and X-Request-Id are set, Forwarded is written when `forwarded`.

@@ -159,8 +159,10 @@ config::Type<ListenerSettings> listener_settings() {
   const auto from = [](auto& listener) -> auto& { return listener.proxy_protocol_from; };
   const config::Type<L> proxy_protocol =
       Record<L>()
-          .field("from", from, net::cidrs(),
-                 "Peers that must send a PROXY header; it is never read from others.")
+          .field(
+              "from", from, net::peers(),
+              "Peers that must send a PROXY header, ranges or unix for UNIX sockets; it is never "
+              "read from others.")
           .required()
           .type();
   return Record<L>("listener")

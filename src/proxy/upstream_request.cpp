@@ -73,6 +73,7 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
   if (balance.method != upstream::BalanceMethod::hash) return {};
   const http::RequestHead& head = exchange.head();
   if (balance.key == upstream::HashKey::client_ip) {
+    if (!exchange.address().is_ip()) return {};
     const auto bytes = exchange.address().bytes();
     return {upstream::hash_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}),
             true};

@@ -18,7 +18,8 @@ std::string_view upstream_host(pipeline::Exchange& exchange,
                                const upstream::HostHeaderSettings& settings,
                                const upstream::Endpoint& endpoint);
 
-/// What the `hash` method looks at.
+/// What the `hash` method looks at; nothing where the request has none of it, as clients on UNIX
+/// sockets have no address.
 upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance);
 
 /// The request asks for a tunnel, and the route lets its token pass.

@@ -62,7 +62,7 @@ struct Settings {
   std::vector<proxy::ListenerSettings> listeners;
   proxy::Timeouts timeouts;
   proxy::GlobalLimits limits;
-  std::vector<net::Cidr> trusted_proxies;
+  net::Peers trusted_proxies;
   std::vector<tls::Certificate> certificates;
   std::vector<upstream::UpstreamSettings>
       upstreams;  // named ones in file order, then anonymous ones

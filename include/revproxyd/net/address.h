@@ -80,4 +80,15 @@ class Cidr {
 
 bool contains(const std::vector<Cidr>& ranges, const Address& address) noexcept;
 
+/// Peers that a setting names: those of some ranges and, as they have no address, all on UNIX
+/// sockets or none.
+struct Peers {
+  std::vector<Cidr> ranges;
+  bool unix_sockets = false;
+  bool empty() const noexcept { return ranges.empty() && !unix_sockets; }
+  bool operator==(const Peers&) const = default;
+};
+
+bool contains(const Peers& peers, const Address& address) noexcept;
+
 }  // namespace revproxyd::net

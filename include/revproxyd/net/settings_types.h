@@ -32,8 +32,8 @@ bool is_host_name(std::string_view text) noexcept;
 config::Type<BindAddress> bind_address();
 config::Type<ServerUrl> server_url();
 config::Type<Cidr> cidr();
-/// A list of ranges; one may stand alone.
-config::Type<std::vector<Cidr>> cidrs();
+/// A list of ranges and of the word `unix`; one may stand alone.
+config::Type<Peers> peers();
 config::Type<Scheme> scheme();
 
 }  // namespace revproxyd::net

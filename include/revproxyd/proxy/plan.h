@@ -30,7 +30,7 @@ struct Route {
 struct PlanSettings {
   std::vector<ListenerSettings> listeners;
   std::vector<RouteSettings> routes;
-  std::vector<net::Cidr> trusted_proxies;
+  net::Peers trusted_proxies;
   filters::HeadersSettings headers;  // global, for answers of no route
   bool forwarded = false;
   bool access_log = true;

@@ -56,7 +56,7 @@ struct ListenerSettings {
   bool http2 = true;
   bool redirect_https = false;
   std::optional<tls::ListenerTls> tls;
-  std::vector<net::Cidr> proxy_protocol_from;
+  net::Peers proxy_protocol_from;
   Timeouts timeouts;  // global ones with this listener's overrides applied
   Limits limits;
   // Not of the configuration: counts the contents that the file of tls.client_auth.ca had, so that

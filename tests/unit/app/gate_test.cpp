@@ -37,6 +37,17 @@ TEST(Gate, CountsANetworkOfVersion6AsOneClient) {
   EXPECT_EQ(gate.connections(), 3U);
 }
 
+TEST(Gate, HoldsNoClientWithoutAnAddressToTheLimitOfOne) {
+  Gate gate;
+  const net::Address local = *net::Address::unix_path("/run/x.sock");
+  EXPECT_EQ(gate.enter(local, 2, 1), Code::none);
+  EXPECT_EQ(gate.enter(local, 2, 1), Code::none);
+  EXPECT_EQ(gate.enter(local, 2, 1), Code::connection_limit);
+  gate.leave(local, 1);
+  EXPECT_EQ(gate.connections(), 1U);
+  EXPECT_EQ(gate.enter(from("::"), 2, 1), Code::none);
+}
+
 TEST(Gate, ForgetsWhoHasNeverEntered) {
   Gate gate;
   EXPECT_EQ(gate.enter(from("192.0.2.1"), 0, 0), Code::none);

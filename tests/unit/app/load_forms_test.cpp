@@ -114,6 +114,25 @@ TEST(LoadForms, PatternsOfPathsArePrintedAsTheyWereWritten) {
   EXPECT_EQ(good(print_effective(settings)).routes, settings.routes);
 }
 
+TEST(LoadForms, PeersAreRangesAndTheWordUnix) {
+  const auto text = [](const std::string& peers) {
+    return "listeners: [ { address: ':80', proxy_protocol: { from: " + peers +
+           " } } ]\ntrusted_proxies: " + peers + "\n" + route("to: http://a");
+  };
+  for (const char* written : {"unix", "[ unix ]", "[ unix, 10.0.0.0/8, '::1', unix ]"}) {
+    const Settings settings = good(text(written));
+    EXPECT_TRUE(settings.trusted_proxies.unix_sockets) << written;
+    EXPECT_EQ(settings.listeners[0].proxy_protocol_from, settings.trusted_proxies) << written;
+    const std::string printed = print_effective(settings);
+    const Settings again = good(printed);
+    EXPECT_EQ(again.trusted_proxies, settings.trusted_proxies) << printed;
+    EXPECT_EQ(again.listeners, settings.listeners) << printed;
+    EXPECT_EQ(print_effective(again), printed);
+  }
+  EXPECT_EQ(good(text("[ unix, 10.0.0.0/8, '::1' ]")).trusted_proxies.ranges.size(), 2U);
+  EXPECT_FALSE(good(text("10.0.0.0/8")).trusted_proxies.unix_sockets);
+}
+
 TEST(LoadForms, AHostMayBeAnIpv6AddressInBrackets) {
   for (const char* written : {"[2001:db8::1]", "[2001:DB8::1]", "[2001:db8:0:0::1]"}) {
     const std::string text =

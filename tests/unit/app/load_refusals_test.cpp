@@ -58,6 +58,14 @@ TEST(LoadRefusals, AddressRangesAreHeldToTheirForm) {
                     "expected an address range, found a list"));
 }
 
+TEST(LoadRefusals, UnixStandsForAllSocketsAndForPeersOnly) {
+  const std::string report = refusal("trusted_proxies: [ 10.0.0.0/8, 'unix:/run/a.sock' ]\n");
+  EXPECT_TRUE(holds(report, "2:32: error: 'unix:/run/a.sock' is not an address range")) << report;
+  EXPECT_TRUE(holds(report, "write unix for all peers on UNIX sockets")) << report;
+  EXPECT_TRUE(holds(refusal(route("match: { source: unix }, to: http://a")),
+                    "'unix' is not an address range"));
+}
+
 TEST(LoadRefusals, TheSameFieldIsNotSetTwice) {
   EXPECT_TRUE(holds(refusal("headers: { response: { set: { X-A: 1, x-a: 2 } } }\n"),
                     "'x-a' is set twice; case does not matter"));

@@ -476,7 +476,7 @@ TEST(CommandLineConfiguration, ForwardsEverything) {
 TEST(Schema, NamesTheKeysAndBalances) {
   const std::string schema = json_schema();
   for (const char* key : {"\"listeners\"", "\"upstreams\"", "\"health_check\"", "\"unknown_sni\"",
-                          "\"include\"", "\"additionalProperties\": false"})
+                          "\"include\"", "\"const\": \"unix\"", "\"additionalProperties\": false"})
     EXPECT_TRUE(holds(schema, key)) << key;
   int depth = 0;
   bool text = false;

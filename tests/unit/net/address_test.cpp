@@ -129,6 +129,24 @@ TEST(Cidr, KeepsTheFamiliesApartAtLengthZero) {
   EXPECT_FALSE(Cidr::parse("::/0")->contains(*Address::ip("8.8.8.8", 1)));
 }
 
+TEST(Peers, OnUnixSocketsAreNamedAllTogetherOrNotAtAll) {
+  const sockaddr unnamed{AF_UNIX, {}};
+  const std::vector<Address> locals{*Address::unix_path("/run/x.sock"),
+                                    Address(&unnamed, sizeof(sa_family_t))};
+  const Peers ranges{{*Cidr::parse("0.0.0.0/0"), *Cidr::parse("::/0")}, false};
+  const Peers sockets{{}, true};
+  for (const Address& local : locals) {
+    EXPECT_FALSE(contains(ranges, local));
+    EXPECT_TRUE(contains(sockets, local));
+  }
+  EXPECT_TRUE(contains(ranges, *Address::ip("192.0.2.1", 1)));
+  EXPECT_FALSE(contains(sockets, *Address::ip("192.0.2.1", 1)));
+  EXPECT_FALSE(contains(sockets, Address()));
+  EXPECT_TRUE(Peers().empty());
+  EXPECT_FALSE(sockets.empty());
+  EXPECT_FALSE(ranges.empty());
+}
+
 TEST(Cidr, OfMappedAddressesHoldsThoseOfVersion4) {
   const Cidr range = *Cidr::parse("::ffff:10.0.0.0/104");
   EXPECT_TRUE(range.contains(*Address::ip("10.1.2.3", 1)));

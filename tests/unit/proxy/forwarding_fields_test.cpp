@@ -12,7 +12,7 @@ namespace {
 using http::FieldName;
 using testing::OneExchange;
 
-const std::vector<net::Cidr> kTrusted{*net::Cidr::parse("10.0.0.0/8")};
+const net::Peers kTrusted{{*net::Cidr::parse("10.0.0.0/8")}, false};
 
 std::string get(std::string_view fields) {
   return "GET / HTTP/1.1\r\nHost: a.example:81\r\n" + std::string(fields) + "\r\n";

@@ -33,10 +33,20 @@ class Standing : public ::testing::Test {
 
 TEST_F(Standing, APeerIsTrustedWhileTheConfigurationTrustsIt) {
   PlanSettings trusting = plan(1, {});
-  trusting.trusted_proxies.push_back(*net::Cidr::parse("192.0.2.0/24"));
+  trusting.trusted_proxies.ranges.push_back(*net::Cidr::parse("192.0.2.0/24"));
   EXPECT_TRUE(standing_under(trusting, client_).trusted);
   EXPECT_FALSE(standing_under(plan(2, {}), client_).trusted);
   trusting.generation = 3;
+  EXPECT_TRUE(standing_under(trusting, client_).trusted);
+}
+
+TEST_F(Standing, APeerOnAUnixSocketIsTrustedWhereThoseAre) {
+  client_.peer = *net::Address::unix_path("/run/peer.sock");
+  PlanSettings trusting = plan(1, {});
+  trusting.trusted_proxies.ranges = {*net::Cidr::parse("0.0.0.0/0"), *net::Cidr::parse("::/0")};
+  EXPECT_FALSE(standing_under(trusting, client_).trusted);
+  trusting.generation = 2;
+  trusting.trusted_proxies.unix_sockets = true;
   EXPECT_TRUE(standing_under(trusting, client_).trusted);
 }
 

@@ -100,6 +100,17 @@ TEST(PickKey, FollowsTheAddressOfTheClientNotOfTheProxyBeforeIt) {
   EXPECT_NE(pick_key(*one, settings).hash, pick_key(*other, settings).hash);
 }
 
+TEST(PickKey, IsAbsentForAClientWithoutAnAddress) {
+  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash,
+                                           upstream::HashKey::client_ip, ""};
+  pipeline::Client client = OneExchange::ordinary_client();
+  client.peer = *net::Address::unix_path("/run/x.sock");
+  OneExchange exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", client);
+  EXPECT_FALSE(pick_key(*exchange, settings).has_hash);
+  exchange->set_address(*net::Address::ip("192.0.2.99", 0));
+  EXPECT_TRUE(pick_key(*exchange, settings).has_hash);
+}
+
 TEST(PickKey, FollowsAHeaderAndIsAbsentWithoutIt) {
   const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::header,
                                            "X-User"};
