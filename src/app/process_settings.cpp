@@ -16,7 +16,8 @@ using config::Value;
 
 /// `path: off` and `access_log: off` say the same.
 config::Type<AccessLogSettings> log_path() {
-  const config::Type<std::string> text = config::text("off, '-' or the path of a file");
+  const config::Type<std::string> text =
+      config::file_path("off, '-' or the path of a file", {"off", "-", "stdout", "stderr"});
   config::Type<AccessLogSettings> type;
   type.schema = text.schema;
   type.read = [text](Reader& reader, const Node& node, AccessLogSettings& out) {
@@ -113,7 +114,7 @@ config::Type<LogSettings> log() {
              "The least important messages that are written.")
       .field("path", &LogSettings::path,
              config::checked<std::string>(
-                 config::text("stderr or the path of a file"),
+                 config::file_path("stderr or the path of a file", {"stderr", "stdout", "-"}),
                  [](Reader& reader, const Node& node, const std::string& path) {
                    const bool good = path != "-" && path != "stdout";
                    return good ||

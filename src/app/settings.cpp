@@ -154,6 +154,7 @@ LoadResult finish(config::Tree tree, config::Report report) {
   const Node root = ordered(std::move(tree.root));
   description().read(reader, root, result.settings);
   assemble(reader, root, result.settings);
+  result.secrets.merge(reader.take_secrets());
   return result;
 }
 

@@ -26,6 +26,14 @@ std::string identity(const std::string& path) {
   return ignored ? path : whole.string();
 }
 
+/// From the root on, while the working directory is still there; ".." in it stays, for it may
+/// follow a link.
+std::string whole_path(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path whole = path.empty() ? fs::current_path(ignored) : fs::absolute(path, ignored);
+  return ignored ? path.string() : whole.string();
+}
+
 /// Reads a file and what it includes, depth first, and merges section by section.
 class Loader {
  public:
@@ -53,7 +61,7 @@ class Loader {
   void text(std::string text, const std::string& name, const fs::path& directory) {
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     bytes_ += text.size();
-    const std::uint32_t source = report_.add_source(name, text);
+    const std::uint32_t source = report_.add_source(name, text, whole_path(directory));
     if (text.size() > limits_.file_bytes || bytes_ > limits_.total_bytes) {
       return unread(Mark{source, 0, 0, 0},
                     text.size() > limits_.file_bytes

@@ -1,5 +1,6 @@
 #include "revproxyd/config/reader.h"
 
+#include <filesystem>
 #include <utility>
 
 namespace revproxyd::config {
@@ -39,6 +40,17 @@ const std::string* Reader::scalar(const Node& node, std::string_view what) {
   error(node, "expected " + std::string(what) + ", found " + std::string(name(node.kind)) + " in " +
                   context());
   return nullptr;
+}
+
+std::string Reader::path(const Node& node) {
+  if (node.text.starts_with('/')) return node.text;
+  std::filesystem::path whole;
+  for (const auto& part :
+       std::filesystem::path(report_.source_directory(node.mark.source)) / node.text) {
+    if (part != ".") whole /= part;
+  }
+  if (node.secret) secrets_.insert(whole.string());
+  return whole.string();
 }
 
 bool Reader::expect_list(const Node& node, std::string_view what) {

@@ -36,7 +36,7 @@ std::string count_of(std::size_t count, std::string_view noun) {
 
 }  // namespace
 
-std::uint32_t Report::add_source(std::string name, std::string text) {
+std::uint32_t Report::add_source(std::string name, std::string text, std::string directory) {
   Source source;
   source.lines.push_back(0);
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -44,6 +44,7 @@ std::uint32_t Report::add_source(std::string name, std::string text) {
   }
   source.name = std::move(name);
   source.text = std::move(text);
+  source.directory = std::move(directory);
   sources_.push_back(std::move(source));
   return static_cast<std::uint32_t>(sources_.size() - 1);
 }

@@ -354,7 +354,16 @@ Type<std::string> long_text(std::string_view what) {
   });
 }
 
-Type<std::string> file_path() { return text("the path of a file"); }
+Type<std::string> file_path(std::string_view what, std::vector<std::string_view> words) {
+  Type<std::string> type = text(what);
+  type.read = [read = type.read, words = std::move(words)](Reader& reader, const Node& node,
+                                                           std::string& out) {
+    if (!read(reader, node, out)) return false;
+    if (std::find(words.begin(), words.end(), out) == words.end()) out = reader.path(node);
+    return true;
+  };
+  return type;
+}
 
 Type<std::string> token(std::string_view what) {
   return text_type(what, [](const std::string& text) -> std::string {

@@ -29,8 +29,8 @@ LoadResult load_file(const std::string& path);
 /// Nothing, and a report that says why, when that cannot be told.
 std::optional<AdminSettings> load_admin(const std::string& path, config::Report& report);
 
-/// The same as load_file() for a text that messages call `name`. Relative includes start at the
-/// working directory.
+/// The same as load_file() for a text that messages call `name`. Relative paths and includes start
+/// at the working directory.
 LoadResult load_text(std::string_view text, const std::string& name);
 
 /// One listener and one route to the servers `to`, with every default: `--listen ADDR --to

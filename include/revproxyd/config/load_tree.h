@@ -35,8 +35,8 @@ struct Tree {
 /// Reads `path` and its includes. Problems go to `report`; the tree holds what could be read.
 Tree load_tree(const std::string& path, Report& report, const ReadLimits& limits = {});
 
-/// The same for a text; relative includes start at the working directory. `name` is how messages
-/// call it.
+/// The same for a text; relative paths and includes start at the working directory. `name` is how
+/// messages call it.
 Tree parse_tree(std::string_view text, const std::string& name, Report& report,
                 const ReadLimits& limits = {});
 

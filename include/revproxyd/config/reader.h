@@ -1,8 +1,10 @@
 #pragma once
 // Where in the configuration a reading function is, and how it complains.
 
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "revproxyd/config/node.h"
@@ -32,6 +34,11 @@ class Reader {
   static std::string detail(const Node& node, const std::string& what);
   /// The text of a scalar; otherwise reports "expected `what`" and gives null.
   const std::string* scalar(const Node& node, std::string_view what);
+  /// The text of a scalar as a path: a relative one begins at the directory of the file that says
+  /// it. What comes of a secret is one.
+  std::string path(const Node& node);
+  /// The secrets that were made so.
+  std::set<std::string> take_secrets() noexcept { return std::move(secrets_); }
   bool expect_list(const Node& node, std::string_view what);
   bool expect_map(const Node& node, std::string_view what);
 
@@ -57,6 +64,7 @@ class Reader {
   };
   Report& report_;
   std::vector<Label> labels_;
+  std::set<std::string> secrets_;
 };
 
 }  // namespace revproxyd::config

@@ -31,9 +31,12 @@ class Report {
   static constexpr std::size_t kKept = 1000;
 
   /// Takes the text of a file; the number goes into Mark::source. `name` is how messages call the
-  /// file.
-  std::uint32_t add_source(std::string name, std::string text);
+  /// file, `directory` where the relative paths in it begin.
+  std::uint32_t add_source(std::string name, std::string text, std::string directory = {});
   const std::string& source_name(std::uint32_t source) const { return sources_[source].name; }
+  const std::string& source_directory(std::uint32_t source) const {
+    return sources_[source].directory;
+  }
 
   void error(const Mark& mark, std::string message, std::string hint = {});
   void warning(const Mark& mark, std::string message, std::string hint = {});
@@ -59,6 +62,7 @@ class Report {
   struct Source {
     std::string name;
     std::string text;
+    std::string directory;
     std::vector<std::size_t> lines;  // where each begins
   };
   void add(Diagnostic diagnostic);

@@ -61,8 +61,9 @@ Type<std::uint32_t> percentage(std::uint32_t high);
 Type<std::string> text(std::string_view what);
 /// As text(), but line breaks and tabs may be in it, and it may be empty.
 Type<std::string> long_text(std::string_view what);
-/// The path of a file.
-Type<std::string> file_path();
+/// The path of a file, absolute once it is read (Reader::path()). `words` are no paths.
+Type<std::string> file_path(std::string_view what = "the path of a file",
+                            std::vector<std::string_view> words = {});
 /// token of RFC 9110 section 5.6.2.
 Type<std::string> token(std::string_view what);
 /// The name of a header field: a token that does not frame the message or belong to one connection.

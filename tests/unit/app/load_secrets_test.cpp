@@ -124,6 +124,19 @@ TEST(LoadSecrets, TheRequestOfATestThatFailsIsNotShown) {
       << report;
 }
 
+TEST(LoadSecrets, ARelativePathIsHiddenAsTheOneThatItStandsFor) {
+  const LoadResult result =
+      load_text(with_secret(std::string(kListener) + "log: { path: '%' }\n" +
+                                "access_log: { path: './%' }\n" + route("to: http://a"),
+                            "hunter2.log"),
+                "x");
+  ASSERT_TRUE(result.ok()) << result.report.text();
+  EXPECT_TRUE(result.settings.log.path.ends_with("/hunter2.log"));
+  EXPECT_EQ(result.settings.access_log.path, result.settings.log.path);
+  const std::string printed = print_effective(result.settings, result.secrets);
+  EXPECT_FALSE(holds(printed, "hunter2")) << printed;
+}
+
 TEST(LoadSecrets, ARangeIsHiddenInTheFormThatItIsPrintedIn) {
   for (const char* range : {"10.1.2.3", "2001:DB8:0::/32"}) {
     const LoadResult result = load_text(

@@ -1,5 +1,6 @@
 #include "revproxyd/config/reader.h"
 
+#include <set>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -55,6 +56,35 @@ TEST_F(AReader, SaysNothingMoreOfAValueThatIsWrong) {
   EXPECT_FALSE(reader_.expect_map(wrong, "a map"));
   EXPECT_EQ(reader_.scalar(wrong, "a word"), nullptr);
   EXPECT_EQ(report_.errors(), 0U);
+}
+
+TEST(APath, BeginsAtTheDirectoryOfTheFileThatSaysIt) {
+  Report report;
+  Reader reader(report);
+  report.add_source("proxy.yaml", "");
+  const std::uint32_t source = report.add_source("sites/a.yaml", "", "/etc/proxy/sites");
+  const auto path = [&](const std::string& text) {
+    Node node = scalar(text);
+    node.mark.source = source;
+    return reader.path(node);
+  };
+  EXPECT_EQ(path("a.pem"), "/etc/proxy/sites/a.pem");
+  EXPECT_EQ(path("tls/a.pem"), "/etc/proxy/sites/tls/a.pem");
+  EXPECT_EQ(path("./tls/./a.pem"), "/etc/proxy/sites/tls/a.pem");
+  // Where "sites" is a link, it is the kernel that knows what is above it.
+  EXPECT_EQ(path("../a.pem"), "/etc/proxy/sites/../a.pem");
+  EXPECT_EQ(path("/run/./a.pem"), "/run/./a.pem");
+  EXPECT_TRUE(reader.take_secrets().empty());
+}
+
+TEST(APath, IsASecretWhenItIsMadeOfOne) {
+  Report report;
+  Reader reader(report);
+  Node node = scalar("hunter2.pem");
+  node.mark.source = report.add_source("proxy.yaml", "", "/etc");
+  node.secret = true;
+  EXPECT_EQ(reader.path(node), "/etc/hunter2.pem");
+  EXPECT_EQ(reader.take_secrets(), std::set<std::string>{"/etc/hunter2.pem"});
 }
 
 }  // namespace
