@@ -147,7 +147,8 @@ config::Type<UpstreamTls> upstream_tls() {
           return reader.error(node, "'cert' and 'key' belong together in " + reader.context());
         if (!tls.server_name.empty() && !is_verifiable(tls.server_name))
           return reader.error(
-              node, "'server_name' is not a host name or an address in " + reader.context());
+              *node.find("server_name"),
+              "'server_name' is not a host name or an address in " + reader.context());
         if (tls.insecure_skip_verify)
           reader.warning(node.mark,
                          "the certificates of " + reader.context() + " are not verified");

@@ -162,6 +162,9 @@ TEST(LoadRefusals, TlsThatContradictsItselfIsNamed) {
       {hosts("a:443"), "a host is written without a port"},
       {hosts("a b"), "'a b' is not a host name"},
   });
+  EXPECT_TRUE(holds(refusal("upstreams:\n  u:\n    servers: [ { url: https://a } ]\n"
+                            "    tls: { ca: a.pem, server_name: 'a.' }\n"),
+                    "proxy.yaml:5:36: error: 'server_name' is not a host name"));
   const auto listener = [](const std::string& tls) {
     const LoadResult result =
         load_text("listeners: [ { address: ':443', tls: " + tls + " } ]\n", "proxy.yaml");
