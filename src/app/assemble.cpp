@@ -178,7 +178,7 @@ class Assembly {
     std::unordered_map<std::string, std::size_t> names;
     std::set<std::string> listener_names;
     for (const proxy::ListenerSettings& one : settings_.listeners) listener_names.insert(one.name);
-    for (const upstream::UpstreamSettings& one : settings_.upstreams) known_.insert(one.name);
+    for (const upstream::UpstreamSettings& one : settings_.upstreams) know(one);
     if (const Node* map = root_.find("upstreams"); map != nullptr) {
       for (const config::Entry& entry : map->entries) known_.insert(entry.key);
     }
@@ -195,6 +195,7 @@ class Assembly {
           unknown_listener({i, n}, route.match.listeners[n]);
       }
       targets(i, route);
+      upgrades(i, route);
     }
     if (settings_.routes.empty() && root_.find("routes") == nullptr)
       reader_.warning(config::Mark{root_.mark.source, 0, 0, 0},
@@ -241,8 +242,31 @@ class Assembly {
       server.url = *net::parse_server_url(url).value;
       made.servers.push_back(std::move(server));
     }
+    know(made);
     settings_.upstreams.push_back(std::move(made));
-    known_.insert(name);
+  }
+
+  void know(const upstream::UpstreamSettings& one) {
+    known_.insert(one.name);
+    const auto http2 = [&](const upstream::ServerSettings& server) {
+      return server.url.scheme == net::Scheme::h2c || one.protocol == upstream::Protocol::http2;
+    };
+    if (std::ranges::all_of(one.servers, http2) && !one.servers.empty()) http2_.insert(one.name);
+  }
+
+  /// HTTP/2 has no upgrade, so a request for one goes to such servers without it.
+  void upgrades(std::size_t index, proxy::RouteSettings& route) {
+    route.upgrade_idle = !route.targets.empty() &&
+                         std::ranges::all_of(route.targets, [&](const proxy::SplitTarget& target) {
+                           return http2_.contains(target.upstream);
+                         });
+    if (!route.upgrade_idle || route.upgrade.empty()) return;
+    for (const config::Entry& entry : at("routes", index).entries) {
+      if (entry.key != "upgrade") continue;
+      reader_.warning(entry.mark, "'upgrade' has no effect in route " +
+                                      Reader::shown(at("routes", index, "name"), route.name) +
+                                      ": its servers are spoken to by HTTP/2 alone");
+    }
   }
 
   void unknown_upstream(std::size_t index, std::size_t target, const std::string& name) {
@@ -289,6 +313,7 @@ class Assembly {
   const Node& root_;
   Settings& settings_;
   std::unordered_set<std::string> known_;  // upstreams, named and anonymous
+  std::unordered_set<std::string> http2_;  // those of known_ whose servers all speak HTTP/2
   std::unordered_set<std::string> used_;
 };
 

@@ -201,12 +201,39 @@ config::Type<std::vector<ValuePattern>> conditions(const config::Type<std::strin
 config::Type<std::string> method() {
   return config::checked<std::string>(
       config::token("a method"), [](Reader& reader, const Node& node, const std::string& text) {
+        if (text == "CONNECT" || text == "TRACE")
+          reader.warning(node.mark,
+                         Reader::shown(node) + " can never match: it is always answered with 405");
         std::string upper = text;
         for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
         return upper == text ||
                reader.error(node, Reader::shown(node) + " is not a method",
                             node.secret ? "methods are in capitals" : "write " + upper);
       });
+}
+
+/// Why no request has such a field when routes look at it; empty if one may.
+std::string_view why_never_there(std::string_view field) {
+  if (field.find('_') != std::string_view::npos)
+    return "a request with '_' in the name of a field always gets 400";
+  if (ascii::iequals(field, "Client-Cert") || ascii::iequals(field, "Client-Cert-Chain"))
+    return "it is removed from every request before";
+  return {};
+}
+
+bool warn_of_fields_that_are_never_there(Reader& reader, const Node& node,
+                                         const MatchSettings& match) {
+  for (std::size_t i = 0; i < match.headers.size(); ++i) {
+    const config::Entry& entry = node.find("header")->entries[i];
+    const std::string_view why = why_never_there(entry.key);
+    if (why.empty()) continue;
+    const bool always = match.headers[i].kind == ValueKind::absent;
+    reader.warning(entry.mark,
+                   "'" + entry.key + "' " +
+                       (always ? "has no effect in " + reader.context() : "can never match") +
+                       ": " + std::string(why));
+  }
+  return true;
 }
 
 /// Lists of conditions are not printed when they say nothing.
@@ -272,6 +299,7 @@ config::Type<MatchSettings> match_settings() {
       .field("listener", &M::listeners,
              unless_empty(config::list(name, {"names of listeners", true, true})),
              "Names of listeners.")
+      .check(warn_of_fields_that_are_never_there)
       .type();
 }
 

@@ -343,6 +343,13 @@ config::Type<RouteSettings> route_settings() {
     out.refused = !read(reader, node, out);
     return !out.refused;
   };
+  // A default that has no effect is not worth a warning when what -T prints is read.
+  route.write = [write = route.write, upgrade = defaults.upgrade](const R& one) {
+    Value map = write(one);
+    if (one.upgrade_idle && one.upgrade == upgrade)
+      std::erase_if(map.members, [](const auto& member) { return member.first == "upgrade"; });
+    return map;
+  };
   return route;
 }
 

@@ -135,6 +135,7 @@ struct RouteSettings {
   filters::RewriteSettings rewrite;
   filters::HeadersSettings headers;  // the global ones merged in
   std::vector<std::string> upgrade;  // lower-case tokens; default websocket
+  bool upgrade_idle = false;         // since all servers that it leads to are spoken to by HTTP/2
   bool allow_encoded_slash = false;
   std::optional<upstream::HostHeaderSettings> host_header;
   std::optional<Duration> body_timeout;

@@ -38,6 +38,32 @@ TEST(LoadWarnings, WhatOnlyMattersToForwardedRequestsIsToldOfOtherRoutes) {
   }
 }
 
+TEST(LoadWarnings, AnUpgradeThatNoServerIsAskedForIsTold) {
+  const auto told = [](const std::string& to, const std::string& upgrade, const std::string& more) {
+    return said(std::string(kListener) + "routes:\n  - name: a\n    " + to + "\n    " + upgrade +
+                "\n" + more);
+  };
+  const std::string upgrade = "upgrade: [ websocket ]";
+  const std::string two =
+      "upstreams:\n  b: { servers: [ { url: https://b } ], protocol: h2 }\n"
+      "  c: { servers: [ { url: h2c://c }, { url: https://c } ] }\n";
+  const std::string warning = "x:5:5: warning: 'upgrade' has no effect in route 'a': its servers";
+  EXPECT_TRUE(holds(told("to: h2c://a", upgrade, ""), warning));
+  EXPECT_TRUE(holds(told("to: [ h2c://a, h2c://b ]", "upgrade: foo", ""), warning));
+  EXPECT_TRUE(holds(told("split: [ { to: b }, { to: h2c://a } ]", upgrade,
+                         "upstreams: { b: { servers: [ { url: https://b } ], protocol: h2 } }\n"),
+                    warning));
+  EXPECT_EQ(told("split: [ { to: b }, { to: c } ]", upgrade, two), "");
+  EXPECT_EQ(told("to: https://a", upgrade, ""), "");
+  EXPECT_EQ(told("to: h2c://a", "upgrade: []", ""), "");
+}
+
+TEST(LoadWarnings, WhatIsPrintedSaysNothingOfAnUpgradeThatNoServerIsAskedFor) {
+  const Settings settings = good(std::string(kListener) + route("to: h2c://a"));
+  EXPECT_EQ(said(print_effective(settings)), "");
+  EXPECT_EQ(good(print_effective(settings)).routes, settings.routes);
+}
+
 TEST(LoadWarnings, CertificatesThatNoListenerShowsAreTold) {
   const std::string certificates = "certificates: [ { cert: a.pem, key: a.key } ]\n";
   const std::string routes = route("to: http://a");
@@ -73,6 +99,28 @@ TEST_F(LoadWarningsOfRoutes, ThoseThatAListenerLeadsToAreNot) {
   for (const char* match : {"path: /", "listener: https", "listener: [ http, https ]",
                             "scheme: https", "listener: https, scheme: https"})
     EXPECT_EQ(said_of_match(match), "") << match;
+}
+
+TEST_F(LoadWarningsOfRoutes, MethodsThatAreNeverServedAreTold) {
+  for (const char* method : {"CONNECT", "TRACE"}) {
+    const std::string warning =
+        "warning: '" + std::string(method) + "' can never match: it is always answered with 405";
+    EXPECT_TRUE(holds(said_of_match("method: " + std::string(method)), "x:2:39: " + warning));
+    EXPECT_TRUE(
+        holds(said_of_match("method: [ GET, " + std::string(method) + " ]"), "x:2:46: " + warning));
+  }
+  EXPECT_EQ(said_of_match("method: [ GET, OPTIONS, PURGE ]"), "");
+}
+
+TEST_F(LoadWarningsOfRoutes, FieldsThatNoRequestHasAreTold) {
+  for (const char* value : {"a", "true", "~a"})
+    EXPECT_TRUE(holds(said_of_match("header: { A: a, X_B: " + std::string(value) + " }"),
+                      "x:2:47: warning: 'X_B' can never match: a request with '_' in the name"));
+  EXPECT_TRUE(holds(said_of_match("header: { X_B: false }"),
+                    "x:2:41: warning: 'X_B' has no effect in match of route 'a': a request with"));
+  EXPECT_TRUE(holds(said_of_match("header: { client-cert: true }"),
+                    "'client-cert' can never match: it is removed from every request before"));
+  EXPECT_EQ(said_of_match("header: { X-B: a_b }, cookie: { a_b: true }, query: { a_b: true }"), "");
 }
 
 TEST_F(LoadWarningsOfRoutes, TheSchemeMayBeThatOfATrustedProxy) {
