@@ -56,6 +56,15 @@ config::Type<RouteTest> test_request() {
   return type;
 }
 
+config::Type<std::string> client_address() {
+  return config::checked<std::string>(
+      config::text("an address"), [](Reader& reader, const Node& node, const std::string& text) {
+        return net::Address::ip(text, 0).has_value() ||
+               reader.error(node, Reader::shown(node) + " is not an address",
+                            "write 192.0.2.1 or \"2001:db8::1\"");
+      });
+}
+
 config::Type<RouteTest> test_expectation() {
   return Record<RouteTest>()
       .field("route", &RouteTest::route, config::optional(config::name_text("a name")),
@@ -166,12 +175,14 @@ config::Type<ShutdownSettings> shutdown() {
 }
 
 config::Type<RouteTest> route_test() {
-  config::Type<RouteTest> type = Record<RouteTest>("test")
-                                     .whole("request", test_request(), "A method and a URL.")
-                                     .required()
-                                     .whole("expect", test_expectation(), "What must become of it.")
-                                     .required()
-                                     .type();
+  config::Type<RouteTest> type =
+      Record<RouteTest>("test")
+          .whole("request", test_request(), "A method and a URL.")
+          .required()
+          .field("from", &RouteTest::from, client_address(), "The address of the client.")
+          .whole("expect", test_expectation(), "What must become of it.")
+          .required()
+          .type();
   type.read = [read = type.read](Reader& reader, const Node& node, RouteTest& out) {
     out.mark = node.mark;
     return read(reader, node, out);

@@ -38,20 +38,27 @@ struct Met {
   std::optional<std::uint16_t> status;
 };
 
+bool some_listener_has(const proxy::PlanSettings& settings, net::Scheme scheme) {
+  return std::ranges::any_of(settings.listeners, [scheme](const auto& one) {
+    return one.tls.has_value() == (scheme == net::Scheme::https);
+  });
+}
+
 // The one at the port of the URL, else the first of its scheme: what stands before the daemon may
-// have other ports.
-const proxy::ListenerSettings* listener_for(const proxy::PlanSettings& settings, net::Scheme scheme,
+// have other ports. Where none has the scheme any will do, since a trusted proxy has said it.
+const proxy::ListenerSettings& listener_for(const proxy::PlanSettings& settings, net::Scheme scheme,
                                             std::uint16_t named) {
   const bool secure = scheme == net::Scheme::https;
   const std::uint16_t usual = secure ? 443 : 80;
   const std::uint16_t port = named == 0 ? usual : named;
+  const bool relayed = !some_listener_has(settings, scheme);
   const proxy::ListenerSettings* first = nullptr;
   for (const proxy::ListenerSettings& one : settings.listeners) {
-    if (one.tls.has_value() != secure) continue;
-    if (one.address.path.empty() && one.address.port == port) return &one;
+    if (!relayed && one.tls.has_value() != secure) continue;
+    if (one.address.path.empty() && one.address.port == port) return one;
     if (first == nullptr) first = &one;
   }
-  return first;
+  return *first;
 }
 
 // The parts of a head that routes look at; nothing for one that would be refused as malformed.
@@ -80,11 +87,10 @@ Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
   if (!head) return {"", 400};
   if (head->method == http::Method::connect || head->method == http::Method::trace)
     return {"", 405};
-  const proxy::ListenerSettings* listener = listener_for(plan.settings(), asked.scheme, head->port);
-  if (listener != nullptr && listener->redirect_https) return {"", 308};
-  const auto client = net::Address::ip("127.0.0.1", 0);
-  const proxy::MatchInput input{*head, *client, asked.scheme,
-                                listener == nullptr ? std::string_view() : listener->name};
+  const proxy::ListenerSettings& listener = listener_for(plan.settings(), asked.scheme, head->port);
+  if (listener.redirect_https) return {"", 308};
+  const auto client = net::Address::ip(test.from, 0);
+  const proxy::MatchInput input{*head, *client, asked.scheme, listener.name};
   const auto match = plan.router().match(input);
   if (!match) return {"", 404};
   const proxy::RouteSettings& route = *plan.route(*match).settings;
@@ -106,6 +112,12 @@ bool run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& pla
     const auto asked = split_url(test.url);
     if (!asked) {
       report.error(test.mark, what + "the URL is not absolute");
+      continue;
+    }
+    const proxy::PlanSettings& settings = plan.settings();
+    if (!some_listener_has(settings, asked->scheme) && settings.trusted_proxies.empty()) {
+      const bool tls = asked->scheme == net::Scheme::https;
+      report.error(test.mark, what + (tls ? "no listener has 'tls'" : "every listener has 'tls'"));
       continue;
     }
     const Met met = meet(test, *asked, plan);

@@ -141,6 +141,44 @@ TEST(CommandLine, TestsOfTheFileNameTheRouteAndTheScheme) {
             std::string::npos);
 }
 
+TEST(CommandLine, TestsOfTheFileComeFromAClient) {
+  const std::string config =
+      "listeners: [ { address: '127.0.0.1:0' } ]\n"
+      "routes: [ { name: near, match: { source: [ 10.0.0.0/8, '2001:db8::/32' ] }, respond: {} },\n"
+      "  { name: own, match: { source: 127.0.0.1 }, respond: {} }, { name: far, respond: {} } ]\n"
+      "tests:\n"
+      "  - { request: 'GET http://h/', expect: { route: own } }\n"
+      "  - { request: 'GET http://h/', from: 10.1.2.3, expect: { route: near } }\n"
+      "  - { request: 'GET http://h/', from: '2001:db8::1', expect: { route: near } }\n"
+      "  - { request: 'GET http://h/', from: 192.0.2.1, expect: { route: far } }\n";
+  const CommandResult result = run_with(config, {"-t"});
+  EXPECT_EQ(result.status, 0) << result.out;
+  const CommandResult printed = run_with(config, {"-T"});
+  EXPECT_EQ(run_with(printed.out, {"-t"}).status, 0) << printed.out;
+}
+
+TEST(CommandLine, TestsOfTheFileFailWhereNoListenerHasTheirScheme) {
+  const auto verdict = [](const std::string& listener, const std::string& scheme,
+                          const std::string& more) {
+    return run_with("listeners: [ { name: one, address: '127.0.0.1:0'" + listener +
+                        " } ]\nroutes: [ { name: a, match: { listener: one, scheme: " + scheme +
+                        " }, respond: {} } ]\n" + more + "tests: [ { request: 'GET " + scheme +
+                        "://h/', expect: { route: a } } ]\n",
+                    {"-t"});
+  };
+  const CommandResult plain = verdict("", "https", "");
+  EXPECT_EQ(plain.status, 1);
+  EXPECT_TRUE(has(plain, "error: test 'GET https://h/': no listener has 'tls'")) << plain.out;
+  const CommandResult secure = verdict(", tls: internal", "http", "");
+  EXPECT_EQ(secure.status, 1);
+  EXPECT_TRUE(has(secure, "error: test 'GET http://h/': every listener has 'tls'")) << secure.out;
+  // A trusted proxy may say either.
+  const std::string trusted = "trusted_proxies: [ 10.0.0.0/8 ]\n";
+  for (const CommandResult& result :
+       {verdict("", "https", trusted), verdict(", tls: internal", "http", trusted)})
+    EXPECT_EQ(result.status, 0) << result.out;
+}
+
 TEST(CommandLine, ChecksThatKeysFitTheirCertificates) {
   Certificates authority;
   const Certificate a = authority.issue_for({"a.example"});

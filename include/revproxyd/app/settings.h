@@ -50,6 +50,7 @@ struct ShutdownSettings {
 struct RouteTest {
   std::string method;
   std::string url;
+  std::string from = "127.0.0.1";       // the client, a numeric address
   std::optional<std::string> route;     // expect.route
   std::optional<std::uint16_t> status;  // expect.status, of a redirect, respond or refusal
   config::Mark mark;                    // where it is written

@@ -204,6 +204,10 @@ TEST(LoadRefusals, TestsOfRoutesNameARequestAndWhatIsExpected) {
       {test("GET http://a/ b", "status: 200"), "is not a request"},
       {test("G(T http://a/", "status: 200"), "is not a request"},
       {test("GET http://a/", ""), "add route or status"},
+      {"tests: [ { request: GET http://a/, from: a, expect: { status: 200 } } ]\n",
+       "'a' is not an address"},
+      {"tests: [ { request: GET http://a/, from: 10.0.0.0/8, expect: { status: 200 } } ]\n",
+       "'10.0.0.0/8' is not an address"},
   });
 }
 
