@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <unordered_set>
 
 #include "revproxyd/base/log.h"
@@ -67,6 +68,21 @@ void fill_upstream(AccessRecord& record, const pipeline::Exchange& exchange) {
   if (notes.answered) record.t_ttfb = notes.ttfb;
 }
 
+// What is wrong with a request that was refused: its client is told the word alone.
+void log_refusal(pipeline::Exchange& exchange, const http::ServerStream& stream,
+                 const Error& ended) {
+  const bool refused =
+      ended.code() >= Code::malformed_request && ended.code() <= Code::encoded_slash;
+  if (!refused || !log::enabled(log::Level::debug)) return;
+  // Of a stream that was reset for what came behind its head, `ended` is about what that cut.
+  const std::optional<Error>& behind = stream.refusal();
+  const Error& why = behind && behind->code() == ended.code() ? *behind : ended;
+  net::Address::HostRoom client;
+  log::Line(log::Level::debug, name(why.code()))
+      << "listener " << exchange.standing().listener << ": request " << exchange.id() << " from "
+      << exchange.address().host(client) << " refused: " << why;
+}
+
 // The wall clock's reading at `moment`. What lies between the two clocks is read once a turn of the
 // loop, not for each request: often enough for a wall clock that is set.
 std::chrono::system_clock::time_point wall_time(TimePoint moment) noexcept {
@@ -130,6 +146,8 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   counts.upstream_reuses.add(notes.reuses);
   counts.upstream_connect_failures.add(notes.connect_failures);
   if (notes.queue.count() > 0) counts.queue_waits.add();
+  const bool answered = sent || response.error.code() != Code::none;
+  log_refusal(exchange_, stream, answered ? response.error : sent.error());
   // That a server broke off inside its answer; what came before it was told by who tried it.
   if (!sent && sent.error().side() == Side::upstream && !exchange_.scope().cancelled())
     log_server_failure(notes.upstream, notes.server, sent.error());

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/h2_client.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -268,6 +269,54 @@ TEST(Logs, RequestsThatNeverBecameRequestsAreLogged) {
   const AccessEntry entry = proxy.daemon.wait_access_why("malformed_request");
   for (const char* name : {"ts", "id", "client", "method", "path"})
     EXPECT_TRUE(entry.is_text(name)) << name;
+}
+
+namespace {
+
+/// What the line of the log says of the refused request that the access log tells of last.
+std::string refusal(const Daemon& daemon, const std::string& path) {
+  const std::string id = daemon.wait_access_of(path).text("id");
+  const std::string line =
+      daemon.wait_log(" debug: listener web: request " + id + " from 127.0.0.1 refused: ");
+  return line.substr(line.find("refused: ") + 9);
+}
+
+}  // namespace
+
+TEST(Logs, SayAtLevelDebugWhatWasWrongWithARequest) {
+  const Proxy proxy("log: { level: debug }\nlimits: { max_body: 10B }\n");
+  const auto told = [&](const std::string& path, const std::string& rest, int status) {
+    RawClient client = proxy.connect();
+    client.send("POST " + path + " HTTP/1.1\r\n" + rest);
+    EXPECT_EQ(client.response().status, status) << path;
+    return refusal(proxy.daemon, path);
+  };
+  EXPECT_EQ(told("/name", "Host: a\r\nX_B: 1\r\n\r\n", 400),
+            "malformed_request: underscore in a field name");
+  EXPECT_EQ(told("/hosts", "Host: a\r\nHost: b\r\n\r\n", 400),
+            "malformed_request: several host fields");
+  EXPECT_EQ(told("/chunk", "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\n", 400),
+            "malformed_request: white space behind a chunk size");
+  EXPECT_EQ(told("/a%2Fb", "Host: a\r\n\r\n", 400),
+            "encoded_slash: encoded slash or backslash in the path");
+  EXPECT_EQ(told("/large", "Host: a\r\nContent-Length: 11\r\n\r\n", 413),
+            "body_too_large: Content-Length exceeds max_body");
+  H2Client client(proxy.daemon.port());
+  client.open(client.fields("GET", "/h2", {{"x_b", "1"}}));
+  EXPECT_EQ(refusal(proxy.daemon, "/h2"), "malformed_request: underscore in a field name");
+  const std::uint32_t late =
+      client.open(client.fields("POST", "/h2-body", {{"content-length", "5"}}), false);
+  client.send_body(late, "body");
+  EXPECT_EQ(refusal(proxy.daemon, "/h2-body"),
+            "malformed_request: more or less than was announced");
+}
+
+TEST(Logs, SayNothingOfRefusedRequestsAboveLevelDebug) {
+  Proxy proxy("log: { level: info }\n");
+  EXPECT_EQ(proxy.get("/", "X_B: 1\r\n").status, 400);
+  proxy.daemon.wait_access_why("malformed_request");
+  EXPECT_EQ(proxy.daemon.stop(), 0);
+  EXPECT_EQ(proxy.daemon.log().find("refused"), std::string::npos) << proxy.daemon.log();
 }
 
 }  // namespace revproxyd::testing

@@ -54,7 +54,7 @@ class ServerStream : public slab::Allocated {
   /// Cancelled with Code::client_gone when the client leaves, and when the connection is cut.
   virtual CancelScope& scope() noexcept = 0;
   /// Why this request cannot be served as it came; its head then holds what could be read of it. It
-  /// still wants an answer.
+  /// still wants an answer. May be set later for what is malformed behind the head.
   virtual const std::optional<Error>& refusal() const noexcept = 0;
   /// Once.
   virtual Request take_request() = 0;

@@ -127,6 +127,7 @@ void ServerStream::on_malformed(const char* why) {
     connection_.head_complete(*this);
     return;
   }
+  refusal_ = error;
   reader_.fail(error);
   if (!writer_.complete()) scope_.cancel(Code::malformed_request);
 }
