@@ -1,5 +1,8 @@
 #include "revproxyd/base/metrics.h"
 
+#include <fstream>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -97,6 +100,59 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
       "\"responses\":{\"none\":0,\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},"
       "\"reasons\":{\"no_route\":13,\"internal\":14},\"connections_refused\":{},"
       "\"connections_failed\":{\"reset_flood\":15}}");
+}
+
+// Of members of objects "object.member", of what is in a list "list[].member", and of an object
+// whose members are the words of what happened "object.WORD".
+std::set<std::string> names_in(const std::string& json) {
+  std::set<std::string> names;
+  std::string within;
+  for (std::size_t at = 1; at < json.size(); ++at) {
+    if (json[at] == '}') within.clear();
+    if (json[at] != '"') continue;
+    const std::size_t end = json.find('"', at + 1);
+    const std::string name = json.substr(at + 1, end - at - 1);
+    const std::string_view value = std::string_view(json).substr(end + 2);
+    if (value.starts_with("{}")) {
+      names.insert(name + ".WORD");
+    } else if (value.starts_with('{')) {
+      within = name + ".";
+    } else if (value.starts_with('[')) {
+      within = name + "[].";
+    } else {
+      names.insert(within + name);
+    }
+    at = end;
+  }
+  return names;
+}
+
+// Everything in code type in the first cells of the table under that heading.
+std::set<std::string> documented(const std::string& page, const std::string& heading) {
+  std::ifstream file(REVPROXYD_SOURCE_DIR "/" + page);
+  std::set<std::string> names;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("#")) inside = line == heading;
+    if (!inside || !line.starts_with("| `")) continue;
+    const std::size_t cell = line.find('|', 1);
+    for (std::size_t at = line.find('`'); at < cell; at = line.find('`', at + 1)) {
+      const std::size_t begin = at + 1;
+      at = line.find('`', begin);
+      names.insert(line.substr(begin, at - begin));
+    }
+  }
+  return names;
+}
+
+TEST(CounterPage, ExplainsEveryCounterAndNoOther) {
+  const LoopCounts loop;
+  const std::vector<const LoopCounts*> loops{&loop};
+  std::set<std::string> names = names_in(to_json(Totals{}, ProcessCounts{}, loops));
+  EXPECT_TRUE(names.contains("requests") && names.contains("responses.5xx") &&
+              names.contains("reasons.WORD") && names.contains("loops[].lag_us"));
+  names.insert("reasons.none");
+  EXPECT_EQ(documented("docs/operations.md", "### Counters"), names);
 }
 
 TEST(Metrics, WritesTheLoopsOfTheWorkersInOrder) {
