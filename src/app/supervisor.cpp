@@ -203,6 +203,8 @@ void Supervisor::wait_resolved() {
   const TimePoint end = Clock::now() + kResolveWait;
   // Answers arrive on the resolver's thread; the loop has nothing to add.
   while (!upstreams_.all_resolved() && Clock::now() < end) std::this_thread::sleep_for(Duration(2));
+  // Nor does a check come too late for what a reload has held up until here.
+  TimerWheel::current().excuse_until(Clock::now());
 }
 
 void Supervisor::install(ListeningSockets::Fresh fresh) {
@@ -362,6 +364,7 @@ Verdict Supervisor::apply(Settings settings, const std::string& what, ListeningS
 }
 
 Verdict Supervisor::refuse(const std::string& what) {
+  TimerWheel::current().excuse_until(Clock::now());
   counts_.reloads_failed.add();
   counts_.last_reload_failed.set(1);
   log::Line(log::Level::error) << "reload refused: " << what;

@@ -91,6 +91,7 @@ Task<Upgrade::Outcome> Upgrade::run(Estate estate, Duration patience) {
   if (auto started = start(); !started) co_return failure(text_of(started.error()));
   channel_->readiness().read_deadline(patience, Code::deadline_exceeded);
   auto outcome = co_await converse();
+  TimerWheel::current().excuse_until(Clock::now());  // it waits for processes where it must
   committed_ = false;
   for (Outgoing& packet : packets_) ::explicit_bzero(packet.text.data(), packet.text.size());
   packets_.clear();

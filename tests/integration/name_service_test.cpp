@@ -3,6 +3,9 @@
 
 #include <signal.h>
 
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/name_server.h"
@@ -34,6 +37,10 @@ class Town {
   NameServer& names() noexcept { return names_; }
   const Daemon& daemon() const noexcept { return *daemon_; }
   CommandResult upgrade() { return daemon_->upgrade(); }
+  CommandResult reload(const std::string& config) {
+    daemon_->write_config(config);
+    return daemon_->ctl("reload");
+  }
   int stop() { return daemon_->stop(); }
   Response named() const { return fetch(daemon_->port(), "/named"); }
   bool named_becomes(int status) const {
@@ -76,6 +83,16 @@ NameScript fails(std::uint8_t code) {
 }
 
 std::string silent(const NameQuery& /*query*/) { return {}; }
+
+// /named goes to a server that is checked; another one has a name.
+constexpr Milliseconds kCheckTime{600};
+std::string checked(const std::string& url, std::string_view name) {
+  return std::string(kPlainListener) +
+         "routes:\n  - { path: /named, to: app }\n  - { to: 'http://" + std::string(name) +
+         "' }\nupstreams:\n  app: { servers: [ { url: '" + url +
+         "' } ], health_check: { path: /healthz, interval: 1s, timeout: " +
+         std::to_string(kCheckTime.count()) + "ms } }\n";
+}
 
 #define SKIP_UNLESS(allowed) \
   if (!(allowed)) GTEST_SKIP() << "no network and mounts of its own are allowed here"
@@ -196,6 +213,44 @@ TEST(NameService, ATtlOfZeroAsksNotForEveryRequest) {
     const Stopwatch watch;
     while (watch.elapsed() < Milliseconds(1500)) ASSERT_EQ(town.named().status, 200);
     EXPECT_EQ(town.names().queries(), before);
+  }));
+}
+
+// While a reload waits for a name nothing is looked at, and no answer is late for that.
+TEST(NameService, ACheckThatBeginsAfterAWaitHasItsWholeTime) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(silent);
+    const Origin fresh;
+    const Stopwatch watch;
+    ASSERT_EQ(town.reload(checked(fresh.url(), "unknown.example")).status, 0);
+    ASSERT_GT(watch.elapsed(), kCheckTime);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(town.named().status, 200);
+    ASSERT_TRUE(fresh.wait_requests_for("/healthz", 2));
+    EXPECT_EQ(town.daemon().log().find("is down"), std::string::npos);
+  }));
+}
+
+TEST(NameService, ACheckThatIsUnderWayLosesNoTimeToAWait) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(silent);
+    Gate answers;
+    Origin fresh([&](OriginExchange& exchange) {
+      if (exchange.request().target == "/healthz") answers.wait();
+      exchange.respond("ok");
+    });
+    std::atomic<bool> waits = false;
+    town.names().set_script([&](const NameQuery& query) {
+      if (query.name == "second.example") waits = true;
+      return std::string();
+    });
+    ASSERT_EQ(town.reload(checked(fresh.url(), "first.example")).status, 0);
+    ASSERT_TRUE(fresh.wait_requests_for("/healthz"));
+    std::thread second([&] { town.reload(checked(fresh.url(), "second.example")); });
+    EXPECT_TRUE(wait_until([&] { return waits.load(); }));
+    answers.open();
+    second.join();
+    ASSERT_TRUE(fresh.wait_requests_for("/healthz", 2));
+    EXPECT_EQ(town.daemon().log().find("is down"), std::string::npos);
   }));
 }
 

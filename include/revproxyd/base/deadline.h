@@ -51,6 +51,12 @@ class TimerWheel {
 
   /// What the thread takes for now from here on; fires nothing.
   void set_now(TimePoint now) noexcept { now_ = std::max(now, now_); }
+  /// The thread was held up until `now`, and could not look at what came: that time counts for no
+  /// timer that is armed, and what is armed now counts from here.
+  void excuse_until(TimePoint now) noexcept {
+    start_ += std::max(now, now_) - now_;
+    set_now(now);
+  }
   /// Fires everything due at `now`.
   void advance(TimePoint now) noexcept;
   /// The time as of the last advance(): what the thread takes for now.

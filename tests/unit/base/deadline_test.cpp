@@ -81,6 +81,43 @@ TEST(TimerWheel, AdvancingAlongNextReachesEveryTimerInFewSteps) {
   EXPECT_GE(timer.fired_at[0], start + std::chrono::hours(3));
 }
 
+TEST(TimerWheel, TimeThatIsExcusedCountsForNoTimer) {
+  const TimePoint start = loop_now();
+  const TimePoint back = start + milliseconds(2345);
+  Recorder before;
+  before.arm(milliseconds(500));
+  TimerWheel::current().excuse_until(back);
+  EXPECT_EQ(loop_now(), back);
+  Recorder after;
+  after.arm(milliseconds(500));
+  EXPECT_GE(*TimerWheel::current().next(), back);
+  move_to(back + milliseconds(499));
+  EXPECT_TRUE(before.fired_at.empty());
+  EXPECT_TRUE(after.fired_at.empty());
+  move_to(back + milliseconds(530));
+  EXPECT_EQ(before.fired_at.size(), 1u);
+  EXPECT_EQ(after.fired_at.size(), 1u);
+}
+
+TEST(TimerWheel, TimeThatIsExcusedWhileATimerFiresEndsNoOther) {
+  class HeldUp final : public Timer {
+   public:
+    void fire() noexcept override {
+      TimerWheel::current().excuse_until(loop_now() + std::chrono::seconds(3));
+    }
+  };
+  const TimePoint start = loop_now();
+  HeldUp first;
+  Recorder second;
+  first.arm(milliseconds(100));
+  second.arm(milliseconds(900));
+  move_to(start + milliseconds(200));
+  move_to(start + milliseconds(3800));
+  EXPECT_TRUE(second.fired_at.empty());
+  move_to(start + milliseconds(3930));
+  EXPECT_EQ(second.fired_at.size(), 1u);
+}
+
 class Disarms final : public Timer {
  public:
   explicit Disarms(Timer& other) : other_(other) {}
