@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <map>
+#include <set>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "config/expand.h"
@@ -137,20 +140,26 @@ class Loader {
   }
 
   void merge_map(Entry& into, Entry from) {
-    std::set<std::string_view> known;
-    for (const Entry& entry : into.value.entries) known.insert(entry.key);
-    std::vector<Entry> fresh;
+    Known& known = known_[into.key];
+    if (known.empty()) note(into.value.entries, 0, known);
+    const std::size_t before = into.value.entries.size();
     for (Entry& entry : from.value.entries) {
-      if (known.count(entry.key) == 0) {
-        fresh.push_back(std::move(entry));
+      const auto first = known.find(entry.key);
+      if (first == known.end()) {
+        into.value.entries.push_back(std::move(entry));
         continue;
       }
-      const auto first = std::find_if(into.value.entries.begin(), into.value.entries.end(),
-                                      [&](const Entry& one) { return one.key == entry.key; });
       report_.error(entry.mark, "'" + entry.key + "' in '" + into.key + "' is already set at " +
-                                    report_.place(first->mark));
+                                    report_.place(first->second));
     }
-    std::move(fresh.begin(), fresh.end(), std::back_inserter(into.value.entries));
+    note(into.value.entries, before, known);
+  }
+
+  using Known = std::unordered_map<std::string, Mark>;
+
+  static void note(const std::vector<Entry>& entries, std::size_t from, Known& known) {
+    for (std::size_t i = from; i < entries.size(); ++i)
+      known.emplace(entries[i].key, entries[i].mark);
   }
 
   void includes(const Node& include, const fs::path& directory) {
@@ -199,7 +208,8 @@ class Loader {
   std::size_t nodes_ = 0;
   std::size_t bytes_ = 0;
   std::set<std::string> seen_;
-  std::vector<std::string> open_;  // the chain of files being read
+  std::map<std::string, Known> known_;  // what is set, and where, in sections of several files
+  std::vector<std::string> open_;       // the chain of files being read
 };
 
 }  // namespace

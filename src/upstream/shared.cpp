@@ -1,6 +1,8 @@
 #include "revproxyd/upstream/shared.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/net/loop.h"
@@ -22,15 +24,16 @@ void wake_within(WaitQueue& queue, std::uint32_t limit, std::uint32_t used) {
 Shared::Shared(UpstreamSettings settings, const Shared* previous)
     : settings_(std::move(settings)),
       queues_(previous != nullptr ? previous->queues_ : std::make_shared<Queues>()) {
+  std::unordered_map<std::string_view, std::shared_ptr<Endpoint>> known;  // by the URL's text
+  if (previous != nullptr) {
+    for (const auto& endpoint : previous->endpoints_)
+      known.insert_or_assign(endpoint->url().text, endpoint);
+  }
   for (const ServerSettings& server : settings_.servers) {
-    std::shared_ptr<Endpoint> endpoint;
-    if (previous != nullptr) {
-      for (const auto& known : previous->endpoints_) {
-        if (known->url() == server.url) endpoint = known;
-      }
-    }
-    if (endpoint == nullptr) endpoint = std::make_shared<Endpoint>(settings_.name, server);
-    endpoints_.push_back(std::move(endpoint));
+    const auto found = known.find(server.url.text);
+    const bool stays = found != known.end() && found->second->url() == server.url;
+    endpoints_.push_back(stays ? found->second
+                               : std::make_shared<Endpoint>(settings_.name, server));
   }
   if (settings_.balance.method == BalanceMethod::hash) fill_table();
   if (previous == nullptr) queues_->max_requests = settings_.limits.max_requests;

@@ -420,6 +420,23 @@ TEST(Include, AnEmptySectionLeavesTheOtherAsItIs) {
   EXPECT_EQ(tree.root.find("upstreams")->entries.size(), 1U);
 }
 
+TEST(Include, AKeyIsSetOnceInAllFiles) {
+  const Directory dir;
+  dir.write("a.yaml", "upstreams: {x: 1, y: 2}\n");
+  dir.write("b.yaml", "upstreams: {z: 3}\n");
+  dir.write("c.yaml", "upstreams: {z: 4, m: 5, y: 6, w: 7}\n");
+  const std::string file =
+      dir.write("main.yaml", "upstreams: {m: 0}\ninclude: [a.yaml, b.yaml, c.yaml]\n");
+  Report report;
+  const Tree tree = load_tree(file, report);
+  const std::string text = report.text();
+  const std::string twice = "' in 'upstreams' is already set at " + file.substr(0, file.size() - 9);
+  EXPECT_TRUE(holds(text, "c.yaml:1:13: error: 'z" + twice + "b.yaml:1:13")) << text;
+  EXPECT_TRUE(holds(text, "c.yaml:1:19: error: 'm" + twice + "main.yaml:1:13")) << text;
+  EXPECT_TRUE(holds(text, "c.yaml:1:25: error: 'y" + twice + "a.yaml:1:19")) << text;
+  EXPECT_EQ(tree.root.find("upstreams")->entries.size(), 5U);
+}
+
 TEST(Include, RefusesAnotherVersionOrAnotherKindOfSection) {
   const Directory dir;
   dir.write("site.yaml", "version: 2\nroutes: {a: b}\nupstreams: [a]\n");
