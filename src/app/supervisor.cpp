@@ -315,28 +315,31 @@ Verdict Supervisor::reload() {
     return verdict;
   }
   log::lines(log::Level::warn, loaded.report.text());
-  auto verdict = apply(loaded.settings, "reload", ListeningSockets::Lost::made_anew);
+  auto verdict = apply(loaded.settings, Cause::reload);
   if (verdict.ok) verdict.text += "\n" + loaded.report.text();
   return verdict;
 }
 
 // All or nothing: what can fail comes before what changes anything.
-Verdict Supervisor::apply(Settings settings, const std::string& what, ListeningSockets::Lost lost) {
+Verdict Supervisor::apply(Settings settings, Cause cause) {
   ListeningSockets::Fresh fresh;
   using Ports = ListeningSockets::Ports;
+  using Lost = ListeningSockets::Lost;
+  // A socket that cannot be made anew is no reason to serve certificates until they expire.
+  const Lost lost = cause == Cause::reload ? Lost::made_anew : Lost::left;
   std::string problem;
-  if (!sockets_->bind(settings, Ports::chosen, lost, fresh, problem)) return refuse(problem);
+  if (!sockets_->bind(settings, Ports::chosen, lost, fresh, problem)) return refuse(problem, cause);
   auto next = std::make_unique<Built>(build(settings, built_.get(), tickets_, generation_ + 1));
   log::lines(log::Level::warn, joined(next->warnings));
   if (!next->errors.empty()) {
     log::lines(log::Level::error, joined(next->errors));
-    auto verdict = refuse("the configuration cannot be served");
+    auto verdict = refuse("the configuration cannot be served", cause);
     verdict.text += "\n" + joined(next->errors);
     return verdict;
   }
   std::shared_ptr<LogWriter> access_log = access_log_.writer();
-  if (!sockets_->bind(settings, Ports::fixed, lost, fresh, problem)) return refuse(problem);
-  if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem);
+  if (!sockets_->bind(settings, Ports::fixed, lost, fresh, problem)) return refuse(problem, cause);
+  if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem, cause);
   keep_what_runs(settings, settings_);
   if (control_ != nullptr) {
     if (auto restored = control_->restore(); !restored)
@@ -349,27 +352,40 @@ Verdict Supervisor::apply(Settings settings, const std::string& what, ListeningS
   ++generation_;
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
-  const std::string text = what + " " + std::to_string(generation_) + ": ok, " +
+  const std::string text = std::string(word(cause)) + " " + std::to_string(generation_) + ": ok, " +
                            std::to_string(settings.routes.size()) + " routes";
   in_force_.push_back(text);
   install(std::move(fresh));
   upstreams_.check(built_->upstreams);
   files_.watch(built_->watched, built_->watched_signature, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
-  counts_.reloads_ok.add();
-  counts_.last_reload_failed.set(0);
-  counts_.last_reload_time_s.set(static_cast<std::uint64_t>(std::time(nullptr)));
+  count(cause, cause == Cause::reload || !built_->kept);
   // Whoever asked for it is to hear what is not as it should be.
   return {true, built_->warnings.empty() ? text : text + "\n" + joined(built_->warnings)};
 }
 
-Verdict Supervisor::refuse(const std::string& what) {
+Verdict Supervisor::refuse(const std::string& why, Cause cause) {
   TimerWheel::current().excuse_until(Clock::now());
-  counts_.reloads_failed.add();
-  counts_.last_reload_failed.set(1);
-  log::Line(log::Level::error) << "reload refused: " << what;
+  count(cause, false);
+  const std::string text = std::string(word(cause)) + " refused: " + why;
+  log::error(text);
   if (phase_ == Phase::serving) tell_ready();
-  return {false, "reload refused: " + what};
+  return {false, text};
+}
+
+std::string_view Supervisor::word(Cause cause) noexcept {
+  return cause == Cause::reload ? "reload" : "certificates";
+}
+
+// Whether what was asked for is in force is not to be covered by what comes by itself.
+void Supervisor::count(Cause cause, bool ok) {
+  if (cause == Cause::certificates) {
+    (ok ? counts_.certificate_updates_ok : counts_.certificate_updates_failed).add();
+    return;
+  }
+  (ok ? counts_.reloads_ok : counts_.reloads_failed).add();
+  counts_.last_reload_failed.set(ok ? 0 : 1);
+  if (ok) counts_.last_reload_time_s.set(static_cast<std::uint64_t>(std::time(nullptr)));
 }
 
 void Supervisor::every_second() {
@@ -389,12 +405,11 @@ void Supervisor::every_second() {
 }
 
 // Certificates, keys and CAs are taken up when they change; the rest of the configuration waits for
-// a reload. A socket that cannot be made anew is no reason to serve certificates until they expire.
+// a reload.
 void Supervisor::watch_files() {
   sockets_->look_for_files();
   if (control_ != nullptr) control_->look_for_file();
-  if (files_.look(Clock::now()) &&
-      !apply(settings_, "certificates", ListeningSockets::Lost::left).ok)
+  if (files_.look(Clock::now()) && !apply(settings_, Cause::certificates).ok)
     files_.refused(Clock::now());
 }
 

@@ -51,6 +51,7 @@ class Supervisor {
 
  private:
   enum class Phase : std::uint8_t { starting, serving, upgrading, handed_over, stopping };
+  enum class Cause : std::uint8_t { reload, certificates };  // asked for; files that have changed
 
   bool start_held(const Settings& settings);
   bool start(const Settings& settings);
@@ -66,8 +67,10 @@ class Supervisor {
   Task<Verdict> reload_and_wait();
   Task<void> reload_by_signal();
   Verdict reload();
-  Verdict apply(Settings settings, const std::string& what, ListeningSockets::Lost lost);
-  Verdict refuse(const std::string& what);
+  Verdict apply(Settings settings, Cause cause);
+  Verdict refuse(const std::string& why, Cause cause = Cause::reload);
+  void count(Cause cause, bool ok);
+  static std::string_view word(Cause cause) noexcept;
   void install(ListeningSockets::Fresh fresh);
   void installed();
   Task<Verdict> upgrade();
@@ -111,7 +114,7 @@ class Supervisor {
   std::uint64_t generation_ = 0;
   bool reload_asked_ = false;  // by signals, and has yet to begin
   bool ready_untold_ = false;  // the service manager did not take that this process is ready
-  std::size_t pending_ = 0;              // installations that workers have not put in force yet
+  std::size_t pending_ = 0;    // installations that workers have not put in force yet
   std::vector<std::string> in_force_;    // what is logged of them then
   std::vector<const Worker*> draining_;  // workers that still serve at the end
   std::size_t accepting_ = 0;            // and those that still accept

@@ -99,6 +99,8 @@ std::string to_json(const Totals& totals, const ProcessCounts& process,
   member(out, "reloads_failed", process.reloads_failed.value());
   member(out, "last_reload_time_s", process.last_reload_time_s.value());
   member(out, "last_reload_failed", process.last_reload_failed.value());
+  member(out, "certificate_updates_ok", process.certificate_updates_ok.value());
+  member(out, "certificate_updates_failed", process.certificate_updates_failed.value());
   member(out, "access_log_dropped", process.access_log_dropped.value());
   member(out, "log_dropped", process.log_dropped.value());
   each_number(totals, [&](std::string_view key, std::uint64_t value) { member(out, key, value); });

@@ -68,11 +68,13 @@ struct alignas(64) LoopCounts {
 /// What is counted once a process, written by its main thread.
 struct ProcessCounts {
   Counter config_generation;  // of the configuration that serves; the first is 1
-  Counter reloads_ok;
+  Counter reloads_ok;         // that somebody asked for
   Counter reloads_failed;
-  Counter last_reload_time_s;  // Unix time, 0 = none yet
-  Counter last_reload_failed;  // 0 or 1
-  Counter access_log_dropped;  // lines, as of the last look at the writer
+  Counter last_reload_time_s;          // Unix time, 0 = none yet
+  Counter last_reload_failed;          // 0 or 1
+  Counter certificate_updates_ok;      // of files that changed, without a reload
+  Counter certificate_updates_failed;  // where at least one file could not be used
+  Counter access_log_dropped;          // lines, as of the last look at the writer
   Counter log_dropped;
 };
 

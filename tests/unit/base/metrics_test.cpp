@@ -86,12 +86,15 @@ TEST(Metrics, JsonNamesEveryFigureAndOnlyReasonsThatHappened) {
   process.reloads_failed.set(22);
   process.last_reload_time_s.set(23);
   process.last_reload_failed.set(1);
+  process.certificate_updates_ok.set(26);
+  process.certificate_updates_failed.set(27);
   process.access_log_dropped.set(24);
   process.log_dropped.set(25);
   EXPECT_EQ(
       to_json(totals, process),
       "{\"config_generation\":20,\"reloads_ok\":21,\"reloads_failed\":22,\"last_reload_time_s\":23,"
-      "\"last_reload_failed\":1,\"access_log_dropped\":24,\"log_dropped\":25,"
+      "\"last_reload_failed\":1,\"certificate_updates_ok\":26,\"certificate_updates_failed\":27,"
+      "\"access_log_dropped\":24,\"log_dropped\":25,"
       "\"connections_accepted\":1,\"connections_active\":2,\"connections_resting\":0,"
       "\"connections_passed_on\":0,\"accept_pauses\":0,\"requests\":3,\"requests_active\":4,"
       "\"bytes_in\":5,"

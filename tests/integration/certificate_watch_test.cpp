@@ -1,0 +1,56 @@
+// Certificates whose files change while they are served, and nobody asks for a reload.
+
+#include <gtest/gtest.h>
+
+#include "tests/support/certificates.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+// Two looks at the files that find them alike.
+constexpr Milliseconds kTakenUp{20000};
+
+std::string serving(const Certificate& certificate) {
+  return "listeners: [ { name: tls, address: '127.0.0.1:0', tls: {} } ]\ncertificates: [ { cert: " +
+         certificate.cert_file + ", key: " + certificate.key_file +
+         " } ]\nroutes: [ { respond: { body: ok } } ]\n";
+}
+
+std::string presented(const Daemon& daemon) {
+  return RawClient(daemon.port(), ClientTls{}).stream().peer_certificate();
+}
+
+void expect_counts(const Daemon& daemon, const std::vector<std::string>& counts) {
+  const std::string stats = daemon.ctl("stats").out;
+  for (const std::string& count : counts)
+    EXPECT_NE(stats.find(count + ","), std::string::npos) << count << " in " << stats;
+}
+
+}  // namespace
+
+TEST(CertificateWatch, WhatItDoesIsNoReloadThatSomebodyAskedFor) {
+  Certificates authority;
+  const Certificate now = authority.issue_for({"a.example"});
+  Daemon daemon(serving(now));
+  EXPECT_FALSE(daemon.reload("nonsense: true\n"));
+  std::size_t before = daemon.log_lines();
+  const Certificate next = authority.issue_for({"a.example"});
+  write_file(now.key_file, next.key_pem);
+  write_file(now.cert_file, next.cert_pem);
+  daemon.wait_log("certificates 2: ok", before, kTakenUp);
+  EXPECT_EQ(presented(daemon), next.cert_pem);
+  ASSERT_TRUE(comes_to(daemon, "config_generation", 2));
+  const std::vector<std::string> of_reloads{"\"reloads_ok\":0", "\"reloads_failed\":1",
+                                            "\"last_reload_failed\":1", "\"last_reload_time_s\":0"};
+  expect_counts(daemon, of_reloads);
+  expect_counts(daemon, {"\"certificate_updates_ok\":1", "\"certificate_updates_failed\":0"});
+  before = daemon.log_lines();
+  write_file(now.cert_file, "nothing of use");
+  daemon.wait_log("the one from before stays in use", before, kTakenUp);
+  EXPECT_TRUE(comes_to(daemon, "certificate_updates_failed", 1));
+  expect_counts(daemon, of_reloads);
+}
+
+}  // namespace revproxyd::testing
