@@ -115,7 +115,7 @@ class Expander {
       report_.error(mark, "${file:" + path + "}: the path must be absolute");
       return std::nullopt;
     }
-    TextFile read = read_text_file(path, limits_.secret_bytes);
+    RegularFile read = read_text_file(path, limits_.secret_bytes);
     if (!read.ok) {
       report_.error(mark, "cannot read " + path + ": " + read.problem);
       return std::nullopt;
@@ -135,7 +135,7 @@ class Expander {
       report_.error(mark, "no credentials: CREDENTIALS_DIRECTORY is not set",
                     "add LoadCredential= to the systemd unit");
     } else {
-      TextFile read =
+      RegularFile read =
           read_text_file(std::string(directory) + "/" + std::string(name), limits_.secret_bytes);
       if (read.ok) {
         if (!read.text.empty() && read.text.back() == '\n') read.text.pop_back();

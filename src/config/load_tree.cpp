@@ -44,7 +44,7 @@ class Loader {
 
   /// `from`: what includes it, if anything does.
   void file(const std::string& path, const Node* from) {
-    TextFile read = read_text_file(path, limits_.file_bytes);
+    RegularFile read = read_text_file(path, limits_.file_bytes);
     if (!read.ok) {
       if (from != nullptr)
         report_.error(from->mark, "cannot read " + shown(*from, path) + ": " + read.problem);

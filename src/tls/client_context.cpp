@@ -28,12 +28,16 @@ bool is_ip(const std::string& name) noexcept {
          inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
 }
 
-std::string trust(State& state, const UpstreamTls& settings) {
+std::string judge_by(State& state, const UpstreamTls& settings) {
   SSL_CTX* const context = state.context.get();
   state.verify = !settings.insecure_skip_verify;
   SSL_CTX_set_verify(context, state.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   if (!state.verify) return {};
-  if (!settings.ca.empty()) return trust_file(context, settings.ca);
+  if (!settings.ca.empty()) {
+    Authorities authorities;
+    std::string error = read_authorities(settings.ca, authorities);
+    return error.empty() ? trust(context, authorities) : error;
+  }
   if (SSL_CTX_set_default_verify_paths(context) != 1)
     return "the system's certificate authorities: " + reason_text();
   return {};
@@ -67,7 +71,7 @@ Built<ClientContext> ClientContext::create(const Options& options) {
       SSL_CTX_set_alpn_protos(context, wire, static_cast<unsigned int>(alpn->size())) != 0) {
     return {nullptr, "tls: " + reason_text()};
   }
-  if (std::string error = trust(*state, options.settings); !error.empty())
+  if (std::string error = judge_by(*state, options.settings); !error.empty())
     return {nullptr, error, options.settings.ca_at};
   if (config::Finding wrong = present(*state, options.settings); !wrong.text.empty())
     return {nullptr, wrong.text, wrong.place};

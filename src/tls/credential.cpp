@@ -4,16 +4,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
-#include <fstream>
 #include <utility>
 
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
 
 #include "revproxyd/base/ascii.h"
+#include "revproxyd/base/regular_file.h"
 #include "tls/digest.h"
 #include "tls/key_decoder.h"
 
@@ -22,7 +20,6 @@ namespace revproxyd::tls {
 namespace {
 
 constexpr std::size_t kFileBytes = 1024 * 1024;
-constexpr std::size_t kReadBytes = 16 * 1024;
 // A file that was written this short a time ago may be written again within the same tick of its
 // times.
 constexpr std::int64_t kRestNs = 2'000'000'000;
@@ -116,25 +113,14 @@ bool at_rest(const FileStamp& stamp) noexcept {
 }  // namespace
 
 std::string read_file(const std::string& path, std::string& error) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  while (file && text.size() <= kFileBytes) {
-    const std::size_t before = text.size();
-    text.resize(before + kReadBytes);
-    file.read(text.data() + before, static_cast<std::streamsize>(kReadBytes));
-    text.resize(before + static_cast<std::size_t>(file.gcount()));
-  }
-  if (!file.is_open() || file.bad()) {
-    error = std::string("cannot read: ") + std::strerror(errno != 0 ? errno : EIO);
-    return {};
-  }
-  if (text.size() > kFileBytes) {
+  RegularFile file = read_regular_file(path, kFileBytes);
+  if (file.too_large)
     error = "larger than 1 MiB";
-    return {};
-  }
-  if (text.empty()) error = "cannot read: it is empty or a directory";
-  return text;
+  else if (!file.ok)
+    error = "cannot read: " + file.problem;
+  else if (file.text.empty())
+    error = "it is empty";
+  return error.empty() ? std::move(file.text) : std::string();
 }
 
 Credential::Loaded Credential::load(const std::string& cert, const std::string& key,

@@ -97,7 +97,7 @@ class CredentialGroup {
   Fingerprint identity_{};
 };
 
-/// The contents of a file of at most 1 MiB, or in `error` why not.
+/// The contents of a regular file of at most 1 MiB, or in `error`, which is empty before, why not.
 std::string read_file(const std::string& path, std::string& error);
 
 }  // namespace revproxyd::tls

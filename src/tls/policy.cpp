@@ -1,5 +1,10 @@
 #include "tls/policy.h"
 
+#include <openssl/pem.h>
+
+#include "tls/credential.h"
+#include "tls/key_decoder.h"
+
 namespace revproxyd::tls {
 
 namespace {
@@ -13,6 +18,24 @@ constexpr const char* kTls13Ciphers =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr int kSecurityLevel = 2;
+
+std::string read_certificates(Authorities& out) {
+  const BioPtr bio(BIO_new_mem_buf(out.pem.data(), static_cast<int>(out.pem.size())));
+  out.certificates.reset(sk_X509_new_null());
+  bool encrypted = false;
+  for (;;) {
+    X509Ptr next(PEM_read_bio_X509_AUX(bio.get(), nullptr, no_password, &encrypted));
+    if (!next) break;
+    if (sk_X509_push(out.certificates.get(), next.get()) > 0) static_cast<void>(next.release());
+  }
+  const unsigned long last = ERR_peek_last_error();
+  const bool at_end =
+      ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+  const bool whole = at_end && sk_X509_num(out.certificates.get()) > 0;
+  const std::string error = whole ? std::string() : reason_text();
+  ERR_clear_error();
+  return error;
+}
 
 }  // namespace
 
@@ -45,13 +68,19 @@ std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols) 
   return wire;
 }
 
-std::string trust_file(SSL_CTX* context, const std::string& path) {
-  if (SSL_CTX_load_verify_file(context, path.c_str()) != 1)
-    return "ca " + path + ": " + reason_text();
-  STACK_OF(X509_OBJECT)* const anchors = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
-  for (int i = 0; i < sk_X509_OBJECT_num(anchors); ++i) {
-    if (X509* anchor = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(anchors, i)); anchor != nullptr)
-      read_extensions(anchor);
+std::string read_authorities(const std::string& path, Authorities& out) {
+  std::string error;
+  out.pem = read_file(path, error);
+  if (error.empty()) error = read_certificates(out);
+  return error.empty() ? error : "ca " + path + ": " + error;
+}
+
+std::string trust(SSL_CTX* context, const Authorities& authorities) {
+  for (int i = 0; i < sk_X509_num(authorities.certificates.get()); ++i) {
+    X509* const anchor = sk_X509_value(authorities.certificates.get(), i);
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), anchor) != 1)
+      return "tls: " + reason_text();
+    read_extensions(anchor);
   }
   trust_anchors(context);
   return {};

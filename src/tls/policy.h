@@ -17,8 +17,16 @@ bool apply_policy(SSL_CTX* context, MinVersion min) noexcept;
 /// longer than 255.
 std::optional<std::string> alpn_wire(const std::vector<std::string>& protocols);
 
-/// Makes the certificates of the PEM file trust anchors, intermediate ones too. Empty, or why not.
-std::string trust_file(SSL_CTX* context, const std::string& path);
+/// Authorities as a file has them.
+struct Authorities {
+  std::string pem;
+  StackPtr certificates;
+};
+
+/// Reads a file of one certificate or more. Empty, or why not.
+std::string read_authorities(const std::string& path, Authorities& out);
+/// Makes them trust anchors, intermediate ones too. Empty, or why not.
+std::string trust(SSL_CTX* context, const Authorities& authorities);
 /// What is in the context's store needs nothing above it.
 void trust_anchors(SSL_CTX* context) noexcept;
 

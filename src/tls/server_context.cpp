@@ -114,17 +114,29 @@ int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
   return SSL_TLSEXT_ERR_OK;
 }
 
-std::string read_authorities(State& state) {
+// Clients are told whose certificates are wanted, each name once.
+bool name_to_clients(SSL_CTX* context, X509* authority) {
+  const STACK_OF(X509_NAME)* const told = SSL_CTX_get_client_CA_list(context);
+  for (int i = 0; i < sk_X509_NAME_num(told); ++i) {
+    if (X509_NAME_cmp(sk_X509_NAME_value(told, i), X509_get_subject_name(authority)) == 0)
+      return true;
+  }
+  return SSL_CTX_add_client_CA(context, authority) == 1;
+}
+
+std::string load_authorities(State& state) {
   const std::string& file = state.settings.client_auth.ca;
   if (file.empty()) return "client_auth: a ca file is needed";
-  std::string error;
-  state.ca_bytes = read_file(file, error);
-  if (!error.empty()) return "ca " + file + ": " + error;
+  Authorities authorities;
+  std::string error = read_authorities(file, authorities);
+  if (!error.empty()) return error;
   SSL_CTX* const context = state.context.get();
-  if (error = trust_file(context, file); !error.empty()) return error;
-  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file.c_str());
-  if (names == nullptr) return "ca " + file + ": " + reason_text();
-  SSL_CTX_set_client_CA_list(context, names);  // takes them
+  if (error = trust(context, authorities); !error.empty()) return error;
+  for (int i = 0; i < sk_X509_num(authorities.certificates.get()); ++i) {
+    if (!name_to_clients(context, sk_X509_value(authorities.certificates.get(), i)))
+      return "tls: " + reason_text();
+  }
+  state.ca_bytes = std::move(authorities.pem);
   return {};
 }
 
@@ -142,7 +154,7 @@ std::string share_authorities(State& state, const State& from) {
 std::string require_client_certificates(State& state, const ServerContext* authorities) {
   const ClientAuth& auth = state.settings.client_auth;
   if (auth.mode == ClientAuthMode::none) return {};
-  const std::string error = authorities == nullptr ? read_authorities(state)
+  const std::string error = authorities == nullptr ? load_authorities(state)
                                                    : share_authorities(state, authorities->state());
   if (!error.empty()) return error;
   SSL_CTX* const context = state.context.get();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -75,27 +76,34 @@ std::size_t lost_until_refused(std::uint16_t port) {
   }
 }
 
-/// A certificate that comes when a test lets it: whoever starts waits for it, behind opening its
-/// logs and before it has listened.
-class HeldCertificate {
+/// The system's authorities, which come when a test lets them: whoever starts with a server of
+/// https waits for them, behind opening its logs and before it has listened. For daemons that are
+/// made later.
+class HeldAuthorities {
  public:
-  HeldCertificate() { EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0); }
-  HeldCertificate(const HeldCertificate&) = delete;
-  HeldCertificate& operator=(const HeldCertificate&) = delete;
-  ~HeldCertificate() { ::close(writer_); }
-
-  std::string config() const {
-    return "certificates: [ { cert: '" + path_ + "', key: '" + own_.key_file + "' } ]\n" + kConfig;
+  HeldAuthorities() {
+    EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+    ::setenv("SSL_CERT_FILE", path_.c_str(), 1);
   }
-  // Throws when nobody comes to read it.
+  HeldAuthorities(const HeldAuthorities&) = delete;
+  HeldAuthorities& operator=(const HeldAuthorities&) = delete;
+  ~HeldAuthorities() {
+    ::unsetenv("SSL_CERT_FILE");
+    ::close(writer_);
+  }
+
+  static std::string config() {
+    return "upstreams: { held: { servers: [ { url: 'https://127.0.0.1:1' } ] } }\n" + kConfig;
+  }
+  // Throws when nobody comes to read them.
   void wait_for_reader() {
     const auto opened = [this] {
       return (writer_ = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0;
     };
-    if (!wait_until(opened)) throw TimedOut("nobody reads the certificate");
+    if (!wait_until(opened)) throw TimedOut("nobody reads the authorities");
   }
   void release() {
-    const std::string pem = read_file(own_.cert_file);
+    const std::string pem = authority_.authority_pem();
     EXPECT_EQ(::write(writer_, pem.data(), pem.size()), static_cast<ssize_t>(pem.size()));
     write_file(path_, pem);  // for those who read it again
     ::close(std::exchange(writer_, -1));
@@ -103,9 +111,8 @@ class HeldCertificate {
 
  private:
   Certificates authority_;
-  Certificate own_ = authority_.issue_for({"a.example"});
   TempDir directory_;
-  std::string path_ = directory_.file("cert.pem");
+  std::string path_ = directory_.file("authorities.pem");
   int writer_ = -1;
 };
 
@@ -115,15 +122,15 @@ class HeldUpgrade {
  public:
   HeldUpgrade() {
     const std::size_t from = daemon_.log_lines();
-    daemon_.write_config(certificate_.config());
+    daemon_.write_config(authorities_.config());
     daemon_.signal(SIGUSR2);
-    certificate_.wait_for_reader();
+    authorities_.wait_for_reader();
     starter_ = child_of(daemon_.pid());
     successor_ = starter_ > 0 ? child_of(starter_) : -1;
     // -1 is everybody to kill().
     if (successor_ <= 0) throw std::runtime_error("the new process is not where it was looked for");
     ::kill(starter_, SIGSTOP);
-    certificate_.release();
+    authorities_.release();
     daemon_.wait_log("listening on", from);
   }
   ~HeldUpgrade() {
@@ -150,7 +157,7 @@ class HeldUpgrade {
   const Daemon& daemon() const noexcept { return daemon_; }
 
  private:
-  HeldCertificate certificate_;
+  HeldAuthorities authorities_;
   Daemon daemon_{kConfig};
   std::uint16_t port_ = daemon_.port();
   pid_t starter_ = -1;
@@ -214,16 +221,16 @@ TEST(BinaryUpgrade, AStarterThatIsKilledLeavesOneOutcome) {
 }
 
 TEST(BinaryUpgrade, LogsThatWereTurnedMeanwhileAreOpenedAgain) {
-  HeldCertificate certificate;
+  HeldAuthorities authorities;
   const TempDir directory;
   Daemon daemon(kConfig);
-  daemon.write_config(certificate.config());
+  daemon.write_config(authorities.config());
   daemon.signal(SIGUSR2);
-  certificate.wait_for_reader();
+  authorities.wait_for_reader();
   std::filesystem::rename(daemon.access_log_file(), directory.file("turned"));
   daemon.signal(SIGUSR1);
   daemon.wait_log("logs reopened");
-  certificate.release();
+  authorities.release();
   daemon.follow();
   EXPECT_EQ(daemon.wait_former(), 0);
   EXPECT_EQ(fetch(daemon.port(), "/after").status, 200);

@@ -1,5 +1,7 @@
 // Where the configuration names the files of TLS that are wrong.
 
+#include <sys/stat.h>
+
 #include <string>
 
 #include <gtest/gtest.h>
@@ -98,6 +100,38 @@ TEST_F(CertificatePlaces, OfUpstreams) {
   EXPECT_TRUE(has(said, "proxy.yaml:7:12: error: upstream v: key /nonexistent/key: ")) << said;
   EXPECT_TRUE(has(said, "proxy.yaml:10:41: error: upstream w: certificate /nonexistent/cert: "))
       << said;
+}
+
+// Reading a pipe would wait for its other end, and a device has none.
+TEST_F(CertificatePlaces, OfWhatIsNoRegularFile) {
+  const TempDir directory;
+  const std::string pipe = directory.file("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const std::string good = "certificates:\n" + entry(a.cert_file, a.key_file);
+  for (const std::string& file : {pipe, directory.path(), std::string("/dev/zero")}) {
+    const std::string is = " " + file + ": cannot read: not a regular file";
+    const std::string cert = tested(listener() + "certificates:\n" + entry(file, a.key_file));
+    EXPECT_TRUE(has(cert, ":4:11: error: certificate" + is)) << cert;
+    const std::string key = tested(listener() + "certificates:\n" + entry(a.cert_file, file));
+    EXPECT_TRUE(has(key, ":5:10: error: key" + is)) << key;
+    const std::string clients =
+        tested(listener("{ client_auth: { mode: required, ca: " + file + " } }") + good);
+    EXPECT_TRUE(has(clients, "error: listener tls: ca" + is)) << clients;
+    const std::string servers =
+        tested("upstreams: { u: { servers: [ { url: https://a } ], tls: { ca: " + file +
+               " } } }\n" + listener() + good);
+    EXPECT_TRUE(has(servers, "error: upstream u: ca" + is)) << servers;
+  }
+}
+
+TEST_F(CertificatePlaces, OfFilesThatAreTooLarge) {
+  const std::string large = a.cert_file + ".large";
+  write_file(large, std::string(1024 * 1024 + 1, '\n'));
+  const std::string said =
+      tested("upstreams: { u: { servers: [ { url: https://a } ], tls: { ca: " + large + " } } }\n" +
+             listener() + "certificates:\n" + entry(large, a.key_file));
+  EXPECT_TRUE(has(said, "certificate " + large + ": larger than 1 MiB")) << said;
+  EXPECT_TRUE(has(said, "upstream u: ca " + large + ": larger than 1 MiB")) << said;
 }
 
 TEST_F(CertificatePlaces, OfWhatAReloadRefusesAndOfWhatItKeeps) {

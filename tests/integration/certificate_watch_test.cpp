@@ -1,5 +1,9 @@
 // Certificates whose files change while they are served, and nobody asks for a reload.
 
+#include <sys/stat.h>
+
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/certificates.h"
@@ -51,6 +55,17 @@ TEST(CertificateWatch, WhatItDoesIsNoReloadThatSomebodyAskedFor) {
   daemon.wait_log("the one from before stays in use", before, kTakenUp);
   EXPECT_TRUE(comes_to(daemon, "certificate_updates_failed", 1));
   expect_counts(daemon, of_reloads);
+}
+
+TEST(CertificateWatch, AFileThatIsNoneIsNotWaitedFor) {
+  Certificates authority;
+  const Certificate now = authority.issue_for({"a.example"});
+  const Daemon daemon(serving(now));
+  std::filesystem::remove(now.cert_file);
+  ASSERT_EQ(::mkfifo(now.cert_file.c_str(), 0600), 0);
+  daemon.wait_log(now.cert_file + ": cannot read: not a regular file", 0, kTakenUp);
+  EXPECT_EQ(daemon.ctl("status").status, 0);
+  EXPECT_EQ(presented(daemon), now.cert_pem);
 }
 
 }  // namespace revproxyd::testing

@@ -331,7 +331,8 @@ TEST(CommandLine, SaysOnceWhatIsWrongWithFilesOfTls) {
       {"-t"});
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(has(result, "/nonexistent/cert")) << result.out;
-  EXPECT_TRUE(has(result, "ca /nonexistent/ca: No such file or directory")) << result.out;
+  EXPECT_TRUE(has(result, "ca /nonexistent/ca: cannot read: No such file or directory"))
+      << result.out;
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 2) << result.out;
 }
 
