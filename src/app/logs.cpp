@@ -19,6 +19,13 @@ log::Level level_of(LogLevel level) noexcept {
   return log::Level::info;
 }
 
+log::Options log_options(const Settings& settings) {
+  log::Options options;
+  options.level = level_of(settings.log.level);
+  options.path = settings.log.path;
+  return options;
+}
+
 }  // namespace
 
 std::string text_of(const Error& error) {
@@ -28,11 +35,11 @@ std::string text_of(const Error& error) {
 }
 
 bool open_logs(const Settings& settings, const Settings& before,
-               std::shared_ptr<LogWriter>& access_log, std::string& problem) {
+               const std::shared_ptr<LogWriter>& access_log, OpenLogs& logs, std::string& problem) {
   const auto& wanted = settings.access_log;
   const bool same =
       access_log != nullptr && wanted.enabled && wanted.path == before.access_log.path;
-  std::shared_ptr<LogWriter> writer = same ? access_log : nullptr;
+  if (same) logs.access = access_log;
   if (wanted.enabled && !same) {
     LogWriterOptions options;
     options.path = wanted.path;
@@ -42,17 +49,20 @@ bool open_logs(const Settings& settings, const Settings& before,
       problem = "access_log " + wanted.path + ": " + text_of(opened.error());
       return false;
     }
-    writer = std::move(*opened);
+    logs.access = std::move(*opened);
   }
-  log::Options options;
-  options.level = level_of(settings.log.level);
-  options.path = settings.log.path;
-  if (auto configured = log::configure(options); !configured) {
-    problem = "log " + options.path + ": " + text_of(configured.error());
+  auto opened = log::open(log_options(settings));
+  if (!opened) {
+    problem = "log " + settings.log.path + ": " + text_of(opened.error());
     return false;
   }
-  access_log = std::move(writer);
+  logs.process = std::move(*opened);
   return true;
+}
+
+std::shared_ptr<LogWriter> use_logs(const Settings& settings, OpenLogs logs) {
+  log::use(log_options(settings), std::move(logs.process));
+  return std::move(logs.access);
 }
 
 void reopen_logs(LogWriter* access_log) {

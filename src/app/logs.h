@@ -9,10 +9,19 @@
 
 namespace revproxyd::app {
 
-/// Opens what `settings` name. `access_log` is the writer in use under `before`, and is replaced
-/// where another is wanted. False with `problem`, and nothing has changed.
+/// Logs that are open, and of which those that are new are not in use yet.
+struct OpenLogs {
+  std::shared_ptr<LogWriter> access;   // null without an access log
+  std::unique_ptr<LogWriter> process;  // null where that in use stays
+};
+
+/// Opens what `settings` name. `access_log` is the writer in use under `before`. False with
+/// `problem`; in either case nothing that is in use has changed.
 bool open_logs(const Settings& settings, const Settings& before,
-               std::shared_ptr<LogWriter>& access_log, std::string& problem);
+               const std::shared_ptr<LogWriter>& access_log, OpenLogs& logs, std::string& problem);
+
+/// The log of the process is as `settings` want it from now on; returns the access log.
+std::shared_ptr<LogWriter> use_logs(const Settings& settings, OpenLogs logs);
 
 /// Opens the files again, after they were renamed; troubles go to the log. The writer may be null.
 void reopen_logs(LogWriter* access_log);

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -16,6 +17,11 @@ bool nobody_listens_at(const std::string& path) noexcept {
   const net::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return address && ::connect(probe.get(), address->data(), address->size()) != 0 &&
          errno == ECONNREFUSED;
+}
+
+// Another process may have put its own in that place.
+FreshSocketFile::~FreshSocketFile() {
+  if (!path_.empty() && nobody_listens_at(path_)) ::unlink(path_.c_str());
 }
 
 SocketFile::SocketFile(std::string path, bool inherited) : path_(std::move(path)) {

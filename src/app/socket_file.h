@@ -5,11 +5,33 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace revproxyd::app {
 
 /// Nobody listens at the path: connecting to it is refused.
 bool nobody_listens_at(const std::string& path) noexcept;
+
+/// The file of a UNIX socket that was bound and is not in use yet. Destroyed once that socket is
+/// closed, it takes the file away, so that nobody finds what is not there.
+class FreshSocketFile {
+ public:
+  /// No file.
+  FreshSocketFile() = default;
+  explicit FreshSocketFile(std::string path) : path_(std::move(path)) {}
+  FreshSocketFile(FreshSocketFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  FreshSocketFile& operator=(FreshSocketFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~FreshSocketFile();
+
+  /// The socket is in use: the file stays.
+  void keep() noexcept { path_.clear(); }
+
+ private:
+  std::string path_;
+};
 
 /// Remembers the file of a socket that listens.
 class SocketFile {

@@ -85,7 +85,9 @@ Result<BoundAddress> joined(const std::vector<net::Descriptor>& inherited, Bound
     if (copy == nullptr) return cannot_duplicate();
     bound.kept.push_back(std::move(*copy));
   }
-  return share_out(std::move(bound.kept), workers);
+  auto joint = share_out(std::move(bound.kept), workers);
+  if (joint) joint->file = std::move(bound.file);
+  return joint;
 }
 
 void describe(BoundAddress& bound) {
@@ -112,7 +114,11 @@ Result<BoundAddress> bind_address(const net::BindAddress& address, std::size_t w
     if (i == 0 && !local) wanted.port = net::local_address(socket->get()).port();
     sockets.push_back(std::move(*socket));
   }
-  return share_out(std::move(sockets), workers);
+  FreshSocketFile file =
+      local && address.path.starts_with('/') ? FreshSocketFile(address.path) : FreshSocketFile();
+  auto bound = share_out(std::move(sockets), workers);
+  if (bound) bound->file = std::move(file);
+  return bound;
 }
 
 Result<BoundAddress> share_out(std::vector<net::Descriptor> sockets, std::size_t workers) {
@@ -209,6 +215,7 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
       continue;
     }
     BoundAddress& bound = found->second;
+    bound.file.keep();
     complete(bound);
     one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound)};
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "

@@ -26,6 +26,7 @@ using WorkerSockets = std::vector<std::shared_ptr<net::Descriptor>>;
 
 /// Sockets bound for one address.
 struct BoundAddress {
+  FreshSocketFile file;                   // goes after the sockets
   std::vector<net::Descriptor> kept;      // each of them once, for a successor of this process
   std::vector<WorkerSockets> of_workers;  // duplicates of them
   net::BindAddress sibling;  // where workers without a socket bind one; empty text: none is needed

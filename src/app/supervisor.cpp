@@ -109,9 +109,9 @@ bool Supervisor::start_failed(const std::string& problem) {
 
 bool Supervisor::start(const Settings& settings) {
   std::string problem;
-  std::shared_ptr<LogWriter> access_log;
-  if (!open_logs(settings, settings_, access_log, problem)) return start_failed(problem);
-  access_log_.replace(std::move(access_log));
+  OpenLogs logs;
+  if (!open_logs(settings, settings_, nullptr, logs, problem)) return start_failed(problem);
+  access_log_.replace(use_logs(settings, std::move(logs)));
   settings_ = settings;
   if (launch_.successor != nullptr) {
     tickets_->adopt(launch_.successor->take_tickets());
@@ -337,9 +337,10 @@ Verdict Supervisor::apply(Settings settings, Cause cause) {
     verdict.text += "\n" + joined(next->errors);
     return verdict;
   }
-  std::shared_ptr<LogWriter> access_log = access_log_.writer();
+  OpenLogs logs;
+  if (!open_logs(settings, settings_, access_log_.writer(), logs, problem))
+    return refuse(problem, cause);
   if (!sockets_->bind(settings, Ports::fixed, lost, fresh, problem)) return refuse(problem, cause);
-  if (!open_logs(settings, settings_, access_log, problem)) return refuse(problem, cause);
   keep_what_runs(settings, settings_);
   if (control_ != nullptr) {
     if (auto restored = control_->restore(); !restored)
@@ -348,7 +349,7 @@ Verdict Supervisor::apply(Settings settings, Cause cause) {
   retired_.push_back(built_->plan);
   built_ = std::move(next);
   settings_ = settings;
-  access_log_.replace(std::move(access_log));
+  access_log_.replace(use_logs(settings, std::move(logs)));
   ++generation_;
   upstreams_.resolve(built_->upstreams);
   wait_resolved();

@@ -109,7 +109,8 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  Result<void> configure(const Options& options);
+  Result<std::unique_ptr<LogWriter>> open(const Options& options);
+  void use(const Options& options, std::unique_ptr<LogWriter> opened);
   Result<void> reopen();
   bool flush(Duration limit);
   void stop(Duration limit);
@@ -140,27 +141,28 @@ Log& instance() {
   return log;
 }
 
-Result<void> Log::configure(const Options& options) {
+Result<std::unique_ptr<LogWriter>> Log::open(const Options& options) {
   const std::lock_guard configuration(configuration_);
-  std::unique_ptr<LogWriter> parting;
-  if (writer_ == nullptr || options.path != options_.path) {
-    LogWriterOptions to;
-    to.path = options.path;
-    to.pending_bytes = kPendingBytes;
-    auto writer = LogWriter::open(std::move(to));
-    if (!writer) return writer.error();
+  if (writer_ != nullptr && options.path == options_.path) return std::unique_ptr<LogWriter>();
+  LogWriterOptions to;
+  to.path = options.path;
+  to.pending_bytes = kPendingBytes;
+  return LogWriter::open(std::move(to));
+}
+
+void Log::use(const Options& options, std::unique_ptr<LogWriter> opened) {
+  const std::lock_guard configuration(configuration_);
+  if (opened != nullptr) {
     const std::lock_guard lock(mutex_);
-    parting = std::exchange(writer_, std::move(*writer));
+    std::swap(writer_, opened);
     sink_->use(writer_.get());
   }
   options_ = options;
   threshold.store(options.level, std::memory_order_relaxed);
-  if (parting != nullptr) {
-    parting->flush_and_stop(kPartingTime);
-    const std::lock_guard lock(mutex_);
-    dropped_before_ += parting->dropped_lines();
-  }
-  return {};
+  if (opened == nullptr) return;  // the one before
+  opened->flush_and_stop(kPartingTime);
+  const std::lock_guard lock(mutex_);
+  dropped_before_ += opened->dropped_lines();
 }
 
 Result<void> Log::reopen() {
@@ -239,7 +241,19 @@ Limiter::Report Log::report() {
 
 }  // namespace
 
-Result<void> configure(const Options& options) { return instance().configure(options); }
+Result<std::unique_ptr<LogWriter>> open(const Options& options) { return instance().open(options); }
+
+void use(const Options& options, std::unique_ptr<LogWriter> opened) {
+  instance().use(options, std::move(opened));
+}
+
+Result<void> configure(const Options& options) {
+  auto opened = open(options);
+  if (!opened) return opened.error();
+  use(options, std::move(*opened));
+  return {};
+}
+
 Result<void> reopen() { return instance().reopen(); }
 bool flush(Duration limit) { return instance().flush(limit); }
 void stop(Duration limit) { instance().stop(limit); }

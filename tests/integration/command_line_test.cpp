@@ -457,6 +457,16 @@ TEST(CommandLine, ProxiesWithoutAFile) {
   EXPECT_GT(b.request_count(), 0U);
 }
 
+TEST(CommandLine, AStartThatFailsLeavesNoSocketBehind) {
+  const TempDir directory;
+  const std::string unix_path = directory.file("web.sock");
+  const std::string unix_web =
+      "listeners: [ { address: 'unix:" + unix_path + "' } ]\nroutes: [ { respond: {} } ]\n";
+  const std::string no_admin = "admin: { socket: " + directory.file("none/admin.sock") + " }\n";
+  EXPECT_EQ(run_with(unix_web + "access_log: off\n" + no_admin, {}).status, 3);
+  EXPECT_FALSE(std::filesystem::exists(unix_path));
+}
+
 TEST(CommandLine, MergesIncludedFiles) {
   const TempDir directory;
   write_file(directory.file("site.yaml"), "routes: [ { respond: { body: included } } ]\n");

@@ -1,7 +1,10 @@
 // Reloads: all or nothing, and no request pays for them.
 
 #include <signal.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <filesystem>
 
@@ -141,6 +144,22 @@ TEST(Reload, RefusesListenersThatCannotBeBoundAsAWhole) {
       daemon.reload("listeners: [ { name: web, address: '127.0.0.1:0' }, { name: more, address: '" +
                     holder.address() + "' } ]\nroutes: [ { respond: { body: new } } ]\n"));
   EXPECT_EQ(fetch(daemon.port("web")).body, "old");
+}
+
+TEST(Reload, BindsNothingWhenALogCannotBeOpened) {
+  const TempDir directory;
+  const int watch = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  ASSERT_GE(::inotify_add_watch(watch, directory.path().c_str(), IN_CREATE), 0);
+  Daemon daemon(responding("old"));
+  for (const std::string log : {"access_log", "log"}) {
+    EXPECT_FALSE(daemon.reload("listeners: [ { address: 'unix:" + directory.file("web.sock") +
+                               "' } ]\nroutes: [ { respond: { body: new } } ]\n" + log +
+                               ": { path: " + directory.file("none/log") + " }\n"));
+  }
+  std::array<char, 4096> events;
+  EXPECT_LT(::read(watch, events.data(), events.size()), 0) << "there was a socket";
+  ::close(watch);
+  EXPECT_EQ(fetch(daemon.port()).body, "old");
 }
 
 TEST(Reload, OpensAndClosesListeners) {
@@ -385,7 +404,6 @@ TEST(Reload, AListenerKeepsItsSocketHoweverItsPathIsWritten) {
   }
 }
 
-// A refused reload has made the file, and leaves it without anybody behind it.
 TEST(Reload, MakesSocketsAnewAfterOneThatWasRefused) {
   const TempDir directory;
   const Origin holder;
@@ -396,6 +414,7 @@ TEST(Reload, MakesSocketsAnewAfterOneThatWasRefused) {
   std::filesystem::remove(path);
   EXPECT_FALSE(daemon.reload("listeners: [ " + web + ", { name: other, address: '" +
                              holder.address() + "' } ]\n" + routes));
+  EXPECT_TRUE(wait_until([&] { return !std::filesystem::exists(path); })) << "nobody is behind it";
   ASSERT_TRUE(daemon.reload("listeners: [ " + web + " ]\n" + routes));
   EXPECT_EQ(RawClient::unix_socket(path).get("/").body, "here");
 }

@@ -7,11 +7,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/units.h"
+
+namespace revproxyd {
+class LogWriter;
+}
 
 namespace revproxyd::log {
 
@@ -24,8 +29,15 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-/// Sets level and destination, at the start and at each reload. On an error (Code::system with
-/// errno) all stays as it was. Until the first call lines go straight to standard error.
+/// Opens the destination of `options`, not in use yet; null when it is the one in use. On an error
+/// (Code::system with errno) all stays as it was.
+Result<std::unique_ptr<LogWriter>> open(const Options& options);
+
+/// Sets level and destination, at the start and at each reload, to what open() gave for `options`.
+/// Until the first call lines go straight to standard error.
+void use(const Options& options, std::unique_ptr<LogWriter> opened);
+
+/// Both at once.
 Result<void> configure(const Options& options);
 
 /// Opens the file again, after a rename; the old one stays in use when that fails. Nothing to do on
