@@ -138,11 +138,29 @@ std::optional<Acquired> Cluster::at_once(const Pick& picked, const Demand& deman
   return Acquired(&pool.endpoint(), Lease(*this, pool.endpoint(), std::move(stream)));
 }
 
+namespace {
+
+// Who chooses a server by its load is to see also the requests that it keeps waiting for a
+// connection, or a server that is silent would look idle and get them all.
+class Arrival {
+ public:
+  explicit Arrival(Endpoint& endpoint) noexcept : endpoint_(endpoint) { endpoint_.begin_arrival(); }
+  ~Arrival() { endpoint_.end_arrival(); }
+  Arrival(const Arrival&) = delete;
+  Arrival& operator=(const Arrival&) = delete;
+
+ private:
+  Endpoint& endpoint_;
+};
+
+}  // namespace
+
 Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& waited,
                                         Pick picked) {
   for (std::uint64_t id = 0;;) {
     if (picked.status == PickStatus::picked && (id != 0 || !overtakes(demand))) {
       Pool& pool = *pools_[picked.index];
+      const Arrival arrival(pool.endpoint());
       if (pool.joinable(demand.origin)) {
         auto joined = co_await join(pool, demand.origin);
         if (joined) co_return std::move(*joined);

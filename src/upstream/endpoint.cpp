@@ -72,6 +72,11 @@ void Endpoint::release_connection() noexcept {
   assert(before > 0);
 }
 
+void Endpoint::end_arrival() noexcept {
+  [[maybe_unused]] const std::uint32_t before = arriving_.fetch_sub(1, std::memory_order_relaxed);
+  assert(before > 0);
+}
+
 void Endpoint::begin_request() noexcept {
   active_requests_.fetch_add(1, std::memory_order_relaxed);
   requests_.fetch_add(1, std::memory_order_relaxed);

@@ -78,11 +78,20 @@ class Endpoint {
     return limit != 0 && open_connections() >= limit;
   }
 
-  /// Around each attempt at this server, over all workers; begin counts into requests() too.
+  /// Around the wait of a request for a connection to this server, over all workers.
+  void begin_arrival() noexcept { arriving_.fetch_add(1, std::memory_order_relaxed); }
+  void end_arrival() noexcept;
+  /// Around each attempt at this server from when it has a connection, over all workers; begin
+  /// counts into requests() too.
   void begin_request() noexcept;
   void end_request() noexcept;
   std::uint32_t active_requests() const noexcept {
     return active_requests_.load(std::memory_order_relaxed);
+  }
+  /// What was sent here and has not ended, with a connection or without: what a method that goes by
+  /// load compares.
+  std::uint32_t load() const noexcept {
+    return active_requests() + arriving_.load(std::memory_order_relaxed);
   }
 
   /// Totals since the endpoint was made. A failed connect counts as a failure as well.
@@ -140,6 +149,7 @@ class Endpoint {
 
   alignas(64) std::atomic<std::uint32_t> open_connections_ = 0;
   std::atomic<std::uint32_t> active_requests_ = 0;
+  std::atomic<std::uint32_t> arriving_ = 0;
   std::atomic<std::uint64_t> requests_ = 0;
   std::atomic<std::uint64_t> failures_ = 0;
   std::atomic<std::uint64_t> connect_failures_ = 0;

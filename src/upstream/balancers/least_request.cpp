@@ -22,20 +22,20 @@ class LeastRequest final : public Balancer {
 
 std::size_t LeastRequest::choose(std::span<const Candidate> candidates, PickKey /*key*/) noexcept {
   std::size_t best = 0;
-  std::uint64_t best_active = candidates[0].endpoint->active_requests();
+  std::uint64_t best_load = candidates[0].endpoint->load();
   std::uint64_t tied_weight = candidates[0].weight;
   for (std::size_t position = 1; position < candidates.size(); ++position) {
     const Candidate& candidate = candidates[position];
-    const std::uint64_t active = candidate.endpoint->active_requests();
-    // active / weight, compared without the division; 32-bit factors cannot overflow.
-    const std::uint64_t left = active * candidates[best].weight;
-    const std::uint64_t right = best_active * candidate.weight;
+    const std::uint64_t load = candidate.endpoint->load();
+    // load / weight, compared without the division; 32-bit factors cannot overflow.
+    const std::uint64_t left = load * candidates[best].weight;
+    const std::uint64_t right = best_load * candidate.weight;
     if (left > right) continue;
     tied_weight = left < right ? candidate.weight : tied_weight + candidate.weight;
     // Of the equals seen so far each holds the place with probability weight / tied_weight.
     if (left < right || random_.below(tied_weight) < candidate.weight) {
       best = position;
-      best_active = active;
+      best_load = load;
     }
   }
   return best;

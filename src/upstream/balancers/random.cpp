@@ -24,10 +24,8 @@ class Random final : public Balancer {
 std::size_t Random::choose(std::span<const Candidate> candidates, PickKey /*key*/) noexcept {
   const std::size_t first = weighted_choice(candidates, random_);
   const std::size_t second = draw_other(candidates, first);
-  const std::uint64_t first_load =
-      candidates[first].endpoint->active_requests() * candidates[second].weight;
-  const std::uint64_t second_load =
-      candidates[second].endpoint->active_requests() * candidates[first].weight;
+  const std::uint64_t first_load = candidates[first].endpoint->load() * candidates[second].weight;
+  const std::uint64_t second_load = candidates[second].endpoint->load() * candidates[first].weight;
   // Equals: the first, whose draw is exactly in proportion to the weights.
   return second_load < first_load ? second : first;
 }

@@ -30,7 +30,8 @@ class SilentServer : public ::testing::Test {
   /// Anew, by the settings as they are.
   void make() {
     shared_ = std::make_shared<Shared>(settings_, nullptr);
-    endpoint().set_addresses(std::make_shared<const AddressList>(AddressList{server_.address()}));
+    const auto addresses = std::make_shared<const AddressList>(AddressList{server_.address()});
+    for (const auto& one : shared_->endpoints()) one->set_addresses(addresses);
     cluster_ = std::make_shared<Cluster>(shared_, nullptr, 1);
     // The wheel may be ahead of the clock; the test moves it.
     TimerWheel::current() = TimerWheel();
@@ -106,6 +107,41 @@ TEST_F(SilentServer, TheTimeInTheQueueIsToldAsTheLoopKnowsIt) {
   EXPECT_EQ(queued, 10s + 300us);
   waiting.cancel(Code::cancelled);
   EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+}
+
+TEST_F(SilentServer, GetsNoMoreRequestsThanAnotherByAMethodThatGoesByLoad) {
+  settings_.servers.resize(2);
+  for (ServerSettings& server : settings_.servers) server.url.scheme = net::Scheme::http;
+  settings_.servers[1].url.text = "http://other";
+  for (const BalanceMethod method : {BalanceMethod::least_request, BalanceMethod::random}) {
+    SCOPED_TRACE(name(method));
+    settings_.balance.method = method;
+    make();
+    TaskGroup waiting;
+    std::optional<Code> outcome;
+    Clock::duration queued{0};
+    for (int i = 0; i < 20; ++i) waiting.spawn(acquire(*cluster_, outcome, queued));
+    for (const auto& server : shared_->endpoints()) {
+      EXPECT_EQ(server->open_connections(), 10U);
+      EXPECT_EQ(server->active_requests(), 0U) << "none is served";
+    }
+    waiting.cancel(Code::cancelled);
+    EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+    for (const auto& server : shared_->endpoints()) EXPECT_EQ(server->load(), 0U);
+  }
+}
+
+TEST_F(SilentServer, IsTakenOutHoweverManyWaitForAConnection) {
+  settings_.servers[0].url.scheme = net::Scheme::http;
+  make();
+  TaskGroup waiting;
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  for (int i = 0; i < 3; ++i) waiting.spawn(acquire(*cluster_, outcome, queued));
+  pass(settings_.timeouts.connect);
+  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+  EXPECT_EQ(outcome, Code::connect_timeout);
+  EXPECT_FALSE(endpoint().usable(loop_now()));
 }
 
 TEST_F(SilentServer, IsGoneWhenNobodyElseIsServed) {

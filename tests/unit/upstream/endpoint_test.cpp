@@ -178,6 +178,17 @@ TEST(Endpoint, CountsRequestsThatRunAndAllThatEverWere) {
   EXPECT_EQ(endpoint.requests(), 2U);
 }
 
+TEST(Endpoint, ItsLoadIsWhatIsServedAndWhatWaitsForAConnection) {
+  Endpoint endpoint("shop", server("http://a"));
+  endpoint.begin_arrival();
+  endpoint.begin_arrival();
+  endpoint.begin_request();
+  endpoint.end_arrival();
+  EXPECT_EQ(endpoint.load(), 2U);
+  EXPECT_EQ(endpoint.active_requests(), 1U);
+  EXPECT_EQ(endpoint.requests(), 1U);
+}
+
 TEST(Endpoint, CountsAFailedConnectAsAFailureToo) {
   Endpoint endpoint("shop", server("http://a"));
   endpoint.count_failure();
