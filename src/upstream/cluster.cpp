@@ -223,19 +223,28 @@ bool may_be_busy(const Endpoint& endpoint, Code code, std::uint32_t own = 0) noe
 }  // namespace
 
 Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
-  auto stream = co_await pool.connect(origin);
   Endpoint& endpoint = pool.endpoint();
-  if (!stream) {
-    // A client that leaves, or has waited long enough, says nothing about the server.
-    const CancelScope* scope = co_await current_scope();
-    if (scope != nullptr && scope->cancelled()) co_return Acquired(&endpoint, stream.error());
-    endpoint.count_connect_failure();
-    const Code code = stream.error().code();
-    if (blames_server(code) && !may_be_busy(endpoint, code)) take_out(endpoint);
-    co_return Acquired(&endpoint, stream.error());
+  // Longer than the connect may take, which tells itself when it has failed.
+  const std::uint64_t trial =
+      endpoint.begin_trial(loop_now(), settings().timeouts.connect + kTakeOut);
+  if (trial != 0) shared_->wake_from(endpoint);
+  auto stream = co_await pool.connect(origin);
+  if (stream) {
+    if (endpoint.end_take_out()) shared_->wake_for(endpoint);
+    Lease lease(*this, endpoint, std::move(*stream));
+    co_return Acquired(&endpoint, std::move(lease));
   }
-  Lease lease(*this, endpoint, std::move(*stream));
-  co_return Acquired(&endpoint, std::move(lease));
+  // A client that leaves, or has waited long enough, says nothing about the server.
+  const CancelScope* scope = co_await current_scope();
+  const bool gave_up = scope != nullptr && scope->cancelled();
+  if (!gave_up) endpoint.count_connect_failure();
+  const Code code = stream.error().code();
+  if (!gave_up && blames_server(code) && !may_be_busy(endpoint, code)) {
+    take_out(endpoint, trial);
+  } else if (endpoint.end_trial(trial)) {
+    shared_->wake_for(endpoint);
+  }
+  co_return Acquired(&endpoint, stream.error());
 }
 
 // By a connect of its own, for what the pool has may be dead as well. Whoever finds out first takes
@@ -258,8 +267,8 @@ Task<bool> Cluster::gone(const Endpoint& failed) {
 }
 
 // However many find out at once, one tells.
-void Cluster::take_out(Endpoint& endpoint) {
-  if (endpoint.take_out(loop_now())) shared_->wake_from(endpoint);
+void Cluster::take_out(Endpoint& endpoint, std::uint64_t trial) {
+  if (endpoint.take_out(loop_now(), trial)) shared_->wake_from(endpoint);
 }
 
 namespace {

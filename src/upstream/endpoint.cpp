@@ -13,6 +13,7 @@ namespace revproxyd::upstream {
 namespace {
 
 constexpr std::uint64_t kDownBit = 1;
+constexpr std::uint64_t kLongOver = 1;  // the end of a take-out, whatever the time is now
 constexpr int kSpinsBeforeYield = 64;
 
 // The monotonic clock counts from boot, hence never below zero.
@@ -42,14 +43,38 @@ void Endpoint::mark_down() noexcept { health_.fetch_or(kDownBit, std::memory_ord
 
 void Endpoint::mark_up() noexcept { health_.store(0, std::memory_order_relaxed); }
 
-bool Endpoint::take_out(TimePoint now) noexcept {
-  const std::uint64_t until = milliseconds(now) + static_cast<std::uint64_t>(kTakeOut.count());
+bool Endpoint::take_out(TimePoint now, std::uint64_t trial) noexcept {
+  const std::uint64_t until = milliseconds(now + kTakeOut);
   std::uint64_t word = health_.load(std::memory_order_relaxed);
-  while ((word >> 1) < until &&
+  while (((word >> 1) < until || (trial != 0 && (word >> 1) == trial)) &&
          !health_.compare_exchange_weak(word, (until << 1) | (word & kDownBit),
                                         std::memory_order_relaxed)) {
   }
   return judge(word, now) == Availability::usable;
+}
+
+std::uint64_t Endpoint::begin_trial(TimePoint now, Duration most) noexcept {
+  const std::uint64_t until = milliseconds(now + most);
+  std::uint64_t word = health_.load(std::memory_order_relaxed);
+  do {
+    if ((word >> 1) == 0 || (word >> 1) > milliseconds(now)) return 0;
+  } while (!health_.compare_exchange_weak(word, (until << 1) | (word & kDownBit),
+                                          std::memory_order_relaxed));
+  return until;
+}
+
+bool Endpoint::end_trial(std::uint64_t trial) noexcept {
+  std::uint64_t word = health_.load(std::memory_order_relaxed);
+  do {
+    if (trial == 0 || (word >> 1) != trial) return false;
+  } while (!health_.compare_exchange_weak(word, (kLongOver << 1) | (word & kDownBit),
+                                          std::memory_order_relaxed));
+  return true;
+}
+
+bool Endpoint::end_take_out() noexcept {
+  if ((health_.load(std::memory_order_relaxed) >> 1) == 0) return false;
+  return (health_.fetch_and(kDownBit, std::memory_order_relaxed) >> 1) != 0;
 }
 
 Availability Endpoint::judge(std::uint64_t health, TimePoint now) noexcept {

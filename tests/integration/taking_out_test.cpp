@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/load.h"
 #include "tests/support/namespaces.h"
 #include "tests/support/setups.h"
 
@@ -138,6 +139,20 @@ TEST(TakingOut, ATimeoutOfOneConnectTakesNoServerOutThatHasRequestsUnderWay) {
   busy.fall_silent();
   EXPECT_EQ(fetch(daemon.port()).status, 504);
   EXPECT_EQ(backup.request_count(), 0U);
+}
+
+TEST(TakingOut, OneRequestTriesASilentServerAgainAndTheOthersDoNotWait) {
+  const Origin backup("backup");
+  NarrowServer silent;
+  silent.fall_silent();
+  const Daemon daemon(with_backup(silent.url(), backup.url()));
+  EXPECT_EQ(fetch(daemon.port()).body, "backup");
+  ASSERT_TRUE(comes_to(daemon, "upstream_connect_failures", 1));
+  Load load(std::vector<LoadPlan>(8, {.port = daemon.port()}));
+  EXPECT_TRUE(comes_to(daemon, "upstream_connect_failures", 2));
+  load.stop();
+  EXPECT_EQ(load.failed(), 0U) << load.failures();
+  EXPECT_TRUE(comes_to(daemon, "upstream_connect_failures", 2));
 }
 
 }  // namespace revproxyd::testing

@@ -101,7 +101,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
                              Clock::duration waited);
   bool came_free(const Demand* demand) noexcept;
   bool is_of_use_to_others(const Demand* demand) noexcept;
-  void take_out(Endpoint& endpoint);
+  void take_out(Endpoint& endpoint, std::uint64_t trial = 0);
   bool overtakes(const Demand& demand) const noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Clock::duration& waited);
   Task<Acquired> acquire_counted(const Demand& demand, Clock::duration& waited);

@@ -15,13 +15,14 @@
 
 namespace revproxyd::upstream {
 
-/// How long a failed connect keeps a server out.
+/// How long a failed connect keeps a server out. Then one request tries it again.
 inline constexpr Duration kTakeOut{1000};
 
 /// Whether a server may be given requests, from best to worst.
 enum class Availability : std::uint8_t {
   usable,
-  taken_out,  // a connect failed less than kTakeOut ago; still better than no server at all
+  taken_out,  // a connect failed less than kTakeOut ago, or somebody finds out whether one fails
+              // still; better than no server at all
   down,       // the active check says so
 };
 
@@ -56,9 +57,17 @@ class Endpoint {
   /// connected.
   void mark_down() noexcept;
   void mark_up() noexcept;
-  /// A connect has failed: out until kTakeOut after `now`. Never shortens a take-out. True when it
-  /// was usable before.
-  bool take_out(TimePoint now) noexcept;
+  /// A connect has failed: out until kTakeOut after `now`. Shortens no take-out but that for
+  /// `trial`, if the connect was one. True when it was usable before.
+  bool take_out(TimePoint now, std::uint64_t trial = 0) noexcept;
+  /// To be asked by who is about to connect. When a take-out is over the first to ask gets a number
+  /// other than 0 and tries alone: for the others the server is out for `most` from `now` on, or
+  /// until take_out(), end_take_out() or end_trial() tell what became of it.
+  std::uint64_t begin_trial(TimePoint now, Duration most) noexcept;
+  /// The trial has shown nothing: the next may try. True when nothing else has ended it before.
+  bool end_trial(std::uint64_t trial) noexcept;
+  /// A connect has succeeded. True when it ends a take-out or a trial.
+  bool end_take_out() noexcept;
   /// Times count in whole milliseconds.
   Availability availability(TimePoint now) const noexcept {
     const std::uint64_t word = health_.load(std::memory_order_relaxed);
@@ -143,7 +152,8 @@ class Endpoint {
   std::atomic<std::uint32_t> max_connections_;
   std::atomic<bool> backup_;
   std::atomic<bool> resolve_failed_ = false;
-  std::atomic<std::uint64_t> health_ = 0;  // end of the take-out in ms << 1 | down
+  // End of the take-out in ms << 1 | down. An end that has passed stays until a connect succeeds.
+  std::atomic<std::uint64_t> health_ = 0;
   AddressCell addresses_;
   std::atomic<std::uint32_t> addresses_version_ = 0;
 

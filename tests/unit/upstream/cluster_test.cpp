@@ -47,6 +47,18 @@ class SilentServer : public ::testing::Test {
     auto acquired = co_await cluster.acquire(demand, queued);
     outcome = acquired.lease ? Code::none : acquired.lease.error().code();
   }
+  /// Beside another, so that it may be left alone.
+  void be_first_of_two() {
+    settings_.balance.method = BalanceMethod::first;
+    settings_.servers.resize(2);
+    for (ServerSettings& server : settings_.servers) server.url.scheme = net::Scheme::http;
+    settings_.servers[1].url.text = "http://other";
+    make();
+  }
+  std::vector<std::uint32_t> connections() const {
+    return {shared_->endpoints()[0]->open_connections(),
+            shared_->endpoints()[1]->open_connections()};
+  }
   /// What gone() says of it once its silence has lasted for timeouts.connect.
   bool gone() {
     std::optional<bool> said;
@@ -142,6 +154,114 @@ TEST_F(SilentServer, IsTakenOutHoweverManyWaitForAConnection) {
   EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
   EXPECT_EQ(outcome, Code::connect_timeout);
   EXPECT_FALSE(endpoint().usable(loop_now()));
+}
+
+TEST_F(SilentServer, IsTriedByOneRequestAloneWhenATakeOutIsOver) {
+  be_first_of_two();
+  endpoint().take_out(loop_now());
+  pass(kTakeOut);
+  TaskGroup waiting;
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  for (int i = 0; i < 5; ++i) waiting.spawn(acquire(*cluster_, outcome, queued));
+  EXPECT_EQ(connections(), (std::vector<std::uint32_t>{1, 4}));
+  pass(settings_.timeouts.connect - 100ms);
+  waiting.spawn(acquire(*cluster_, outcome, queued));
+  EXPECT_EQ(connections(), (std::vector<std::uint32_t>{1, 5}));
+  waiting.cancel(Code::client_gone);
+  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+}
+
+TEST_F(SilentServer, IsTriedByTheNextWhenTheOneHasLeft) {
+  be_first_of_two();
+  endpoint().take_out(loop_now());
+  pass(kTakeOut);
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  for (int i = 0; i < 3; ++i) {
+    TaskGroup trying;
+    trying.spawn(acquire(*cluster_, outcome, queued));
+    EXPECT_EQ(connections(), (std::vector<std::uint32_t>{1, 0}));
+    trying.cancel(Code::client_gone);
+    EXPECT_TRUE(runner_.run_until([&] { return trying.size() == 0; }));
+  }
+}
+
+TEST_F(SilentServer, IsLeftAloneForAnotherSecondWhenTheOneFails) {
+  be_first_of_two();
+  endpoint().take_out(loop_now());
+  pass(kTakeOut);
+  TaskGroup trying;
+  TaskGroup others;
+  std::optional<Code> outcome;
+  std::optional<Code> of_others;
+  Clock::duration queued{0};
+  trying.spawn(acquire(*cluster_, outcome, queued));
+  pass(settings_.timeouts.connect);
+  ASSERT_TRUE(runner_.run_until([&] { return trying.size() == 0; }));
+  EXPECT_EQ(outcome, Code::connect_timeout);
+  others.spawn(acquire(*cluster_, of_others, queued));
+  EXPECT_EQ(connections(), (std::vector<std::uint32_t>{0, 1}));
+  pass(kTakeOut - 100ms);
+  EXPECT_FALSE(endpoint().usable(loop_now()));
+  pass(100ms);
+  for (int i = 0; i < 2; ++i) others.spawn(acquire(*cluster_, of_others, queued));
+  EXPECT_EQ(connections()[0], 1U);
+  others.cancel(Code::client_gone);
+  EXPECT_TRUE(runner_.run_until([&] { return others.size() == 0; }));
+}
+
+TEST_F(SilentServer, TakesAllAgainOnceItHasTakenOne) {
+  be_first_of_two();
+  const net::Descriptor listening = net::test::loopback_listener();
+  endpoint().set_addresses(
+      std::make_shared<const AddressList>(AddressList{net::local_address(listening.get())}));
+  endpoint().take_out(loop_now());
+  pass(kTakeOut);
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  runner_.run(acquire(*cluster_, outcome, queued));
+  ASSERT_EQ(outcome, Code::none);
+  EXPECT_TRUE(endpoint().usable(loop_now()));
+  TaskGroup more;
+  for (int i = 0; i < 5; ++i) more.spawn(acquire(*cluster_, outcome, queued));
+  EXPECT_EQ(connections()[1], 0U);
+  EXPECT_TRUE(runner_.run_until([&] { return more.size() == 0; }));
+}
+
+TEST_F(SilentServer, IsTriedByAllWhenThereIsNoOther) {
+  settings_.servers[0].url.scheme = net::Scheme::http;
+  make();
+  endpoint().take_out(loop_now());
+  pass(kTakeOut);
+  TaskGroup waiting;
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  for (int i = 0; i < 5; ++i) waiting.spawn(acquire(*cluster_, outcome, queued));
+  EXPECT_EQ(endpoint().open_connections(), 5U);
+  waiting.cancel(Code::client_gone);
+  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+}
+
+TEST_F(SilentServer, WhoWaitsForItGoesElsewhereWhileOneTriesIt) {
+  settings_.limits.queue_timeout = 1min;
+  be_first_of_two();
+  settings_.servers[0].max_connections = 1;
+  settings_.servers[1].backup = true;
+  make();
+  ASSERT_TRUE(endpoint().try_acquire_connection());
+  endpoint().take_out(loop_now());
+  pass(kTakeOut);
+  TaskGroup waiting;
+  std::optional<Code> outcome;
+  Clock::duration queued{0};
+  for (int i = 0; i < 2; ++i) waiting.spawn(acquire(*cluster_, outcome, queued));
+  ASSERT_EQ(connections(), (std::vector<std::uint32_t>{1, 0})) << "both wait for the primary";
+  endpoint().release_connection();
+  shared_->places().wake_one();
+  EXPECT_TRUE(runner_.run_until([&] { return connections() == std::vector<std::uint32_t>{1, 1}; }));
+  waiting.cancel(Code::client_gone);
+  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
 }
 
 TEST_F(SilentServer, IsGoneWhenNobodyElseIsServed) {

@@ -112,6 +112,80 @@ TEST(Endpoint, ComingUpEndsATakeOut) {
   EXPECT_TRUE(endpoint.usable(kNow));
 }
 
+TEST(Endpoint, IsTriedByOneAloneWhenATakeOutIsOver) {
+  Endpoint endpoint("shop", server("http://a"));
+  EXPECT_EQ(endpoint.begin_trial(kNow, milliseconds(4000)), 0U) << "it was never out";
+  endpoint.take_out(kNow);
+  EXPECT_EQ(endpoint.begin_trial(kNow + milliseconds(999), milliseconds(4000)), 0U);
+  EXPECT_NE(endpoint.begin_trial(kNow + milliseconds(1000), milliseconds(4000)), 0U);
+  EXPECT_EQ(endpoint.availability(kNow + milliseconds(1000)), Availability::taken_out);
+  EXPECT_EQ(endpoint.begin_trial(kNow + milliseconds(1000), milliseconds(4000)), 0U);
+}
+
+TEST(Endpoint, IsTriedByOneOfEightThreads) {
+  Endpoint endpoint("shop", server("http://a"));
+  for (TimePoint now = kNow; now < kNow + std::chrono::minutes(2); now += 2 * kTakeOut) {
+    endpoint.take_out(now);
+    std::atomic<int> trials = 0;
+    run_threads(8, [&] {
+      if (endpoint.begin_trial(now + kTakeOut, milliseconds(4000)) != 0) ++trials;
+    });
+    ASSERT_EQ(trials, 1);
+    EXPECT_TRUE(endpoint.end_take_out());
+  }
+}
+
+TEST(Endpoint, IsTriedAgainWhenNobodyHasTakenCareOfATrial) {
+  Endpoint endpoint("shop", server("http://a"));
+  endpoint.take_out(kNow);
+  ASSERT_NE(endpoint.begin_trial(kNow + milliseconds(1500), milliseconds(4000)), 0U);
+  EXPECT_FALSE(endpoint.usable(kNow + milliseconds(5499)));
+  EXPECT_TRUE(endpoint.usable(kNow + milliseconds(5500)));
+  EXPECT_NE(endpoint.begin_trial(kNow + milliseconds(5500), milliseconds(4000)), 0U);
+}
+
+TEST(Endpoint, ATrialThatFailsTakesItOutForASecond) {
+  Endpoint endpoint("shop", server("http://a"));
+  endpoint.take_out(kNow);
+  const auto trial = endpoint.begin_trial(kNow + milliseconds(1500), milliseconds(4000));
+  EXPECT_FALSE(endpoint.take_out(kNow + milliseconds(1600), trial)) << "it was out for the others";
+  EXPECT_FALSE(endpoint.usable(kNow + milliseconds(2599)));
+  EXPECT_TRUE(endpoint.usable(kNow + milliseconds(2600)));
+}
+
+TEST(Endpoint, ATrialThatShowsNothingLeavesItToTheNext) {
+  Endpoint endpoint("shop", server("http://a"));
+  EXPECT_FALSE(endpoint.end_trial(0));
+  endpoint.take_out(kNow);
+  const auto trial = endpoint.begin_trial(kNow + milliseconds(1500), milliseconds(4000));
+  EXPECT_TRUE(endpoint.end_trial(trial));
+  EXPECT_TRUE(endpoint.usable(kNow + milliseconds(1500)));
+  EXPECT_FALSE(endpoint.end_trial(trial));
+  EXPECT_NE(endpoint.begin_trial(kNow + milliseconds(1500), milliseconds(4000)), 0U);
+}
+
+TEST(Endpoint, ATrialEndsNoTakeOutThatCameMeanwhile) {
+  Endpoint endpoint("shop", server("http://a"));
+  endpoint.take_out(kNow);
+  const auto trial = endpoint.begin_trial(kNow + milliseconds(1500), milliseconds(200));
+  endpoint.take_out(kNow + milliseconds(1600));
+  EXPECT_FALSE(endpoint.end_trial(trial));
+  EXPECT_FALSE(endpoint.usable(kNow + milliseconds(2599)));
+}
+
+TEST(Endpoint, AConnectThatSucceedsEndsTakeOutAndTrialButNotTheVerdictOfChecks) {
+  Endpoint endpoint("shop", server("http://a"));
+  EXPECT_FALSE(endpoint.end_take_out());
+  endpoint.take_out(kNow);
+  EXPECT_TRUE(endpoint.end_take_out());
+  EXPECT_TRUE(endpoint.usable(kNow));
+  EXPECT_EQ(endpoint.begin_trial(kNow + milliseconds(1000), milliseconds(4000)), 0U);
+  endpoint.take_out(kNow);
+  endpoint.mark_down();
+  EXPECT_TRUE(endpoint.end_take_out());
+  EXPECT_EQ(endpoint.availability(kNow), Availability::down);
+}
+
 TEST(Endpoint, GrantsAnyNumberOfConnectionsWithoutALimit) {
   Endpoint endpoint("shop", limited(0));
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(endpoint.try_acquire_connection());
