@@ -4,6 +4,7 @@
 #include <set>
 
 #include "revproxyd/base/log.h"
+#include "revproxyd/net/loop.h"
 
 namespace revproxyd::app {
 
@@ -91,9 +92,15 @@ void UpstreamWatch::resolve_server(const std::shared_ptr<upstream::Endpoint>& en
   }
   const auto heir = inherited_.find(server_key(url.host, url.port));
   if (heir != inherited_.end()) endpoint->set_addresses(heir->second);
+  const auto note = [this, endpoint] {
+    for (const auto& [upstream, checked] : checks_) checked.checks->note_addresses(*endpoint);
+  };
   name.subscription = resolver_.subscribe(
       url.host, url.port,
-      [endpoint](const Result<net::AddressList>& answer) { take_answer(*endpoint, answer); });
+      [endpoint, note, &loop = net::Loop::current()](const Result<net::AddressList>& answer) {
+        take_answer(*endpoint, answer);
+        if (answer) loop.post(note);
+      });
 }
 
 KnownAddresses UpstreamWatch::known() const {

@@ -36,12 +36,21 @@ void HealthChecks::start() {
   for (const auto& endpoint : shared_->endpoints()) group_.spawn(check(*endpoint));
 }
 
+void HealthChecks::note_addresses(const Endpoint& endpoint) noexcept {
+  if (const auto found = known_.find(&endpoint); found != known_.end()) found->second.set();
+}
+
 Task<void> HealthChecks::stop() {
   group_.cancel(Code::cancelled);
   co_await group_.join();
 }
 
 Task<void> HealthChecks::check(Endpoint& endpoint) {
+  // That a name is not known yet says nothing about the server.
+  if (endpoint.addresses() == nullptr) {
+    auto known = co_await known_[&endpoint].wait();
+    if (known != Code::none) co_return;
+  }
   const UpstreamSettings& upstream = shared_->settings();
   const HealthSettings& settings = *upstream.health_check;
   const bool up = endpoint.availability(loop_now()) != Availability::down;

@@ -24,17 +24,20 @@ constexpr Milliseconds kPromptly{500};
 // A daemon in a network of its own: /named goes to a server by its name, all else by its address.
 class Town {
  public:
-  explicit Town(NameScript script) : names_(std::move(script)) {
+  explicit Town(NameScript script, std::string_view upstream = {}) : names_(std::move(script)) {
     write_file(directory_.file("resolv.conf"), "nameserver 127.0.0.1\n");
     replace_system_file("/etc/resolv.conf", directory_.file("resolv.conf"));
     write_file(directory_.file("nsswitch.conf"), "hosts: files dns\n");
     replace_system_file("/etc/nsswitch.conf", directory_.file("nsswitch.conf"));
-    daemon_.emplace(std::string(kPlainListener) + "routes:\n  - { path: /named, to: 'http://" +
-                    std::string(kName) + ":" + std::to_string(origin_.port()) + "' }\n  - { to: '" +
-                    origin_.url() + "' }\n");
+    daemon_.emplace(std::string(kPlainListener) +
+                    "upstreams: { named: { servers: [ { url: 'http://" + std::string(kName) + ":" +
+                    std::to_string(origin_.port()) + "' } ]" + std::string(upstream) +
+                    " } }\nroutes:\n  - { path: /named, to: named }\n  - { to: '" + origin_.url() +
+                    "' }\n");
   }
 
   NameServer& names() noexcept { return names_; }
+  const Origin& origin() const noexcept { return origin_; }
   const Daemon& daemon() const noexcept { return *daemon_; }
   CommandResult upgrade() { return daemon_->upgrade(); }
   CommandResult reload(const std::string& config) {
@@ -117,6 +120,29 @@ TEST(NameService, FailuresAreToldWithTheirReasonAndPass) {
     town.expect_named_is_unknown();
     town.names().set_script(says({"127.0.0.1"}, 60));
     EXPECT_TRUE(town.named_becomes(200));
+  }));
+}
+
+TEST(NameService, AServerIsJudgedByItsChecksFromItsFirstAddressOn) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(fails(kServerFailure), ", health_check: { path: /healthz, interval: 10m }");
+    town.daemon().wait_log("warning: upstream");
+    town.expect_named_is_unknown();
+    EXPECT_NE(town.daemon().ctl("status").out.find(": no address"), std::string::npos);
+    town.names().set_script(says({"127.0.0.1"}, 60));
+    EXPECT_TRUE(town.named_becomes(200));
+    EXPECT_TRUE(town.origin().wait_requests_for("/healthz"));
+    EXPECT_EQ(town.daemon().log().find("is down"), std::string::npos);
+  }));
+}
+
+TEST(NameService, AServerThatIsNotWellIsOutSoonAfterItsFirstAddress) {
+  SKIP_UNLESS(in_own_namespaces([] {
+    Town town(silent, ", health_check: { path: /healthz, interval: 10m, expect: 204 }");
+    town.expect_named_is_unknown();
+    town.names().set_script(says({"127.0.0.1"}, 60));
+    town.daemon().wait_log("is down: status 200");
+    EXPECT_EQ(town.named().status, 503);
   }));
 }
 
