@@ -163,7 +163,7 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
     // Whoever gave up has learned nothing about the server.
     const bool ended = exchange_.scope().cancelled() || late();
     if (acquired.endpoint != nullptr && !ended) {
-      ++exchange_.notes.connect_failures;
+      if (!acquired.joined) ++exchange_.notes.connect_failures;
       log_server_failure(settings_.name, exchange_.notes.server, acquired.lease.error());
     }
     failure_.error = late() ? kLate : acquired.lease.error();

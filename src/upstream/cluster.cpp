@@ -187,7 +187,11 @@ Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
   Endpoint& endpoint = pool.endpoint();
   while (pool.joinable(origin)) {
     auto stream = co_await pool.join();
-    if (!stream) co_return Acquired(&endpoint, stream.error());
+    if (!stream) {
+      Acquired failed(&endpoint, stream.error());
+      failed.joined = true;
+      co_return std::move(failed);
+    }
     if (*stream == nullptr) continue;
     Lease lease(*this, endpoint, std::move(*stream));
     co_return Acquired(&endpoint, std::move(lease));

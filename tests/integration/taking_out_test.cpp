@@ -141,6 +141,21 @@ TEST(TakingOut, ATimeoutOfOneConnectTakesNoServerOutThatHasRequestsUnderWay) {
   EXPECT_EQ(backup.request_count(), 0U);
 }
 
+TEST(TakingOut, AConnectThatManyRequestsWaitForFailsOnce) {
+  NarrowServer silent;
+  silent.fall_silent();
+  const Daemon daemon(
+      std::string(kPlainListener) + "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" +
+      silent.url().substr(4) + "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
+      "routes: [ { name: all, to: app } ]\n");
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 5; ++i) clients.emplace_back(daemon.port());
+  for (RawClient& client : clients) client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (RawClient& client : clients) EXPECT_EQ(client.response().status, 504);
+  EXPECT_TRUE(comes_to(daemon, "requests_active", 0));
+  EXPECT_TRUE(comes_to(daemon, "upstream_connect_failures", 1));
+}
+
 TEST(TakingOut, OneRequestTriesASilentServerAgainAndTheOthersDoNotWait) {
   const Origin backup("backup");
   NarrowServer silent;
