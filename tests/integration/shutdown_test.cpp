@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/setups.h"
@@ -37,6 +39,22 @@ TEST(Shutdown, DoesNotWaitForWhatFollowsAnEmptyLine) {
   EXPECT_EQ(proxy.daemon.stop(Milliseconds(5000)), 0);
   EXPECT_TRUE(client.closes());
   EXPECT_EQ(proxy.daemon.access_entries().size(), 1U);
+}
+
+// Bodies of these sizes fill what they are read into, and no event tells that nothing follows.
+TEST(Shutdown, DoesNotWaitForWhatFollowsAnUpload) {
+  Proxy proxy("timeouts: { header: 30s }\nshutdown: { drain: 20s }\n");
+  std::vector<RawClient> clients;
+  for (const std::size_t size : {32U * 1024U, 64U * 1024U, 128U * 1024U}) {
+    RawClient& client = clients.emplace_back(proxy.connect());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " +
+                std::to_string(size) + "\r\n\r\n");
+    ASSERT_EQ(client.response_head().status, 100);
+    client.send(std::string(size, 'u'));
+    EXPECT_EQ(client.response().status, 200);
+  }
+  EXPECT_EQ(proxy.daemon.stop(Milliseconds(5000)), 0);
+  for (RawClient& client : clients) EXPECT_TRUE(client.closes());
 }
 
 // Scanners, and balancers that ask whether the port is open.

@@ -157,7 +157,7 @@ Next ServerConnection::no_head(const Error& error) {
 Task<Result<std::size_t>> ServerConnection::receive_head() {
   net::Want want = net::Want::read;
   auto head = take_head(want);
-  if (!head && drop_empty_lines()) head = std::size_t{0};
+  if (!head && (drop_empty_lines() || woken_for_nothing(want))) head = std::size_t{0};
   return head ? Task<Result<std::size_t>>::settled(*head) : await_head(want);
 }
 
@@ -166,6 +166,14 @@ bool ServerConnection::drop_empty_lines() noexcept {
   if (served_ == 0 || in_.empty() || !scanner_.leave_out(in_.size())) return false;
   in_.clear();
   linger_ = false;
+  release_buffers();
+  return true;
+}
+
+// A read that filled its room leaves `readable` set though it took everything, and what TLS has for
+// itself wakes as well: the client is idle still, without a head's clock.
+bool ServerConnection::woken_for_nothing(net::Want want) noexcept {
+  if (served_ == 0 || !in_.empty() || want != net::Want::read) return false;
   release_buffers();
   return true;
 }

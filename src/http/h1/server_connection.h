@@ -48,13 +48,14 @@ class ServerConnection final : public http::ServerConnection,
   }
   void begin_idle() noexcept;
   void release_buffers() noexcept;
-  /// 0: nothing but empty lines has come, and the client is idle still.
+  /// 0: nothing has come, or nothing but empty lines, and the client is idle still.
   Task<Result<std::size_t>> receive_head();
   Task<Result<std::size_t>> await_head(net::Want want);
   /// The size of a head that is here, or what is wrong with it; empty: more must come, and `want`
   /// is what to wait for.
   std::optional<Result<std::size_t>> take_head(net::Want& want);
   bool drop_empty_lines() noexcept;
+  bool woken_for_nothing(net::Want want) noexcept;
   Next no_request(Code code) noexcept;
   Next no_head(const Error& error);
   Next admit_stream(std::size_t head_size);

@@ -19,6 +19,19 @@ class H1Resting : public testing::ServerConnectionTest {
     return settings;
   }
   bool rests() const { return next_ && next_->rests(); }
+  /// A body of so many bytes leaves no room to look at what comes behind it.
+  void upload_in_one_read() {
+    const std::string body(ServerConnectionSettings().header_bytes, 'u');
+    peer_.limit_calls(body.size());
+    auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " +
+                                 std::to_string(body.size()) + "\r\n\r\n");
+    peer_.send(body);
+    {
+      const Request request = stream->take_request();
+      EXPECT_EQ(read_all(*request.body).size(), body.size());
+    }
+    answer(std::move(stream), "1");
+  }
   void TearDown() override {
     testing::ServerConnectionTest::TearDown();
     connection_.reset();
@@ -93,6 +106,44 @@ TEST_F(H1Resting, AnEmptyLineWakesItForNoLongerThanTheTimeThatIsLeft) {
   ASSERT_FALSE(next_);
   runner_.pass(limits::kRestAfter);
   EXPECT_TRUE(drained());
+}
+
+// No event tells that nothing more is there.
+TEST_F(H1Resting, AnUploadWhoseLastReadFilledItsRoomIsFollowedByTheIdleTime) {
+  auto settings = listed();
+  settings.header = limits::kRestAfter / 4;
+  open(settings);
+  upload_in_one_read();
+  ask();
+  runner_.pass(limits::kRestAfter / 2);
+  EXPECT_FALSE(next_);
+  runner_.pass(2 * limits::kRestAfter);
+  EXPECT_TRUE(rests());
+}
+
+TEST_F(H1Resting, WhoWasWokenForNothingEndsWithTheDrain) {
+  open();
+  upload_in_one_read();
+  ask();
+  EXPECT_FALSE(next_);
+  connection_->drain();
+  runner_.settle();
+  EXPECT_TRUE(drained());
+}
+
+TEST_F(H1Resting, TheHeaderTimeRunsFromTheFirstByteBehindAWakeForNothing) {
+  open({.header = std::chrono::seconds(10), .keepalive = std::chrono::seconds(60)});
+  upload_in_one_read();
+  ask();
+  runner_.pass(std::chrono::seconds(50));
+  peer_.send("GET / HT");
+  runner_.settle();
+  runner_.pass(std::chrono::seconds(9));
+  EXPECT_FALSE(next_);
+  runner_.pass(std::chrono::seconds(1));
+  const auto late = stream();
+  ASSERT_TRUE(late->refusal());
+  EXPECT_EQ(late->refusal()->code(), Code::header_timeout);
 }
 
 TEST_F(H1Resting, NobodyRestsBeforeTheFirstRequest) {
