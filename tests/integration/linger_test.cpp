@@ -141,6 +141,25 @@ TEST(Linger, SoDoesOneOfWhichMoreComesWhenTheAnswerIsOnItsWay) {
   }
 }
 
+// What was pipelined behind it is not read any more: a close would answer it with a reset, which
+// takes what is on its way.
+TEST(Linger, AnswersArriveThoughTheServerBreaksOffALaterOne) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    if (exchange.request().target == "/whole") return exchange.respond(kSmallAnswer);
+    exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\npart");
+    exchange.close();
+  });
+  RawClient client = RawClient::slow_reader(proxy.daemon.port());
+  client.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (int i = 0; i < 9; ++i) {
+    client.send("GET /more HTTP/1.1\r\nHost: a\r\nX: " + std::string(7000, 'x') + "\r\n\r\n");
+  }
+  EXPECT_EQ(proxy.daemon.wait_access_of("/cut").why(), "end_of_stream");
+  EXPECT_TRUE(client.response().body == kSmallAnswer);
+  EXPECT_EQ(client.response_head().status, 200);
+  EXPECT_EQ(client.until_end(), "part");
+}
+
 // Its frames come in until the very end: they are what a close would answer with a reset.
 TEST(Linger, SoDoesOneOverHttp2AfterGoaway) {
   constexpr std::size_t kInKernel = 160 * 1024;

@@ -285,10 +285,11 @@ void ServerConnection::client_left() noexcept {
 }
 
 // What the server or the proxy has broken off would end a stream over HTTP/2, not the connection:
-// it stands with the exchange alone.
+// it stands with the exchange alone, and the answers before it are to arrive.
 void ServerConnection::cut(Code reason) noexcept {
-  failed_ = closing_ = true;
+  closing_ = true;
   const bool by_client = reason == Code::client_gone || reason == Code::write_timeout;
+  if (by_client || reason == Code::body_too_slow) failed_ = true;
   if (by_client && failure_ == Code::none) failure_ = reason;
 }
 

@@ -90,7 +90,7 @@ class ServerConnection final : public http::ServerConnection,
   bool closing_ = false;       // no exchange after this one
   bool draining_ = false;      // as asked from outside
   bool retired_ = false;       // no exchange after the next one
-  bool failed_ = false;        // the transport is of no more use
+  bool failed_ = false;        // it is to end without ceremony
   bool linger_ = false;        // the client may still be sending
 };
 

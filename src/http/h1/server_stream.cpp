@@ -174,9 +174,11 @@ Task<Result<void>> ServerStream::finish(const Fields& trailers) {
 void ServerStream::reset(Code reason) noexcept {
   keep_alive_ = false;
   connection_.cut(reason);
-  // An orderly end would make a body without a length look whole; any other framing shows that
-  // something is missing.
-  if (message_.begun() && message_.ends_with_connection()) connection_.transport_->abort_on_close();
+  // An orderly end would make a body without a length look whole, and a tunnel; any other framing
+  // shows that something is missing.
+  const bool unmarked = message_.begun() && message_.ends_with_connection();
+  if (unmarked || tunnel_open_.is_set()) connection_.failed_ = true;
+  if (unmarked) connection_.transport_->abort_on_close();
 }
 
 StreamBytes ServerStream::bytes() const noexcept {

@@ -145,7 +145,26 @@ TEST_F(H1ServerConnection, AnAnswerThatWasNotFinishedEndsTheConnection) {
   ask();
   EXPECT_TRUE(drained());
   runner_.spawn(connection_->finish());
-  EXPECT_FALSE(peer_.saw_end()) << "no orderly goodbye";
+  EXPECT_TRUE(peer_.saw_end()) << "the length tells that something is missing";
+  EXPECT_FALSE(peer_.aborted());
+}
+
+TEST_F(H1ServerConnection, TheEndOfAnAnswerThatWasNotFinishedWaitsForAClientThatStillSends) {
+  open();
+  auto stream = next_stream_of(std::string(kGet) + std::string(kGet));
+  stream->stage_head(head_of(200, *stream, 10));
+  ASSERT_TRUE(runner_.run(stream->send_body(Piece("half", false))));
+  stream->reset(Code::idle_timeout);
+  stream.reset();
+  ask();
+  EXPECT_TRUE(drained());
+  runner_.spawn(connection_->finish());
+  EXPECT_EQ(runner_.running(), 1U);
+  peer_.send(kGet);
+  peer_.end();
+  runner_.settle();
+  EXPECT_EQ(runner_.running(), 0U);
+  EXPECT_EQ(peer_.unread(), 0U) << "a close would reset the answers before";
 }
 
 TEST_F(H1ServerConnection, FailsWithTheReasonWhereTheClientEndsAnAnswer) {
@@ -157,6 +176,9 @@ TEST_F(H1ServerConnection, FailsWithTheReasonWhereTheClientEndsAnAnswer) {
   ask();
   ASSERT_TRUE(failed());
   EXPECT_EQ(next_->error().code(), Code::write_timeout);
+  runner_.spawn(connection_->finish());
+  EXPECT_FALSE(peer_.saw_end());
+  EXPECT_EQ(runner_.running(), 0U);
 }
 
 TEST_F(H1ServerConnection, AnAnswerWhoseEndIsTheConnectionsIsCutWithAResetWhenItWasNotFinished) {
@@ -169,6 +191,10 @@ TEST_F(H1ServerConnection, AnAnswerWhoseEndIsTheConnectionsIsCutWithAResetWhenIt
   stream->reset(Code::reset);
   stream.reset();
   EXPECT_TRUE(peer_.aborted());
+  ask();
+  EXPECT_TRUE(drained());
+  runner_.spawn(connection_->finish());
+  EXPECT_FALSE(peer_.saw_end()) << "it would look whole";
 }
 
 TEST_F(H1ServerConnection, ClosesWhenTheClientStillWaitsToBeAskedForTheBody) {
