@@ -82,6 +82,17 @@ Named named_by_connection(const Fields& fields) noexcept {
   return named;
 }
 
+// A protocol that was offered without a version is offered in any.
+bool offers(std::string_view list, std::string_view protocol) noexcept {
+  const std::string_view name = protocol.substr(0, protocol.find('/'));
+  while (!list.empty()) {
+    const std::string_view offered = next_element(list);
+    if (offered.empty()) continue;
+    if (ascii::iequals(offered, protocol) || ascii::iequals(offered, name)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void remove_hop_by_hop(Fields& fields) {
@@ -119,6 +130,20 @@ bool list_has_token(const Fields& fields, FieldName field, std::string_view toke
     if (candidate.known == field && value_has_token(candidate.value, token)) return true;
   }
   return false;
+}
+
+bool switches_as_offered(const Fields& fields, std::string_view offered) noexcept {
+  bool named = false;
+  for (const Field& field : fields) {
+    if (field.known != FieldName::upgrade) continue;
+    for (std::string_view list = field.value; !list.empty();) {
+      const std::string_view protocol = next_element(list);
+      if (protocol.empty()) continue;
+      if (!offers(offered, protocol)) return false;
+      named = true;
+    }
+  }
+  return named;
 }
 
 bool allowed_in_trailer(const Field& field) noexcept {

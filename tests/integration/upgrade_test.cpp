@@ -222,10 +222,43 @@ TEST(Upgrade, NeverPassesH2c) {
   }
 }
 
+// RFC 9110 section 7.8: what nobody asked for passes no rule.
+TEST(Upgrade, LetsNoServerSwitchToWhatTheClientDidNotOffer) {
+  for (const std::string upgrade :
+       {"", "Upgrade: h2c\r\n", "Upgrade: irc\r\n", "Upgrade: websocket, h2c\r\n"}) {
+    SCOPED_TRACE(upgrade);
+    const Proxy proxy([&](OriginExchange& exchange) {
+      exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + upgrade +
+                    "\r\nhello");
+      exchange.peer_closes();
+      exchange.close();
+    });
+    RawClient client = proxy.connect();
+    client.send(kHandshake);
+    EXPECT_EQ(client.response().status, 502);
+    EXPECT_EQ(proxy.daemon.wait_access_of("/chat").why(), "malformed_response");
+  }
+}
+
+TEST(Upgrade, MeansTheSameProtocolInAnyCase) {
+  const Proxy proxy([](OriginExchange& exchange) {
+    exchange.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n");
+    exchange.send("hello");
+    exchange.close();
+  });
+  RawClient client = proxy.connect();
+  client.send(kHandshake);
+  EXPECT_EQ(client.response().status, 101);
+  EXPECT_EQ(client.until_end(), "hello");
+}
+
 TEST(Upgrade, PassesOnlyTheProtocolsOfTheRoute) {
   const Origin origin([](OriginExchange& exchange) {
-    if (exchange.request().has("Upgrade")) return echo(exchange);
-    exchange.respond("plain");
+    if (!exchange.request().has("Upgrade")) return exchange.respond("plain");
+    exchange.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: irc\r\n\r\n");
+    exchange.close();
   });
   const Daemon daemon(std::string(kPlainListener) + "routes: [ { upgrade: [irc], to: '" +
                       origin.url() + "' } ]\n");

@@ -22,6 +22,10 @@ void remove_hop_by_hop(Fields& fields);
 /// True when Connection (or the list `value`) names `token`, case-insensitively.
 bool list_has_token(const Fields& fields, FieldName field, std::string_view token) noexcept;
 
+/// True when the Upgrade of a 101 names a protocol, and none that is not in the list `offered` by
+/// the request (RFC 9110 section 7.8).
+bool switches_as_offered(const Fields& fields, std::string_view offered) noexcept;
+
 /// True for a field that may be passed on in a trailer section.
 bool allowed_in_trailer(const Field& field) noexcept;
 

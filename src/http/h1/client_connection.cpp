@@ -2,6 +2,7 @@
 
 #include "http/h1/serializer.h"
 #include "revproxyd/base/limits.h"
+#include "revproxyd/http/hop_by_hop.h"
 #include "revproxyd/http/status.h"
 
 namespace revproxyd::http::h1 {
@@ -78,7 +79,7 @@ ClientStream::~ClientStream() {
 void ClientStream::stage_head(const RequestHead& head, std::string_view target,
                               std::string_view host) {
   method_ = head.method;
-  upgrade_ = !head.upgrade.empty();
+  upgrade_ = head.upgrade;
   write_request(head, target, host, head.upgrade.empty() ? "" : "upgrade", connection_.out_);
   message_.begin(head.length);
 }
@@ -164,8 +165,8 @@ Result<ResponseHead> ClientStream::parse(std::size_t size, Arena& arena) {
   in.consume(size);
   auto head = parse_response(block, method_, arena, connection_.limits_);
   if (!head) return head.error().at(Side::upstream);
-  if (head->status == 101 && !upgrade_)
-    return Error(Code::malformed_response, Side::upstream, "101 without a request for it");
+  if (head->status == 101 && !switches_as_offered(head->fields, upgrade_))
+    return Error(Code::malformed_response, Side::upstream, "101 to what was not asked for");
   if (is_interim(head->status)) {
     if (++interim_ > limits::kInterimResponses)
       return Error(Code::malformed_response, Side::upstream, "too many interim responses");

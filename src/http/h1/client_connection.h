@@ -81,8 +81,8 @@ class ClientStream final : public http::ClientStream {
   MessageWriter message_;
   std::optional<BodyReader> reader_;
   Method method_ = Method::get;
+  std::string_view upgrade_;  // what the request offers; of its exchange
   std::uint32_t interim_ = 0;
-  bool upgrade_ = false;
   bool request_started_ = false;
   bool response_started_ = false;
   bool keep_alive_ = false;

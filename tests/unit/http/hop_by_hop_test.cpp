@@ -1,6 +1,7 @@
 #include "revproxyd/http/hop_by_hop.h"
 
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -118,6 +119,48 @@ TEST(Trailers, MustNotCarryWhatFramesRoutesOrAuthenticates) {
                            "proxy-foo",
                            "Upgrade"}) {
     EXPECT_FALSE(allowed_in_trailer({name, "x", lookup(name)})) << name;
+  }
+}
+
+struct Switch {
+  const char* offered;
+  std::vector<const char*> upgrade;
+  bool allowed;
+};
+
+TEST(SwitchesAsOffered, OnlyToProtocolsThatWereOffered) {
+  for (const Switch& one : {
+           Switch{"websocket", {"websocket"}, true},
+           Switch{"websocket", {"WebSocket"}, true},
+           Switch{"websocket", {" websocket , "}, true},
+           Switch{"websocket", {"websocket/13"}, true},
+           Switch{"irc/6.9, websocket", {"websocket"}, true},
+           Switch{"irc/6.9, websocket", {"IRC/6.9"}, true},
+           Switch{"TLS/1.2, irc", {"tls/1.2, irc/7"}, true},
+           Switch{"TLS/1.2, irc", {"tls/1.2", "irc"}, true},
+           Switch{"websocket", {}, false},
+           Switch{"websocket", {""}, false},
+           Switch{"websocket", {" , "}, false},
+           Switch{"websocket", {"h2c"}, false},
+           Switch{"websocket", {"web"}, false},
+           Switch{"websocket", {"websockets"}, false},
+           Switch{"websocket", {"websocket, h2c"}, false},
+           Switch{"websocket", {"websocket", "h2c"}, false},
+           Switch{"irc/6.9", {"irc/7"}, false},
+           Switch{"irc/6.9", {"irc"}, false},
+           Switch{"", {"websocket"}, false},
+           Switch{"", {""}, false},
+           Switch{" , ", {"/1"}, false},
+       }) {
+    Arena arena;
+    Fields fields(arena);
+    std::string shown;
+    for (const char* value : one.upgrade) {
+      fields.add("Upgrade", value);
+      shown.append("[").append(value).append("]");
+    }
+    EXPECT_EQ(switches_as_offered(fields, one.offered), one.allowed)
+        << one.offered << " -> " << shown;
   }
 }
 

@@ -296,6 +296,16 @@ TEST_F(H1ClientConnection, After101BothSidesAreATunnel) {
   EXPECT_EQ(piece->bytes, "first");
 }
 
+TEST_F(H1ClientConnection, A101ToWhatTheRequestDidNotOfferIsMalformed) {
+  request_.upgrade = "websocket";
+  request_.fields.add(FieldName::upgrade, "websocket");
+  const auto stream = ask();
+  peer_.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n");
+  const auto head = head_of(*stream);
+  ASSERT_FALSE(head);
+  EXPECT_EQ(head.error().code(), Code::malformed_response);
+}
+
 TEST_F(H1ClientConnection, KnowsWhetherTheRequestMayHaveLeft) {
   auto stream = connection_->open_stream();
   stream->stage_head(request_, "/x", "example");
