@@ -39,11 +39,17 @@ bool ReadyQueue::run(std::size_t limit) noexcept {
 // Late work before prompt: what it has to send goes out with the rest.
 void ReadyQueue::end_turn() noexcept {
   runs_ = 0;
-  const std::size_t costly = std::min(limits::kTurnCostly, costly_.size);
-  costly_left_ = limits::kTurnCostly - costly;
-  work(costly_, costly);
-  work(late_, limits::kTurnLate);
-  work(prompt_, prompt_.size);
+  Asked& first = list_of(TurnEnd::Kind::costly_first);
+  Asked& usual = list_of(TurnEnd::Kind::costly);
+  const std::size_t kept = usual.size != 0 ? 1 : 0;
+  const std::size_t ahead = std::min(limits::kTurnCostly - kept, first.size);
+  const std::size_t behind = std::min(limits::kTurnCostly - ahead, usual.size);
+  costly_left_ = limits::kTurnCostly - ahead - behind;
+  work(first, ahead);
+  work(usual, behind);
+  work(list_of(TurnEnd::Kind::late), limits::kTurnLate);
+  Asked& prompt = list_of(TurnEnd::Kind::prompt);
+  work(prompt, prompt.size);
 }
 
 // Those that ask again meanwhile are for the next turn.

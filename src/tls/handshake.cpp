@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "revproxyd/base/ascii.h"
+#include "revproxyd/base/deadline.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/ready_queue.h"
 #include "revproxyd/net/discard.h"
@@ -60,12 +61,39 @@ Task<Result<void>> first_record(net::Transport& plain) {
   }
 }
 
-Task<Result<void>> run(TlsTransport& transport) {
+/// How long a server may take. What its handshake waits behind others of this thread is not its
+/// doing: the limit is for either alone.
+class ServersTime {
+ public:
+  ServersTime(Duration limit, Code on_timeout) noexcept : limit_(limit), on_timeout_(on_timeout) {}
+
+  /// Sets the limit on waiting for the server after another wait for our turn since `asked`.
+  Code after_turn(net::Readiness& readiness, TimePoint asked) noexcept {
+    if (limit_.count() <= 0) return Code::none;
+    queued_ += since(asked);
+    if (queued_ >= limit_) return Code::queue_timeout;
+    begin_limit(readiness, std::max(limit_ + queued_ - since(begun_), Duration(1)), on_timeout_);
+    return Code::none;
+  }
+
+ private:
+  Duration limit_;
+  Code on_timeout_;
+  Duration queued_{0};
+  TimePoint begun_ = loop_now();
+};
+
+// For a server wait clients that are through their own handshake: it goes first. `server`: null for
+// a client.
+Task<Result<void>> run(TlsTransport& transport, ServersTime* server) {
   net::Readiness& readiness = transport.readiness();
+  const auto rank = server != nullptr ? Costly::Rank::first : Costly::Rank::usual;
   for (;;) {
-    auto turn = co_await Costly{};
+    const TimePoint asked = loop_now();
+    auto turn = co_await Costly(rank);
     // Whom the crowd of others has kept waiting too long gets no work done in vain.
-    if (turn == Code::none) turn = readiness.read_expired();
+    if (turn == Code::none)
+      turn = server != nullptr ? server->after_turn(readiness, asked) : readiness.read_expired();
     if (turn != Code::none) co_return Error(turn, "handshake ended");
     const net::IoResult step = transport.try_handshake();
     if (step.status == IoStatus::failed) co_return step.error;
@@ -133,7 +161,7 @@ Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transp
   auto transport =
       std::make_unique<TlsTransport>(std::move(ssl), std::move(plain), context.shared_from_this());
   if (!transport->attach()) co_return no_memory();
-  auto done = co_await run(*transport);
+  auto done = co_await run(*transport, nullptr);
   if (!done) {
     if (transport->alerted()) co_await let_alert_arrive(transport->plain());
     co_return done.error();
@@ -163,8 +191,8 @@ Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Trans
   transport->negotiation().server_name = std::move(name);
   transport->negotiation().session_key = std::move(key);
   transport->negotiation().named = true;
-  begin_limit(transport->readiness(), limit, on_timeout);
-  auto done = co_await run(*transport);
+  ServersTime time(limit, on_timeout);
+  auto done = co_await run(*transport, &time);
   if (!done) co_return done.error();
   // OpenSSL itself refuses a choice that was not offered.
   if (state.alpn_required && transport->tls()->alpn.empty())

@@ -2,6 +2,8 @@
 // The coroutines of a thread that may go on, in the order they were woken, and the budget that
 // keeps them fair.
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,10 +15,10 @@ namespace revproxyd {
 /// Work that waits for the end of the thread's turn, so that what many coroutines have added to is
 /// done once: the bytes of all streams of a connection go out in one write. Of work that is `late`
 /// each turn does only a few (limits::kTurnLate), in the order of asking: what somebody has sent in
-/// excess waits behind everybody else, however many do so. `costly` is for Costly, below.
+/// excess waits behind everybody else, however many do so. The last two are for Costly, below.
 class TurnEnd {
  public:
-  enum class Kind : std::uint8_t { prompt, late, costly };
+  enum class Kind : std::uint8_t { prompt, late, costly_first, costly };
   TurnEnd(const TurnEnd&) = delete;
   TurnEnd& operator=(const TurnEnd&) = delete;
 
@@ -69,7 +71,7 @@ class ReadyQueue {
   /// No coroutine waits to be resumed.
   bool idle() const noexcept { return head_ == nullptr; }
   bool empty() const noexcept {
-    return idle() && prompt_.head == nullptr && late_.head == nullptr && costly_.head == nullptr;
+    return idle() && std::ranges::all_of(asked_, [](const Asked& list) { return list.size == 0; });
   }
 
   /// A leaf awaiter that could go on at once asks here with the bytes it will move. False: the turn
@@ -106,18 +108,13 @@ class ReadyQueue {
 
   void end_turn() noexcept;
   static void work(Asked& list, std::size_t most) noexcept;
-  Asked& list_of(TurnEnd::Kind kind) noexcept {
-    if (kind == TurnEnd::Kind::prompt) return prompt_;
-    return kind == TurnEnd::Kind::late ? late_ : costly_;
-  }
+  Asked& list_of(TurnEnd::Kind kind) noexcept { return asked_[static_cast<std::size_t>(kind)]; }
 
   Waiter* head_ = nullptr;
   Waiter* tail_ = nullptr;
   std::size_t completions_ = limits::kTurnCompletions;
   std::size_t bytes_ = limits::kTurnBytes;
-  Asked prompt_;
-  Asked late_;
-  Asked costly_;
+  std::array<Asked, 4> asked_;                     // by kind
   std::size_t costly_left_ = limits::kTurnCostly;  // 0 while somebody waits
   std::uint32_t runs_ = 0;                         // since the last end of a turn
 };
@@ -156,11 +153,14 @@ class NextTurn final : public TurnWaiter {
 /// Waits for a share of a turn before what takes the processor for a good part of a millisecond,
 /// such as the asymmetric cryptography of a handshake: `co_await Costly{};`. Goes on at once while
 /// the turn has done little of the kind (limits::kTurnCostly), else in a later turn, in the order
-/// of asking: however many begin at once, everybody else is served between them. Resumes with
-/// Code::none, or with the reason when the scope was cancelled.
+/// of asking: however many begin at once, everybody else is served between them. Those of
+/// Rank::first go before the others, to which they leave one a turn. Resumes with Code::none, or
+/// with the reason when the scope was cancelled.
 class Costly final : public TurnWaiter {
  public:
-  Costly() noexcept : TurnWaiter(Kind::costly) {}
+  enum class Rank : std::uint8_t { first, usual };
+  explicit Costly(Rank rank = Rank::usual) noexcept
+      : TurnWaiter(rank == Rank::first ? Kind::costly_first : Kind::costly) {}
   bool await_ready() const noexcept { return ReadyQueue::current().spend_costly(); }
 };
 

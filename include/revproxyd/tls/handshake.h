@@ -27,8 +27,9 @@ Task<Result<std::unique_ptr<net::Transport>>> accept(std::unique_ptr<net::Transp
 /// it is what the certificate must name, and goes out as SNI if it is a host name (RFC 6066 section
 /// 3). It and `context` must stay until the task ends. Errors as above; certificate_rejected when
 /// the server's certificate is not accepted, tls_failed when the protocol it chose is none of ours.
-/// `on_timeout` is the code when `limit` has passed. `protocol`, if not empty, is offered by ALPN
-/// in place of those of `context`.
+/// `on_timeout` is the code when `limit` has been spent on waiting for the server, queue_timeout
+/// when it has been spent behind other handshakes of the thread. `protocol`, if not empty, is
+/// offered by ALPN in place of those of `context`.
 Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Transport> plain,
                                                       const ClientContext& context,
                                                       std::string_view server_name, Duration limit,

@@ -71,7 +71,8 @@ class Pool {
 
   /// A stream on a new connection. The caller has taken a place with
   /// Endpoint::try_acquire_connection(); the pool gives it back. Errors: resolve_failed, refused,
-  /// unreachable, connect_timeout, tls_failed, certificate_rejected, end_of_stream, reset.
+  /// unreachable, connect_timeout, queue_timeout, tls_failed, certificate_rejected, end_of_stream,
+  /// reset.
   Task<Result<std::unique_ptr<http::ClientStream>>> connect(const Origin& origin);
   /// A connection that many requests can share is being made, and one more may wait for it instead
   /// of making its own.

@@ -56,13 +56,20 @@ Task<void> note_next_turn(std::vector<int>& calls) {
 }
 
 /// Notes `number` when it may begin, or why it may not.
-Task<void> note_costly(std::vector<int>& calls, int number) {
-  auto code = co_await Costly();
+Task<void> note_costly(std::vector<int>& calls, int number,
+                       Costly::Rank rank = Costly::Rank::usual) {
+  auto code = co_await Costly(rank);
   calls.push_back(code == Code::none ? number : -static_cast<int>(code));
 }
 
 class TurnEndTest : public ::testing::Test {
  protected:
+  /// Others have done what costly work the turn has.
+  static void use_turn_up() {
+    while (ReadyQueue::current().spend_costly()) {
+    }
+  }
+
   std::vector<int> calls_;
   test::HandRunner runner_;
 };
@@ -287,9 +294,33 @@ TEST_F(TurnEndTest, CostlyWorkBeginsAFewATurnInTheOrderOfAsking) {
   EXPECT_EQ(calls_, all);
 }
 
+TEST_F(TurnEndTest, CostlyWorkOfTheFirstRankGoesBeforeOthersAndLeavesThemOneATurn) {
+  use_turn_up();
+  for (int i = 0; i < 3; ++i) runner_.launch(note_costly(calls_, i));
+  for (int i = 10; i < 15; ++i) runner_.launch(note_costly(calls_, i, Costly::Rank::first));
+  const auto next_turn = [this] {
+    calls_.clear();
+    runner_.step(64);
+    return calls_;
+  };
+  EXPECT_EQ(next_turn(), std::vector<int>());  // at its end the next few are woken
+  EXPECT_EQ(next_turn(), (std::vector<int>{10, 11, 12, 0}));
+  EXPECT_EQ(next_turn(), (std::vector<int>{13, 14, 1, 2}));
+  EXPECT_EQ(next_turn(), std::vector<int>());
+}
+
+TEST_F(TurnEndTest, CostlyWorkOfTheFirstRankHasAllOfATurnThatNobodyElseWants) {
+  use_turn_up();
+  for (int i = 0; i < 6; ++i) runner_.launch(note_costly(calls_, i, Costly::Rank::first));
+  runner_.step(64);
+  runner_.step(64);
+  EXPECT_EQ(calls_, (std::vector<int>{0, 1, 2, 3}));
+  runner_.settle();
+  EXPECT_EQ(calls_, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+}
+
 TEST_F(TurnEndTest, CostlyWorkThatWaitsCanBeCancelled) {
-  while (ReadyQueue::current().spend_costly()) {
-  }
+  use_turn_up();
   runner_.launch(note_costly(calls_, 1));
   runner_.cancel(Code::shutdown);
   EXPECT_EQ(calls_, (std::vector<int>{-static_cast<int>(Code::shutdown)}));
