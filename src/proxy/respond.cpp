@@ -36,8 +36,9 @@ http::Response no_host(pipeline::Exchange& exchange) {
   return pipeline::error_response(exchange, error);
 }
 
+// The asterisk behind a host would be part of its port. OPTIONS of a bare host has it, too.
 std::string_view raw_path(const http::RequestHead& head) noexcept {
-  return head.target.form == http::TargetForm::asterisk ? std::string_view("/") : head.target.path;
+  return head.target.path.starts_with('/') ? head.target.path : std::string_view("/");
 }
 
 std::string expand(const std::string& to, const pipeline::Exchange& exchange,

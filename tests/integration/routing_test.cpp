@@ -331,6 +331,27 @@ TEST(Routing, RedirectsAListenerToHttps) {
             "https://test:" + std::to_string(daemon.port("tls")) + "/a/b?c=d");
 }
 
+// RFC 9112 section 3.2.4: OPTIONS of a bare authority is that of the whole server.
+TEST(Routing, RedirectsOptionsOfAServerToThatServer) {
+  const Daemon daemon(
+      "listeners: [ { name: web, address: '127.0.0.1:0', redirect: https }, { name: tls, address: "
+      "'127.0.0.1:0', tls: internal }, { name: other, address: '127.0.0.1:0' } ]\n"
+      "routes: [ { redirect: { to: 'https://{host}:8443{path}' } } ]\n");
+  const std::string port = std::to_string(daemon.port("tls"));
+  for (const char* request :
+       {"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    SCOPED_TRACE(request);
+    RawClient web(daemon.port("web"));
+    EXPECT_EQ(web.send(request).response().field("Location"), "https://a:" + port + "/");
+    RawClient other(daemon.port("other"));
+    EXPECT_EQ(other.send(request).response().field("Location"), "https://a:8443/");
+  }
+  RawClient query(daemon.port("web"));
+  query.send("OPTIONS http://a?b HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(query.response().field("Location"), "https://a:" + port + "/?b");
+}
+
 TEST(Routing, WithoutAHostThereIsNothingToRedirectTo) {
   const Daemon daemon(
       "listeners: [ { name: web, address: '127.0.0.1:0', redirect: https }, { name: tls, address: "
