@@ -43,9 +43,7 @@ void fill_raw_target(AccessRecord& record, std::string_view target, Arena& arena
 void fill_request(AccessRecord& record, pipeline::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
   record.id = exchange.id();
-  record.proto = exchange.refusal().code() != Code::none && head.method_text.empty()
-                     ? ""
-                     : proto_text(head.version);
+  if (head.version_known) record.proto = proto_text(head.version);
   record.method = head.method_text;
   record.scheme = exchange.scheme() == net::Scheme::https ? "https" : "http";
   record.host = head.host;

@@ -145,6 +145,22 @@ TEST(Logs, MaskWhatTheConfigurationNames) {
   EXPECT_EQ(line.find("secret-agent"), std::string::npos) << line;
 }
 
+TEST(Logs, TellTheVersionOfARefusedRequestIfItsLineNamesOne) {
+  const Proxy proxy;
+  const auto refused = [&](const std::string& request, int status) {
+    RawClient client = proxy.connect();
+    client.send(request);
+    EXPECT_EQ(client.response().status, status);
+    const std::size_t path = request.find('/');
+    return proxy.daemon.wait_access_of(
+        request.substr(path, request.find_first_of(" \r", path) - path));
+  };
+  EXPECT_EQ(refused("GET /v10bad HTTP/1.0\r\nBad Name: x\r\n\r\n", 400).text("proto"), "HTTP/1.0");
+  EXPECT_EQ(refused("GET /v11bad HTTP/1.1\r\nBad Name: x\r\n\r\n", 400).text("proto"), "HTTP/1.1");
+  EXPECT_FALSE(refused("GET /v20 HTTP/2.0\r\nHost: a\r\n\r\n", 505).has("proto"));
+  EXPECT_FALSE(refused("GET /v09\r\n", 400).has("proto"));
+}
+
 TEST(Logs, CannotBeForged) {
   const Proxy proxy;
   EXPECT_EQ(proxy.get("/f?a=%0a", "User-Agent: a\", \"status\": 1 \xff\xc3\xa9\t\\\r\n").status,

@@ -53,6 +53,7 @@ struct RequestHead {
 
   Method method = Method::get;
   Version version = Version::http11;
+  bool version_known = true;     // false: it was refused, and names none of these
   bool keep_alive = true;        // the client is ready for another exchange on this connection (h1)
   bool expect_continue = false;  // Expect: 100-continue, which HTTP/1.0 does not know
   bool accepts_trailers = false;  // TE: trailers (RFC 9110 section 10.1.4)

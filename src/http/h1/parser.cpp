@@ -177,6 +177,13 @@ Result<RequestHead> parse_request(Bytes block, Arena& arena, const HeadLimits& l
   return head;
 }
 
+std::optional<Version> version_of(std::string_view request_line) noexcept {
+  const std::size_t space = request_line.rfind(' ');
+  if (space == std::string_view::npos) return std::nullopt;
+  const auto version = read_version(request_line.substr(space + 1), Kind::request);
+  return version ? std::optional(*version) : std::nullopt;
+}
+
 Result<ResponseHead> parse_response(Bytes block, Method method, Arena& arena,
                                     const HeadLimits& limits) {
   const auto start = cut_start_line(block, Kind::response, limits);

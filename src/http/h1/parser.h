@@ -4,6 +4,8 @@
 // two readers of one repaired message differ.
 
 #include <cstddef>
+#include <optional>
+#include <string_view>
 
 #include "revproxyd/base/arena.h"
 #include "revproxyd/base/bytes.h"
@@ -73,6 +75,10 @@ class HeadScanner {
 /// Code::unsupported_version. The Host field is set to the authority of an absolute target. An
 /// expectation other than 100-continue is Code::expectation_failed.
 Result<RequestHead> parse_request(Bytes block, Arena& arena, const HeadLimits& limits);
+
+/// The version at the end of a request line, whatever is wrong with the rest; nothing where it
+/// names none that parse_request() takes.
+std::optional<Version> version_of(std::string_view request_line) noexcept;
 
 /// Reads a whole response head to a request with `method`. A status line may end right after the
 /// status. keep_alive is false too where the body ends with the connection, and for a 204 that

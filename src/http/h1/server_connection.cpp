@@ -221,7 +221,8 @@ Next ServerConnection::admit_stream(std::size_t head_size) {
     stream->accept(std::move(*head), head_size);
   } else {
     closing_ = true;
-    stream->refuse(head.error().at(Side::downstream), first_line(block), head_size);
+    const Bytes line = first_line(block);
+    stream->refuse(head.error().at(Side::downstream), line, version_of(line), head_size);
   }
   return Next::of(std::move(stream));
 }
@@ -231,8 +232,9 @@ Next ServerConnection::refuse_stream(Error error) {
   auto stream = std::make_unique<ServerStream>(*this);
   stream_ = stream.get();
   // Enough of the line to find the culprit in the log; the rest may be of any size.
-  const Bytes line = first_line(in_.held()).substr(0, 256);
-  stream->refuse(error, stream->arena().copy(line), in_.size());
+  const Bytes line = first_line(in_.held());
+  const Bytes kept = stream->arena().copy(line.substr(0, 256));
+  stream->refuse(error, kept, version_of(line), in_.size());
   return Next::of(std::move(stream));
 }
 

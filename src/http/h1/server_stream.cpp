@@ -54,10 +54,14 @@ void ServerStream::accept(RequestHead&& head, std::size_t head_bytes) {
   connection_.watch_client();
 }
 
-void ServerStream::refuse(Error error, Bytes line, std::size_t head_bytes) {
+void ServerStream::refuse(Error error, Bytes line, std::optional<Version> version,
+                          std::size_t head_bytes) {
   refusal_ = error;
   head_bytes_ = head_bytes;
+  version_ = version.value_or(version_);
   RequestHead head(arena_);
+  head.version = version_;
+  head.version_known = version.has_value();
   head.method = Method::other;
   const std::size_t space = line.find(' ');
   head.method_text = line.substr(0, space);

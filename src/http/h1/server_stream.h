@@ -18,8 +18,9 @@ class ServerStream final : public http::ServerStream {
 
   /// The head that was parsed; makes the body.
   void accept(RequestHead&& head, std::size_t head_bytes);
-  /// The request cannot be served; `line` is what came of the request line.
-  void refuse(Error error, Bytes line, std::size_t head_bytes);
+  /// The request cannot be served; `line` is what came of the request line, or its beginning, and
+  /// `version` what all of it names.
+  void refuse(Error error, Bytes line, std::optional<Version> version, std::size_t head_bytes);
 
   Arena& arena() noexcept override { return arena_; }
   CancelScope& scope() noexcept override { return scope_; }

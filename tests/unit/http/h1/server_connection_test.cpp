@@ -279,6 +279,36 @@ TEST_F(H1ServerConnection, ARefusedHeadIsAStreamWithWhatCouldBeRead) {
   EXPECT_EQ(request.head.raw_target, "/here");
 }
 
+TEST_F(H1ServerConnection, ARefusedHeadHasTheVersionOfItsLineIfThatNamesOne) {
+  struct Line {
+    std::string text;
+    std::optional<Version> version;
+  };
+  for (const Line& line : {
+           Line{"GET /%zz HTTP/1.0\r\n\r\n", Version::http10},
+           Line{"GET /%zz HTTP/1.1\r\n\r\n", Version::http11},
+           Line{"GET /%zz HTTP/1.7\r\nHost: a\r\n\r\n", Version::http11},
+           Line{"GET  /two HTTP/1.0\r\n\r\n", Version::http10},
+           Line{"GET /" + std::string(9000, 'x') + " HTTP/1.0\r\n", Version::http10},
+           Line{"GET / HTTP/2.0\r\nHost: a\r\n\r\n", std::nullopt},
+           Line{"GET / http/1.1\r\nHost: a\r\n\r\n", std::nullopt},
+           Line{"GET /v09\r\n", std::nullopt},
+           Line{"GET\r\n\r\n", std::nullopt},
+       }) {
+    SCOPED_TRACE(line.text.substr(0, 20));
+    test::MemoryPeer peer;
+    ServerConnection connection(peer.transport(), {}, runner_.scope());
+    peer.send(line.text);
+    auto next = runner_.run(connection.next_stream());
+    ASSERT_TRUE(next.has_stream());
+    const auto stream = next.take();
+    ASSERT_TRUE(stream->refusal());
+    const Request request = stream->take_request();
+    EXPECT_EQ(request.head.version_known, line.version.has_value());
+    EXPECT_EQ(request.head.version, line.version.value_or(Version::http11));
+  }
+}
+
 TEST_F(H1ServerConnection, ARefusedHeadIsCounted) {
   open();
   const std::string_view head = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
