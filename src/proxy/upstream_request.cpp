@@ -59,12 +59,15 @@ std::string_view upstream_host(pipeline::Exchange& exchange,
 
 namespace {
 
-// The same for both forms of a target.
-std::string_view path_and_query(const http::RequestHead& head) noexcept {
+// The same for both forms of a target. Nearly every one has all of it in one piece.
+std::string_view path_and_query(pipeline::Exchange& exchange) {
+  const http::RequestHead& head = exchange.head();
   const std::string_view raw = head.raw_target;
   if (head.target.form != http::TargetForm::absolute) return raw;
-  const std::size_t authority = raw.find("://") + 3;
-  return raw.substr(std::min(raw.find('/', authority), raw.size()));
+  const std::size_t end = raw.find_first_of("/?", raw.find("://") + 3);
+  if (end == std::string_view::npos) return head.target.path;
+  const std::string_view rest = raw.substr(end);
+  return rest.front() == '/' ? rest : exchange.arena().join(head.target.path, rest);
 }
 
 }  // namespace
@@ -79,7 +82,7 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
             true};
   }
   std::string_view text;
-  if (balance.key == upstream::HashKey::uri) text = path_and_query(head);
+  if (balance.key == upstream::HashKey::uri) text = path_and_query(exchange);
   if (balance.key == upstream::HashKey::header) text = head.fields.get(balance.name);
   if (balance.key == upstream::HashKey::cookie) text = cookie_value(head.fields, balance.name);
   if (text.empty()) return {};

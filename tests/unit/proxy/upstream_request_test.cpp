@@ -126,6 +126,21 @@ TEST(PickKey, FollowsTheTargetWithItsQuery) {
   EXPECT_NE(key_of(settings, "", "/a?b"), key_of(settings, "", "/a?c"));
 }
 
+TEST(PickKey, IsTheSameForBothFormsOfATarget) {
+  const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::uri,
+                                           ""};
+  for (const auto& [absolute, origin] :
+       {std::pair("http://h/a?b", "/a?b"), std::pair("http://h", "/"), std::pair("http://h/", "/"),
+        std::pair("http://h?a=/b0", "/?a=/b0"), std::pair("http://h?", "/?"),
+        std::pair("http://h/a?b=://c/d", "/a?b=://c/d")}) {
+    EXPECT_NE(key_of(settings, "", origin), 0U) << origin;
+    EXPECT_EQ(key_of(settings, "", absolute), key_of(settings, "", origin)) << absolute;
+  }
+  OneExchange bare("OPTIONS http://h HTTP/1.1\r\nHost: h\r\n\r\n");
+  OneExchange asterisk("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(pick_key(*bare, settings).hash, pick_key(*asterisk, settings).hash);
+}
+
 TEST(PickKey, FollowsACookieAmongOthers) {
   const upstream::BalanceSettings settings{upstream::BalanceMethod::hash, upstream::HashKey::cookie,
                                            "sid"};
