@@ -116,12 +116,15 @@ std::string_view via_of(http::Version version) noexcept {
   return "1.1 revproxyd";
 }
 
+bool is_forwarded_kind(std::string_view name) noexcept {
+  constexpr std::string_view kPrefix = "x-forwarded-";
+  return name.size() > kPrefix.size() && ascii::iequals(name.substr(0, kPrefix.size()), kPrefix);
+}
+
 // X-Forwarded-Prefix, -Server, -Ssl and whatever else a server behind may believe.
 void remove_other_forwarded(http::Fields& fields) {
-  constexpr std::string_view kPrefix = "x-forwarded-";
-  fields.remove_if([&](const http::Field& field) {
-    return field.known == FieldName::unknown && field.name.size() > kPrefix.size() &&
-           ascii::iequals(field.name.substr(0, kPrefix.size()), kPrefix);
+  fields.remove_if([](const http::Field& field) {
+    return field.known == FieldName::unknown && is_forwarded_kind(field.name);
   });
 }
 
@@ -183,6 +186,21 @@ void trust_client(pipeline::Exchange& exchange, const net::Peers& trusted) {
   const std::string_view proto = fields.get(FieldName::x_forwarded_proto);
   if (ascii::iequals(proto, "https")) exchange.set_scheme(net::Scheme::https);
   if (ascii::iequals(proto, "http")) exchange.set_scheme(net::Scheme::http);
+}
+
+bool tells_of_client(std::string_view name) noexcept {
+  const FieldName known = http::lookup(name);
+  return known == FieldName::forwarded || known == FieldName::x_real_ip || is_forwarded_kind(name);
+}
+
+void drop_claims(pipeline::Exchange& exchange) {
+  if (exchange.standing().trusted) return;
+  http::Fields& fields = exchange.head().fields;
+  for (const FieldName name :
+       {FieldName::x_forwarded_for, FieldName::x_forwarded_proto, FieldName::x_forwarded_host,
+        FieldName::x_forwarded_port, FieldName::x_real_ip, FieldName::forwarded})
+    fields.remove(name);
+  remove_other_forwarded(fields);
 }
 
 void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {

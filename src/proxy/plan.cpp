@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "proxy/forward.h"
+#include "proxy/forwarding_fields.h"
 #include "proxy/respond.h"
 #include "revproxyd/filters/registry.h"
 #include "revproxyd/pipeline/error_response.h"
@@ -18,10 +19,19 @@ std::uint16_t https_port(const std::vector<ListenerSettings>& listeners) noexcep
   return 443;
 }
 
+bool looks_at_claims(const RouteSettings& route) noexcept {
+  return std::ranges::any_of(route.match.headers, [](const ValuePattern& pattern) {
+    return tells_of_client(pattern.name);
+  });
+}
+
 }  // namespace
 
 Plan::Plan(PlanSettings settings, std::vector<PlanUpstream> upstreams)
-    : settings_(std::move(settings)), upstreams_(std::move(upstreams)), router_(settings_.routes) {
+    : settings_(std::move(settings)),
+      upstreams_(std::move(upstreams)),
+      router_(settings_.routes),
+      routes_by_claims_(std::ranges::any_of(settings_.routes, looks_at_claims)) {
   filters::ChainSettings global;
   global.headers = &settings_.headers;
   const auto global_filters = filters::make_filters(global);

@@ -20,6 +20,7 @@ Task<http::Response> answer(pipeline::Exchange& exchange, const Connection& clie
                             const Runtime& worker) {
   const Plan& plan = exchange.snapshot().plan();
   trust_client(exchange, plan.settings().trusted_proxies);
+  if (plan.routes_by_claims()) drop_claims(exchange);
   if (auto admitted = admit(exchange, worker); !admitted) {
     exchange.refuse(admitted.error());
     return plan.unrouted().handle(exchange);

@@ -226,6 +226,25 @@ TEST(ForwardingFields, SendAChosenHostAndTheRoutesBeforeTheUpstreams) {
   EXPECT_EQ(origin.request(1).field("Host"), "two.example");
 }
 
+TEST(ForwardingFields, OpenNoRouteOnTheWordOfAnUntrustedPeer) {
+  for (const std::string name :
+       {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-user", "x-real-ip", "forwarded"}) {
+    SCOPED_TRACE(name);
+    const std::string config =
+        std::string(kPlainListener) + "routes:\n  - { name: claimed, match: { header: { " + name +
+        ": '~secret' } }, respond: { body: claimed } }\n  - { name: plain, match: { header: { " +
+        name + ": false } }, respond: { body: plain } }\n";
+    const std::string claim = name + ": secret\r\n";
+    Daemon daemon(config);
+    EXPECT_EQ(fetch(daemon.port(), "/", claim).body, "plain");
+    EXPECT_EQ(fetch(daemon.port(), "/", "X-Other: secret\r\n").body, "plain");
+    H2Client client(daemon.port());
+    EXPECT_EQ(client.get("/", {{name, "secret"}}).body, "plain");
+    ASSERT_TRUE(daemon.reload(std::string(kTrust) + config));
+    EXPECT_EQ(fetch(daemon.port(), "/", claim).body, "claimed");
+  }
+}
+
 TEST(ForwardingFields, CannotBeHiddenBehindManyFieldLines) {
   const Proxy proxy("trusted_proxies: [ 127.0.0.1, 10.0.0.0/8 ]\n");
   std::string fields;

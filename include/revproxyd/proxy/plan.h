@@ -62,6 +62,9 @@ class Plan {
 
   const PlanSettings& settings() const noexcept { return settings_; }
   const Router& router() const noexcept { return router_; }
+  /// A route looks at fields by which proxies tell of clients, so that those of untrusted peers
+  /// have to go before. Most configurations have none, and their requests are not searched.
+  bool routes_by_claims() const noexcept { return routes_by_claims_; }
   const Route& route(std::size_t index) const noexcept { return routes_[index]; }
   const std::vector<PlanUpstream>& upstreams() const noexcept { return upstreams_; }
   /// Answers what no route takes, and what is refused before routing.
@@ -79,6 +82,7 @@ class Plan {
   std::vector<Route> routes_;
   std::unique_ptr<const pipeline::Chain> unrouted_;
   std::unique_ptr<const pipeline::Chain> https_redirect_;
+  bool routes_by_claims_;
 };
 
 }  // namespace revproxyd::proxy

@@ -71,6 +71,36 @@ TEST_F(FromAnybody, WhatTheyClaimIsReplaced) {
   EXPECT_EQ(sent->scheme(), net::Scheme::http);
 }
 
+TEST(TellsOfClient, IsTrueOfFieldsThatProxiesWrite) {
+  for (const char* name : {"X-Forwarded-For", "x-forwarded-proto", "X-FORWARDED-HOST",
+                           "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-Ip", "forwarded"})
+    EXPECT_TRUE(tells_of_client(name)) << name;
+  for (const char* name : {"X-Forwarded-", "X-Forwarded", "Via", "X-Request-Id", "Host", ""})
+    EXPECT_FALSE(tells_of_client(name)) << name;
+}
+
+constexpr const char* kClaims =
+    "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n"
+    "X-Forwarded-Port: 1\r\nX-Forwarded-User: root\r\nX-Real-IP: 3.3.3.3\r\n"
+    "Forwarded: for=4.4.4.4\r\nX-Own: 1\r\n";
+
+TEST(DropClaims, LeavesNoneOfAnUntrustedPeer) {
+  OneExchange one(get(kClaims));
+  drop_claims(*one);
+  std::string left;
+  for (const http::Field& field : one->head().fields) left.append(field.name).append(" ");
+  EXPECT_EQ(left, "Host X-Own ");
+}
+
+TEST(DropClaims, LeavesThoseOfATrustedOne) {
+  OneExchange one(get(kClaims), OneExchange::near_client());
+  one.trust();
+  drop_claims(*one);
+  EXPECT_EQ(one.field(FieldName::x_forwarded_proto), "https");
+  EXPECT_EQ(one->head().fields.get("X-Forwarded-User"), "root");
+  EXPECT_EQ(one.field(FieldName::forwarded), "for=4.4.4.4");
+}
+
 TEST_F(FromAnybody, ClientCertificatesThatTheyClaimAreRemoved) {
   for (const char* claim : {"Client-Cert: :eA==:\r\n", "client-cert-chain: :eA==:, :eQ==:\r\n",
                             "Client-Cert: :eA==:\r\nCLIENT-CERT: :eQ==:\r\n"}) {
