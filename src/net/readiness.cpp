@@ -8,19 +8,22 @@ void Readiness::notify(bool input, bool output, bool ended) noexcept {
   if (ended) hangup = true;
   if (output || ended) {
     writable = true;
-    if (writer_ != nullptr) {
-      writer_->wake();
-    } else if (watcher_ != nullptr) {
-      watcher_->on_output();
-    }
+    if (!wake_for(Want::write) && watcher_ != nullptr) watcher_->on_output();
   }
   if (!input && !ended) return;
   readable = true;
-  if (reader_ != nullptr) {
-    reader_->wake();
-  } else if (watcher_ != nullptr) {
-    watcher_->on_input();
+  if (!wake_for(Want::read) && watcher_ != nullptr) watcher_->on_input();
+}
+
+// False when no coroutine waits for it.
+bool Readiness::wake_for(Want want) noexcept {
+  bool any = false;
+  for (Wait* const wait : {reader_, writer_}) {
+    if (wait == nullptr || wait->want_ != want) continue;
+    wait->wake();
+    any = true;
   }
+  return any;
 }
 
 void Readiness::IoTimer::set(Duration after, Code code) noexcept {

@@ -18,10 +18,6 @@ namespace {
 
 Error stopped(Code code) noexcept { return Error(code, "wait ended"); }
 
-Want want_of(const IoResult& result) noexcept {
-  return result.status == IoStatus::want_write ? Want::write : Want::read;
-}
-
 using Taking = IoResult (Transport::*)(MutableBytes) noexcept;
 
 Task<Result<std::size_t>> take_some(Transport& transport, Taking taking, MutableBytes into) {
@@ -33,7 +29,7 @@ Task<Result<std::size_t>> take_some(Transport& transport, Taking taking, Mutable
     if (result.status == IoStatus::done) co_return result.bytes;
     if (result.status == IoStatus::end) co_return std::size_t{0};
     if (result.status == IoStatus::failed) co_return result.error;
-    auto code = co_await transport.readiness().wait(want_of(result));
+    auto code = co_await transport.readiness().wait_to_read(result.want());
     if (code != Code::none) co_return stopped(code);
   }
 }
@@ -78,7 +74,7 @@ Task<Result<void>> write_all(Transport& transport, std::span<iovec> pieces, Dura
     }
     if (!armed) readiness.write_deadline(stall, Code::write_timeout);
     armed = limited = true;
-    auto code = co_await readiness.wait(want_of(result));
+    auto code = co_await readiness.wait_to_write(result.want());
     if (code != Code::none) co_return stopped(code);
   }
   if (limited) readiness.write_deadline(Duration::zero(), Code::none);
@@ -90,7 +86,7 @@ Task<Result<void>> shutdown(Transport& transport) {
     const IoResult result = transport.try_shutdown();
     if (result.status == IoStatus::done || result.status == IoStatus::end) co_return {};
     if (result.status == IoStatus::failed) co_return result.error;
-    auto code = co_await transport.readiness().wait(want_of(result));
+    auto code = co_await transport.readiness().wait_to_write(result.want());
     if (code != Code::none) co_return stopped(code);
   }
 }

@@ -73,6 +73,8 @@ class MemoryPeer {
   void take_all() { take_more(kNoLimit); }
   /// The end of the transport's output needs room as well, as close_notify does.
   void take_end_with_room() { end_needs_room_ = true; }
+  /// Reads want room first, as for an answer that TLS owes to a message without data.
+  void read_with_room() { reads_need_room_ = true; }
   /// No call moves more than so many bytes.
   void limit_calls(std::size_t bytes) { per_call_ = bytes; }
   /// The next writes take only so many bytes each.
@@ -123,6 +125,7 @@ class MemoryPeer {
   bool keep_ = true;
   bool saw_end_ = false;
   bool end_needs_room_ = false;
+  bool reads_need_room_ = false;
   bool closed_ = false;
   bool aborted_ = false;
 };
@@ -144,6 +147,7 @@ class MemoryTransport final : public net::Transport {
     note_buffer(into.data());
     if (!peer_.held_.empty()) return give_held(into);
     if (!readiness_.readable && !readiness_.hangup) return net::IoResult::wants(net::Want::read);
+    if (peer_.reads_need_room_ && peer_.room_ == 0) return no_room();
     const std::size_t asked = std::min(into.size(), peer_.per_call_);
     const std::size_t held = std::min(asked, peer_.input_.size());
     const std::size_t got = peer_.endless_ ? asked : held;
@@ -165,10 +169,7 @@ class MemoryTransport final : public net::Transport {
       limit = std::min(limit, peer_.short_writes_.front());
       peer_.short_writes_.pop_front();
     }
-    if (limit == 0) {
-      readiness_.writable = false;
-      return net::IoResult::wants(net::Want::write);
-    }
+    if (limit == 0) return no_room();
     note_buffer(pieces.front().iov_base);
     const std::size_t sent = take(pieces, limit);
     ++peer_.writes_;
@@ -177,10 +178,7 @@ class MemoryTransport final : public net::Transport {
   }
 
   net::IoResult try_shutdown() noexcept override {
-    if (peer_.end_needs_room_ && peer_.room_ == 0) {
-      readiness_.writable = false;
-      return net::IoResult::wants(net::Want::write);
-    }
+    if (peer_.end_needs_room_ && peer_.room_ == 0) return no_room();
     peer_.saw_end_ = true;
     return net::IoResult::moved(0);
   }
@@ -193,6 +191,11 @@ class MemoryTransport final : public net::Transport {
   // Enough to see which memory is in use; a long run would only repeat it.
   void note_buffer(const void* memory) {
     if (peer_.buffers_.size() < 64) peer_.buffers_.insert(memory);
+  }
+
+  net::IoResult no_room() noexcept {
+    readiness_.writable = false;
+    return net::IoResult::wants(net::Want::write);
   }
 
   net::IoResult give_held(MutableBytes into) noexcept {

@@ -62,22 +62,22 @@ class Readiness {
   /// whether `readable` or `hangup` is set already.
   void watch(Watcher* watcher) noexcept { watcher_ = watcher; }
 
-  /// Resumes with Code::none when `want` may succeed, with the deadline's code, or with the reason
-  /// of the scope. One reader and one writer.
+  /// Resumes with Code::none when `want` may succeed, with the code of the deadline of `purpose`,
+  /// or with the reason of the scope. One reader and one writer, whatever either wants.
   class Wait final : public Waiter {
    public:
-    Wait(Readiness& readiness, Want want, CancelScope* scope) noexcept
-        : readiness_(readiness), scope_(scope), want_(want) {}
+    Wait(Readiness& readiness, Want purpose, Want want, CancelScope* scope) noexcept
+        : readiness_(readiness), scope_(scope), purpose_(purpose), want_(want) {}
     bool await_ready() const noexcept {
-      return readiness_.is(want_) && readiness_.expired(want_) == Code::none &&
+      return readiness_.is(want_) && readiness_.expired(purpose_) == Code::none &&
              ReadyQueue::current().spend();
     }
     template <typename Promise>
     bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
       if (!begin(handle, scope_ != nullptr ? scope_ : handle.promise().scope)) return false;
-      assert(readiness_.slot(want_) == nullptr);
-      readiness_.slot(want_) = this;
-      if (const Code code = readiness_.expired(want_); code != Code::none) {
+      assert(readiness_.slot(purpose_) == nullptr);
+      readiness_.slot(purpose_) = this;
+      if (const Code code = readiness_.expired(purpose_); code != Code::none) {
         wake(code);
       } else if (readiness_.is(want_)) {
         wake();
@@ -85,18 +85,23 @@ class Readiness {
       return true;
     }
     Code await_resume() const noexcept {
-      if (readiness_.slot(want_) == this) readiness_.slot(want_) = nullptr;
+      if (readiness_.slot(purpose_) == this) readiness_.slot(purpose_) = nullptr;
       return reason();
     }
 
    private:
+    friend class Readiness;
     Readiness& readiness_;
     CancelScope* scope_;  // null: the awaiting coroutine's
+    Want purpose_;
     Want want_;
   };
-  Wait wait(Want want) noexcept { return Wait(*this, want, nullptr); }
+  Wait wait(Want want) noexcept { return Wait(*this, want, want, nullptr); }
   /// Ended by `scope` instead of the awaiting coroutine's own.
-  Wait wait(Want want, CancelScope& scope) noexcept { return Wait(*this, want, &scope); }
+  Wait wait(Want want, CancelScope& scope) noexcept { return Wait(*this, want, want, &scope); }
+  /// For a read, or a write, that wants `want`: under TLS each may want the other first.
+  Wait wait_to_read(Want want) noexcept { return Wait(*this, Want::read, want, nullptr); }
+  Wait wait_to_write(Want want) noexcept { return Wait(*this, Want::write, want, nullptr); }
 
  private:
   // Set several times a request, and nearly never due: a time that moves out leaves the wheel
@@ -118,10 +123,11 @@ class Readiness {
   // A peer that has only half-closed may still be slow to read: the end counts as input, not as
   // room for output.
   bool is(Want want) const noexcept { return want == Want::read ? readable || hangup : writable; }
-  Code expired(Want want) const noexcept {
-    return want == Want::read ? read_timer_.expired : write_timer_.expired;
+  Code expired(Want purpose) const noexcept {
+    return purpose == Want::read ? read_timer_.expired : write_timer_.expired;
   }
-  Wait*& slot(Want want) noexcept { return want == Want::read ? reader_ : writer_; }
+  Wait*& slot(Want purpose) noexcept { return purpose == Want::read ? reader_ : writer_; }
+  bool wake_for(Want want) noexcept;
 
   Wait* reader_ = nullptr;
   Wait* writer_ = nullptr;

@@ -173,7 +173,7 @@ Task<Result<void>> BodyReader::wait(net::Want want) {
   auto& readiness = transport_.readiness();
   const TimePoint begun = loop_now();
   readiness.read_deadline(rules_.stall, rules_.stall_code);
-  auto code = co_await readiness.wait(want);
+  auto code = co_await readiness.wait_to_read(want);
   readiness.read_deadline(Duration::zero(), Code::none);
   if (code != Code::none) co_return Error(code, side_of(kind_), "wait for the body ended");
   rate_.waited(since(begun));

@@ -137,7 +137,7 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena& arena) {
       in.commit(result.bytes);
       continue;
     }
-    auto code = co_await connection_.transport_->readiness().wait(result.want());
+    auto code = co_await connection_.transport_->readiness().wait_to_read(result.want());
     if (code != Code::none) co_return Error(code, Side::upstream, "wait for the response ended");
   }
 }

@@ -183,7 +183,7 @@ bool ServerConnection::woken_for_nothing(net::Want want) noexcept {
 Task<Result<std::size_t>> ServerConnection::await_head(net::Want want) {
   if (served_ != 0) transport_->readiness().read_deadline(settings_.header, Code::header_timeout);
   for (;;) {
-    auto code = co_await transport_->readiness().wait(want);
+    auto code = co_await transport_->readiness().wait_to_read(want);
     if (code != Code::none) co_return Error(code, Side::downstream, "wait for the head ended");
     auto head = take_head(want);
     if (head) co_return *head;

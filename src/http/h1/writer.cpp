@@ -70,7 +70,7 @@ Task<Result<void>> Writer::wait(net::Want want) {
   const Duration look = (rules_.uptake.stall + Duration(kLooks - 1)) / kLooks;
   for (uptake_.wait_begins(net::unacknowledged(transport_), sent_);;) {
     readiness.write_deadline(look, rules_.stall_code);
-    auto code = co_await readiness.wait(want);
+    auto code = co_await readiness.wait_to_write(want);
     readiness.write_deadline(Duration::zero(), Code::none);
     if (held_) uptake_.excuse();
     const auto verdict = uptake_.look(net::unacknowledged(transport_), sent_, rules_.uptake);

@@ -16,8 +16,16 @@ Task<void> wait_for(Readiness& readiness, Want want, Code& out) {
   out = code;
 }
 
+Task<void> read_with_room(Readiness& readiness, Code& out) {
+  auto code = co_await readiness.wait_to_read(Want::write);
+  out = code;
+}
+
 struct Waiting {
-  explicit Waiting(Want want) { group.spawn(wait_for(readiness, want, outcome)); }
+  explicit Waiting(Want want, bool writable = true) {
+    readiness.writable = writable;
+    group.spawn(wait_for(readiness, want, outcome));
+  }
   bool ends(Duration limit = 5s) {
     return runner.run_until([this] { return group.size() == 0; }, limit);
   }
@@ -135,6 +143,30 @@ TEST(Readiness, AWaitEndsWithTheReasonOfItsScope) {
   writer.group.cancel(Code::client_gone);
   EXPECT_TRUE(writer.ends());
   EXPECT_EQ(writer.outcome, Code::client_gone);
+}
+
+TEST(Readiness, AReadThatWaitsForRoomEndsWithTheReadDeadline) {
+  LoopRunner runner;
+  Readiness readiness;
+  readiness.writable = false;
+  readiness.read_deadline(20ms, Code::header_timeout);
+  Code outcome = Code::none;
+  TaskGroup group;
+  group.spawn(read_with_room(readiness, outcome));
+  readiness.notify(true, false, false);
+  EXPECT_TRUE(runner.run_until([&] { return group.size() == 0; }));
+  EXPECT_EQ(outcome, Code::header_timeout);
+}
+
+TEST(Readiness, RoomWakesAReadThatWantsItAndAWrite) {
+  Waiting writer(Want::write, false);
+  Code outcome = Code::internal;
+  writer.group.spawn(read_with_room(writer.readiness, outcome));
+  EXPECT_FALSE(writer.ends(0ms));
+  writer.readiness.notify(false, true, false);
+  EXPECT_TRUE(writer.ends());
+  EXPECT_EQ(writer.outcome, Code::none);
+  EXPECT_EQ(outcome, Code::none);
 }
 
 class Counter final : public Watcher {

@@ -382,6 +382,22 @@ TEST_F(TlsStream, AKeyUpdateNowAndThenIsFine) {
   }
 }
 
+// OpenSSL answers a key update with what is sent next, at the latest when another has come. There
+// is no room for that.
+TEST_F(TlsStream, AReadThatHasToAnswerFirstEndsWithItsDeadline) {
+  const Ends ends = open();
+  const std::string junk(4096, 'x');
+  for (std::size_t size = junk.size(); size != 0;)
+    if (::send(ends.server->fd(), junk.data(), size, MSG_DONTWAIT) < 0) size /= 2;
+  for (int i = 0; i < 2; ++i) update_key(*ends.client, SSL_KEY_UPDATE_REQUESTED);
+  ends.server->readiness().read_deadline(20ms, Code::body_timeout);
+  char byte = 0;
+  const auto got = read_once(*ends.server, MutableBytes(&byte, 1));
+  ASSERT_FALSE(got.has_value());
+  EXPECT_EQ(got.error().code(), Code::body_timeout);
+  EXPECT_FALSE(ends.server->readiness().writable);
+}
+
 // The read-ahead holds hundreds of them, and each would take microseconds.
 TEST_F(TlsStream, OneReadServesOnlySoManyMessages) {
   const Ends ends = open();

@@ -262,6 +262,20 @@ TEST_F(H1BodyReader, GivesUpWhenNothingComesForTheStallTime) {
   EXPECT_EQ(piece_->error().code(), Code::body_timeout);
 }
 
+TEST_F(H1BodyReader, GivesUpWhenItHasNoRoomToReadForTheStallTime) {
+  open(Framing::length, 10);
+  reader_->set_rules({.stall = seconds(30), .stall_code = Code::body_timeout});
+  peer_.read_with_room();
+  peer_.take_only(0);
+  peer_.send("a");
+  start();
+  runner_.pass(seconds(29));
+  EXPECT_FALSE(piece_);
+  runner_.pass(seconds(1));
+  ASSERT_TRUE(piece_);
+  EXPECT_EQ(piece_->error().code(), Code::body_timeout);
+}
+
 TEST_F(H1BodyReader, TimeThatTheReaderTakesIsNotThePeers) {
   open(Framing::length, 10);
   reader_->set_rules({.stall = seconds(30), .stall_code = Code::body_timeout, .min_rate = 1000});

@@ -240,6 +240,19 @@ TEST_F(H1ClientConnection, ASlowHeadIsHeldToTheSameTime) {
   EXPECT_FALSE(*head);
 }
 
+TEST_F(H1ClientConnection, SoIsOneThatCannotBeReadForWantOfRoom) {
+  const auto stream = ask();
+  stream->await_response(seconds(60));
+  std::optional<Result<ResponseHead>> head;
+  runner_.start(stream->read_head(arena_), head);
+  peer_.read_with_room();
+  peer_.take_only(0);
+  peer_.send("HTTP/1.1 200 OK\r\n");
+  runner_.pass(seconds(60));
+  ASSERT_TRUE(head);
+  EXPECT_EQ(head->error().code(), Code::first_byte_timeout);
+}
+
 TEST_F(H1ClientConnection, AnInterimHeadDoesNotLiftTheTimeOfTheFinalOne) {
   const auto stream = ask();
   peer_.send("HTTP/1.1 100 Continue\r\n\r\n");

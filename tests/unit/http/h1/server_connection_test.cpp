@@ -401,6 +401,21 @@ TEST_F(H1ServerConnection, CountsWhatWentOverTheWire) {
   EXPECT_EQ(bytes.out, peer_.received().size());
 }
 
+// Which is the client's to make: who takes nothing of the answers before does not stay for that.
+TEST_F(H1ServerConnection, AHeadThatCannotBeReadForWantOfRoomHasTheHeaderTimeToo) {
+  open({.header = std::chrono::seconds(10)});
+  answer(next_stream_of(kGet), "1");
+  ask();
+  peer_.read_with_room();
+  peer_.take_only(0);
+  peer_.send(kGet);
+  runner_.settle();
+  runner_.pass(std::chrono::seconds(9));
+  EXPECT_FALSE(next_);
+  runner_.pass(std::chrono::seconds(1));
+  EXPECT_TRUE(next_ && !next_->has_stream());
+}
+
 TEST_F(H1ServerConnection, ShortWritesLoseNothing) {
   open();
   peer_.shorten_writes({1, 2, 3, 0, 5});
