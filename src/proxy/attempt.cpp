@@ -145,9 +145,11 @@ Task<void> Attempt::pump() {
 // The server hears of it and may still have something to say: its half of a closing handshake, or
 // the rest of an answer.
 Task<void> Attempt::end_clients_side() {
+  // The end may have to wait for room under TLS.
+  ending_ = true;
+  touch_tunnel();
   auto closed = co_await stream().half_close();
   if (!closed) scope_.cancel(Code::end_of_stream);
-  ending_ = true;
   touch_tunnel();
 }
 

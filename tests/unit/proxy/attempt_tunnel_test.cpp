@@ -79,6 +79,40 @@ TEST_F(TunnelRelay, AServerThatIsSilentToTheClientsEndIsEnded) {
   EXPECT_EQ(outcome, Code::none);
 }
 
+TEST_F(TunnelRelay, SoIsOneThatHasNoRoomForTheClientsEnd) {
+  open_tunnel();
+  origin.take_end_with_room();
+  origin.take_only(0);
+  client.end();
+  runner.settle();
+  EXPECT_FALSE(origin.saw_end());
+  runner.pass(limits::kTunnelEnd - seconds(1));
+  EXPECT_FALSE(ended);
+  runner.pass(seconds(1));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::none);
+}
+
+TEST_F(TunnelRelay, AServerHasItsTimeFromTheClientsEndOn) {
+  open_tunnel();
+  origin.take_end_with_room();
+  origin.take_only(0);
+  client.end();
+  runner.settle();
+  runner.pass(limits::kTunnelEnd - seconds(2));
+  origin.take_all();
+  runner.settle();
+  EXPECT_TRUE(origin.saw_end());
+  runner.pass(limits::kTunnelEnd - seconds(1));
+  EXPECT_FALSE(ended);
+  respond("good bye");
+  origin.end();
+  runner.settle();
+  EXPECT_EQ(body(), "good bye");
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(outcome, Code::none);
+}
+
 TEST_F(TunnelRelay, SilenceEndsItAndBytesEitherWayKeepIt) {
   times.tunnel = seconds(100);
   open_tunnel();
