@@ -175,32 +175,6 @@ TEST(H2UpstreamFaults, FramesThatMayNotComeAreBadGateways) {
   }
 }
 
-// Others are served over the same connection.
-TEST(H2UpstreamFaults, AHeadInManyFramesCostsNobodyTheConnection) {
-  constexpr std::size_t kFrame = 1000;
-  const H2Upstream proxy(
-      [](const H2Request& request) {
-        h2::Fields fields{{":status", "200"}};
-        for (int i = request->request().path() == "/large" ? 10 : 5; i != 0; --i)
-          fields.emplace_back("x-large", std::string(10'000, 'v'));
-        const std::string block = h2::literals(fields);
-        std::string frames =
-            h2::frame(h2::kHeaders, h2::kEndStream, request->stream(), block.substr(0, kFrame));
-        for (std::size_t at = kFrame; at < block.size(); at += kFrame) {
-          const bool last = at + kFrame >= block.size();
-          frames += h2::frame(h2::kContinuation, last ? h2::kEndHeaders : 0, request->stream(),
-                              block.substr(at, kFrame));
-        }
-        request->link().send(frames);
-      },
-      one_try());
-  EXPECT_EQ(proxy.get("/small").status, 200);
-  EXPECT_EQ(proxy.get("/large").status, 502);
-  EXPECT_EQ(proxy.daemon.wait_access_of("/large").why(), "response_header_too_large");
-  EXPECT_EQ(proxy.get("/small").status, 200);
-  EXPECT_EQ(proxy.origin.connections(), 1U);
-}
-
 TEST(H2UpstreamFaults, AServerThatSpeaksHttp11IsABadGateway) {
   const Origin origin(
       [](OriginExchange& exchange) {

@@ -363,7 +363,6 @@ TEST(H2UpstreamPool, AConnectionThatEndsUnderRequestsIsRetriedForGetOnly) {
   EXPECT_EQ(proxy.get("/after").status, 200);
 }
 
-// Behind a firewall that has forgotten them, say.
 TEST(H2UpstreamPool, WhoLosesAKeptConnectionTriesANewOne) {
   constexpr std::size_t kKept = 3;
   Gate all;

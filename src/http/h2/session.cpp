@@ -433,14 +433,6 @@ void Session::end_behind_message(StreamId id) noexcept {
   if (nghttp2_session_get_stream_local_close(session_, id) == 1) reset(id, ErrorCode::no_error);
 }
 
-bool Session::stream_window_closed(StreamId id) const noexcept {
-  return nghttp2_session_get_stream_remote_window_size(session_, id) <= 0;
-}
-
-bool Session::window_closed(StreamId id) const noexcept {
-  return stream_window_closed(id) || nghttp2_session_get_remote_window_size(session_) <= 0;
-}
-
 bool Session::is_open(StreamId id) const noexcept {
   return nghttp2_session_find_stream(session_, id) != nullptr;
 }
@@ -449,25 +441,8 @@ void Session::detach(StreamId id) noexcept {
   nghttp2_session_set_stream_user_data(session_, id, nullptr);
 }
 
-void Session::consume_stream(StreamId id, std::size_t bytes) noexcept {
-  nghttp2_session_consume_stream(session_, id, bytes);
-}
-
 std::size_t Session::backlog() const noexcept {
   return nghttp2_session_get_outbound_queue_size(session_);
-}
-
-std::size_t Session::receive_window() const noexcept {
-  return static_cast<std::size_t>(std::max(nghttp2_session_get_local_window_size(session_), 0));
-}
-
-void Session::widen_stream(StreamId id, std::size_t bytes) noexcept {
-  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, id,
-                                        static_cast<std::int32_t>(bytes));
-}
-
-void Session::consume_connection(std::size_t bytes) noexcept {
-  nghttp2_session_consume_connection(session_, bytes);
 }
 
 void Session::announce_shutdown() noexcept { nghttp2_submit_shutdown_notice(session_); }
