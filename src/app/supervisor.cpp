@@ -254,11 +254,10 @@ void Supervisor::on_signal(int number) {
 }
 
 // Those that came while the thread was in a reload are told one by one: they are answered together,
-// and a stop among them goes first.
+// and a stop among them goes first. Any reload that begins behind them answers them.
 Task<void> Supervisor::reload_by_signal() {
   auto slept = co_await Sleep(kSignalsTogether);
-  reload_asked_ = false;
-  if (slept == Code::none) reload();
+  if (slept == Code::none && reload_asked_) reload();
 }
 
 Task<Verdict> Supervisor::execute(std::string verb) {
@@ -303,6 +302,7 @@ Task<Verdict> Supervisor::reload_and_wait() {
 }
 
 Verdict Supervisor::reload() {
+  reload_asked_ = false;
   if (phase_ == Phase::upgrading) return refuse("an upgrade is under way");
   if (phase_ != Phase::serving) return refuse("the process is stopping");
   if (!launch_.load) return refuse("there is no configuration file");
