@@ -45,8 +45,7 @@ bool some_listener_has(const proxy::PlanSettings& settings, net::Scheme scheme) 
 }
 
 // The one at the port of the URL, else the first of its scheme: what stands before the daemon may
-// have other ports. Where none has the scheme any will do: a trusted proxy
-// may say it.
+// have other ports. Where none has the scheme any will do: a trusted proxy may say it.
 const proxy::ListenerSettings& listener_for(const proxy::PlanSettings& settings, net::Scheme scheme,
                                             std::uint16_t named) {
   const bool secure = scheme == net::Scheme::https;

@@ -93,7 +93,8 @@ void UpstreamWatch::resolve_server(const std::shared_ptr<upstream::Endpoint>& en
   const auto heir = inherited_.find(server_key(url.host, url.port));
   if (heir != inherited_.end()) endpoint->set_addresses(heir->second);
   const auto note = [this, endpoint] {
-    for (const auto& [upstream, checked] : checks_) checked.checks->note_addresses(*endpoint);
+    const auto checked = checks_.find(endpoint->upstream());
+    if (checked != checks_.end()) checked->second.checks->note_addresses(*endpoint);
   };
   name.subscription = resolver_.subscribe(
       url.host, url.port,

@@ -195,12 +195,8 @@ bool tells_of_client(std::string_view name) noexcept {
 
 void drop_claims(pipeline::Exchange& exchange) {
   if (exchange.standing().trusted) return;
-  http::Fields& fields = exchange.head().fields;
-  for (const FieldName name :
-       {FieldName::x_forwarded_for, FieldName::x_forwarded_proto, FieldName::x_forwarded_host,
-        FieldName::x_forwarded_port, FieldName::x_real_ip, FieldName::forwarded})
-    fields.remove(name);
-  remove_other_forwarded(fields);
+  exchange.head().fields.remove_if(
+      [](const http::Field& field) { return tells_of_client(field.name); });
 }
 
 void set_forwarding_fields(pipeline::Exchange& exchange, bool forwarded) {

@@ -27,7 +27,7 @@ class HealthChecks {
   HealthChecks& operator=(const HealthChecks&) = delete;
 
   void start();
-  /// The name of `endpoint`, which may be of another upstream, has come to stand for addresses.
+  /// The name of `endpoint`, one of the upstream's, has come to stand for addresses.
   void note_addresses(const Endpoint& endpoint) noexcept;
   /// Asks the checks to end and waits for it; before destruction.
   Task<void> stop();

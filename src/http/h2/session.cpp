@@ -1,6 +1,5 @@
 #include "http/h2/session.h"
 
-#include <algorithm>
 #include <array>
 
 #include <nghttp2/nghttp2.h>
@@ -19,12 +18,11 @@ constexpr std::size_t kCrumbs = 512;
 // RFC 9218 section 7.1.
 constexpr std::uint8_t kPriorityUpdate = 0x10;
 // More CONTINUATION frames than a section of the size that is allowed can need, with room for
-// senders that fill their frames badly.
-// Of clients' heads, which come in full frames as a rule.
+// senders that fill their frames badly. Clients send full ones as a rule.
 constexpr std::size_t kFrameBytes = 16 * 1024;
 constexpr std::size_t kSpareContinuations = 8;
-// Servers may send in smaller ones. What they send too much of costs one request only as long as
-// the session goes on, which many share.
+// Servers may send smaller ones: what is too much is to cost one request, not the session, which
+// many share.
 constexpr std::size_t kServersFrameBytes = 256;
 constexpr std::size_t kServersContinuations = 64;
 // As the bound of nghttp2 counts, with some bytes more for each field: all that a configuration may

@@ -55,6 +55,14 @@ class SilentServer : public ::testing::Test {
     settings_.servers[1].url.text = "http://other";
     make();
   }
+  void let_a_take_out_pass() {
+    endpoint().take_out(loop_now());
+    pass(kTakeOut);
+  }
+  void end(TaskGroup& group, Code reason) {
+    group.cancel(reason);
+    EXPECT_TRUE(runner_.run_until([&] { return group.size() == 0; }));
+  }
   std::vector<std::uint32_t> connections() const {
     return {shared_->endpoints()[0]->open_connections(),
             shared_->endpoints()[1]->open_connections()};
@@ -99,8 +107,7 @@ TEST_F(SilentServer, WhoJoinedAConnectionInVainHasTheWholeTimeForItsOwn) {
   EXPECT_FALSE(joined) << "it makes its own";
   pass(900ms);
   EXPECT_FALSE(runner_.run_until([&] { return joined.has_value(); }, 1ms));
-  joiner.cancel(Code::cancelled);
-  EXPECT_TRUE(runner_.run_until([&] { return joiner.size() == 0; }));
+  end(joiner, Code::cancelled);
 }
 
 TEST_F(SilentServer, TheTimeInTheQueueIsToldAsTheLoopKnowsIt) {
@@ -117,8 +124,7 @@ TEST_F(SilentServer, TheTimeInTheQueueIsToldAsTheLoopKnowsIt) {
   shared_->end_request();
   ASSERT_TRUE(runner_.run_until([&] { return endpoint().open_connections() == 1; }));
   EXPECT_EQ(queued, 10s + 300us);
-  waiting.cancel(Code::cancelled);
-  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+  end(waiting, Code::cancelled);
 }
 
 TEST_F(SilentServer, GetsNoMoreRequestsThanAnotherByAMethodThatGoesByLoad) {
@@ -137,8 +143,7 @@ TEST_F(SilentServer, GetsNoMoreRequestsThanAnotherByAMethodThatGoesByLoad) {
       EXPECT_EQ(server->open_connections(), 10U);
       EXPECT_EQ(server->active_requests(), 0U) << "none is served";
     }
-    waiting.cancel(Code::cancelled);
-    EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+    end(waiting, Code::cancelled);
     for (const auto& server : shared_->endpoints()) EXPECT_EQ(server->load(), 0U);
   }
 }
@@ -158,8 +163,7 @@ TEST_F(SilentServer, IsTakenOutHoweverManyWaitForAConnection) {
 
 TEST_F(SilentServer, IsTriedByOneRequestAloneWhenATakeOutIsOver) {
   be_first_of_two();
-  endpoint().take_out(loop_now());
-  pass(kTakeOut);
+  let_a_take_out_pass();
   TaskGroup waiting;
   std::optional<Code> outcome;
   Clock::duration queued{0};
@@ -168,29 +172,25 @@ TEST_F(SilentServer, IsTriedByOneRequestAloneWhenATakeOutIsOver) {
   pass(settings_.timeouts.connect - 100ms);
   waiting.spawn(acquire(*cluster_, outcome, queued));
   EXPECT_EQ(connections(), (std::vector<std::uint32_t>{1, 5}));
-  waiting.cancel(Code::client_gone);
-  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+  end(waiting, Code::client_gone);
 }
 
 TEST_F(SilentServer, IsTriedByTheNextWhenTheOneHasLeft) {
   be_first_of_two();
-  endpoint().take_out(loop_now());
-  pass(kTakeOut);
+  let_a_take_out_pass();
   std::optional<Code> outcome;
   Clock::duration queued{0};
   for (int i = 0; i < 3; ++i) {
     TaskGroup trying;
     trying.spawn(acquire(*cluster_, outcome, queued));
     EXPECT_EQ(connections(), (std::vector<std::uint32_t>{1, 0}));
-    trying.cancel(Code::client_gone);
-    EXPECT_TRUE(runner_.run_until([&] { return trying.size() == 0; }));
+    end(trying, Code::client_gone);
   }
 }
 
 TEST_F(SilentServer, IsLeftAloneForAnotherSecondWhenTheOneFails) {
   be_first_of_two();
-  endpoint().take_out(loop_now());
-  pass(kTakeOut);
+  let_a_take_out_pass();
   TaskGroup trying;
   TaskGroup others;
   std::optional<Code> outcome;
@@ -207,8 +207,7 @@ TEST_F(SilentServer, IsLeftAloneForAnotherSecondWhenTheOneFails) {
   pass(100ms);
   for (int i = 0; i < 2; ++i) others.spawn(acquire(*cluster_, of_others, queued));
   EXPECT_EQ(connections()[0], 1U);
-  others.cancel(Code::client_gone);
-  EXPECT_TRUE(runner_.run_until([&] { return others.size() == 0; }));
+  end(others, Code::client_gone);
 }
 
 TEST_F(SilentServer, TakesAllAgainOnceItHasTakenOne) {
@@ -216,8 +215,7 @@ TEST_F(SilentServer, TakesAllAgainOnceItHasTakenOne) {
   const net::Descriptor listening = net::test::loopback_listener();
   endpoint().set_addresses(
       std::make_shared<const AddressList>(AddressList{net::local_address(listening.get())}));
-  endpoint().take_out(loop_now());
-  pass(kTakeOut);
+  let_a_take_out_pass();
   std::optional<Code> outcome;
   Clock::duration queued{0};
   runner_.run(acquire(*cluster_, outcome, queued));
@@ -232,15 +230,13 @@ TEST_F(SilentServer, TakesAllAgainOnceItHasTakenOne) {
 TEST_F(SilentServer, IsTriedByAllWhenThereIsNoOther) {
   settings_.servers[0].url.scheme = net::Scheme::http;
   make();
-  endpoint().take_out(loop_now());
-  pass(kTakeOut);
+  let_a_take_out_pass();
   TaskGroup waiting;
   std::optional<Code> outcome;
   Clock::duration queued{0};
   for (int i = 0; i < 5; ++i) waiting.spawn(acquire(*cluster_, outcome, queued));
   EXPECT_EQ(endpoint().open_connections(), 5U);
-  waiting.cancel(Code::client_gone);
-  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+  end(waiting, Code::client_gone);
 }
 
 TEST_F(SilentServer, WhoWaitsForItGoesElsewhereWhileOneTriesIt) {
@@ -250,8 +246,7 @@ TEST_F(SilentServer, WhoWaitsForItGoesElsewhereWhileOneTriesIt) {
   settings_.servers[1].backup = true;
   make();
   ASSERT_TRUE(endpoint().try_acquire_connection());
-  endpoint().take_out(loop_now());
-  pass(kTakeOut);
+  let_a_take_out_pass();
   TaskGroup waiting;
   std::optional<Code> outcome;
   Clock::duration queued{0};
@@ -260,8 +255,7 @@ TEST_F(SilentServer, WhoWaitsForItGoesElsewhereWhileOneTriesIt) {
   endpoint().release_connection();
   shared_->places().wake_one();
   EXPECT_TRUE(runner_.run_until([&] { return connections() == std::vector<std::uint32_t>{1, 1}; }));
-  waiting.cancel(Code::client_gone);
-  EXPECT_TRUE(runner_.run_until([&] { return waiting.size() == 0; }));
+  end(waiting, Code::client_gone);
 }
 
 TEST_F(SilentServer, IsGoneWhenNobodyElseIsServed) {
