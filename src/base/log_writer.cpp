@@ -33,8 +33,7 @@ constexpr int kBlockedTick_ms = 1000;
 // Beyond its limit flush_and_stop gives a system call in progress so long to return.
 constexpr Duration kStopGrace{100};
 // Lines longer than usual must not leave large buffers behind.
-constexpr std::size_t kKeepCapacity = 128 * 1024;
-static_assert(kKeepCapacity > LogBatch::kHandOver);
+constexpr std::size_t kKeepCapacity = LogBatch::kSize;
 
 std::uint64_t count_lines(Bytes lines) noexcept {
   return static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
@@ -67,6 +66,9 @@ struct LogWriter::State {
   bool wait_writable();
   bool expired();
   void lose(Bytes rest, bool torn, int error);
+  bool may_tell_of_trouble();
+  void tell(const std::string& what);
+  std::string cause() const;
   void announce_loss();
   void announce_recovery();
 
@@ -74,6 +76,7 @@ struct LogWriter::State {
   const int wake_fd;
   std::atomic<std::uint64_t> dropped{0};
   std::atomic<std::size_t> pending_size{0};  // written under the mutex
+  std::atomic<std::size_t> batches{0};
 
   std::mutex mutex;
   std::condition_variable progress;  // nothing pending, or ended
@@ -149,6 +152,13 @@ std::size_t LogWriter::pending_bytes() const noexcept {
   return state_->pending_size.load(std::memory_order_relaxed);
 }
 
+// All workers may hand over in the same moment.
+void LogWriter::admit_batch() noexcept { state_->batches.fetch_add(1, std::memory_order_relaxed); }
+
+void LogWriter::dismiss_batch() noexcept {
+  state_->batches.fetch_sub(1, std::memory_order_relaxed);
+}
+
 Result<void> LogWriter::reopen() {
   auto output = LogOutput::open(state_->options.path);
   if (!output) return output.error();
@@ -193,7 +203,8 @@ bool LogWriter::State::join(Bytes lines) {
 // Takes the buffer and leaves a spare one, if there is any.
 bool LogWriter::State::take_in(Buffer& batch) {
   const std::size_t size = pending_size.load(std::memory_order_relaxed) + cost_of(batch);
-  if (stop_by || size > options.pending_bytes) return false;
+  const std::size_t of_batches = batches.load(std::memory_order_relaxed) * LogBatch::kSize;
+  if (stop_by || size > options.pending_bytes + of_batches) return false;
   pending.push_back(std::move(batch));
   pending_size.store(size, std::memory_order_relaxed);
   if (!spares.empty()) {
@@ -344,26 +355,45 @@ void LogWriter::State::lose(Bytes rest, bool torn, int error) {
   announce_loss();
 }
 
-void LogWriter::State::announce_loss() {
-  const std::uint64_t lost = dropped.load(std::memory_order_relaxed);
-  if (!options.report || (lost == announced && last_error == 0)) return;
+bool LogWriter::State::may_tell_of_trouble() {
   const TimePoint now = Clock::now();
-  if (last_report && now - *last_report < options.report_interval) return;
+  if (last_report && now - *last_report < options.report_interval) return false;
   last_report = now;
-  announced = lost;
-  trouble_announced = true;
-  const std::string why = last_error != 0 ? std::generic_category().message(last_error)
-                                          : std::string("lines come faster than they are taken");
-  options.report("log " + options.path + ": " + why +
-                 "; lines lost so far: " + std::to_string(lost));
+  return true;
 }
 
-void LogWriter::State::announce_recovery() {
-  last_error = 0;
-  if (!std::exchange(trouble_announced, false)) return announce_loss();
+void LogWriter::State::tell(const std::string& what) {
   announced = dropped.load(std::memory_order_relaxed);
-  options.report("log " + options.path +
-                 ": writing again; lines lost so far: " + std::to_string(announced));
+  if (options.report)
+    options.report("log " + options.path + ": " + what +
+                   "; lines lost so far: " + std::to_string(announced));
+}
+
+std::string LogWriter::State::cause() const {
+  if (last_error == 0) return "lines come faster than they are taken";
+  return std::generic_category().message(last_error);
+}
+
+void LogWriter::State::announce_loss() {
+  if (dropped.load(std::memory_order_relaxed) == announced && last_error == 0) return;
+  if (!may_tell_of_trouble()) return;
+  trouble_announced = true;
+  tell(cause());
+}
+
+// A trouble that came too soon after the last report is told of later, with the cause that it had.
+void LogWriter::State::announce_recovery() {
+  if (std::exchange(trouble_announced, false)) {
+    last_error = 0;
+    return tell("writing again");
+  }
+  const bool untold = dropped.load(std::memory_order_relaxed) != announced;
+  if (untold && last_error != 0) {
+    if (!may_tell_of_trouble()) return;
+    tell("writing again after: " + cause());
+  }
+  last_error = 0;
+  announce_loss();
 }
 
 void LogBatch::append(Bytes line) {

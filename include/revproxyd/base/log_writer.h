@@ -22,7 +22,7 @@ struct LogWriterOptions {
   /// "-" = standard output, "stderr" = standard error, else a file; created with mode 0640 and
   /// appended to.
   std::string path = "-";
-  /// What may wait to be written, in bytes of memory.
+  /// What may wait to be written, in bytes of memory, beside a full one of each LogBatch.
   std::size_t pending_bytes = 8 * 1024 * 1024;
   /// Told, on the writer's thread, in one line what is wrong or well again. May be empty. Must not
   /// call into the writer.
@@ -71,30 +71,41 @@ class LogWriter {
   void flush_and_stop(Duration limit);
 
  private:
+  friend class LogBatch;
   struct State;
   explicit LogWriter(std::unique_ptr<State> state);
+  void admit_batch() noexcept;
+  void dismiss_batch() noexcept;
 
   std::unique_ptr<State> state_;
   std::jthread thread_;
 };
 
 /// A worker's lines on their way to the writer. Belongs to one thread; the writer must outlive it.
-/// The owner calls flush() from its loop every 200 ms, so that quiet services see their lines soon.
+/// The owner calls flush() from its loop every 200 ms, so that quiet services see their lines soon
+/// and their batches stay small.
 class LogBatch {
  public:
-  /// Fills a buffer of 128 KiB but for the room of a usual line; lines that need more of it make a
-  /// batch smaller, by half at most.
-  static constexpr std::size_t kHandOver = 112 * 1024;
+  /// The memory that a batch may grow to. To wake the writer and to call the kernel costs as much
+  /// as writing fifty kilobytes, so a busy worker had better do so rarely.
+  static constexpr std::size_t kSize = 512 * 1024;
+  /// All of it but for the room of a usual line; lines that need more of it make a batch smaller,
+  /// by half at most.
+  static constexpr std::size_t kHandOver = kSize - 16 * 1024;
 
-  explicit LogBatch(LogWriter& writer) noexcept : writer_(writer) {}
-  ~LogBatch() { flush(); }
+  explicit LogBatch(LogWriter& writer) noexcept : writer_(writer) { writer_.admit_batch(); }
+  ~LogBatch() {
+    flush();
+    writer_.dismiss_batch();
+  }
   LogBatch(const LogBatch&) = delete;
   LogBatch& operator=(const LogBatch&) = delete;
 
-  /// Formats in place: append exactly one line with its newline, then call line_done(). The buffer
-  /// has `room` bytes without growing beyond its usual size, unless a line needs more than that.
+  /// Formats in place: reserve what the line needs, append it with its newline, then call
+  /// line_done(). With `room` bytes the buffer does not grow beyond kSize, unless a line needs more
+  /// than half of that.
   Buffer& line(std::size_t room) {
-    if (lines_.room().size() < room && lines_.size() >= kHandOver / 2) flush();
+    if (lines_.size() + room > kSize && lines_.size() >= kHandOver / 2) flush();
     return lines_;
   }
   void line_done() {

@@ -7,91 +7,20 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include "tests/unit/base/log_writer_fixture.h"
 
 namespace revproxyd {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr Duration kPatience{20000};
-
-class LogWriterTest : public testing::Test {
- protected:
-  LogWriterTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "revproxyd-log-XXXXXX").string();
-    directory_ = ::mkdtemp(name.data());
-  }
-  ~LogWriterTest() override { std::filesystem::remove_all(directory_); }
-
-  std::string path(const std::string& name) const { return (directory_ / name).string(); }
-  static std::string text(const std::string& file) {
-    std::ostringstream out;
-    out << std::ifstream(file).rdbuf();
-    return out.str();
-  }
-  static std::unique_ptr<LogWriter> open(LogWriterOptions options) {
-    auto writer = LogWriter::open(std::move(options));
-    EXPECT_TRUE(writer.has_value());
-    return std::move(*writer);
-  }
-  static std::unique_ptr<LogWriter> open(
-      const std::string& file, std::size_t pending_bytes = LogWriterOptions().pending_bytes) {
-    LogWriterOptions options;
-    options.path = file;
-    options.pending_bytes = pending_bytes;
-    return open(std::move(options));
-  }
-
- private:
-  std::filesystem::path directory_;
-};
-
-/// A FIFO with a reader that reads when told to, so that a writer can be brought to a halt.
-class Fifo {
- public:
-  explicit Fifo(const std::string& path) {
-    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
-    fd_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    EXPECT_GE(fd_, 0);
-    ::fcntl(fd_, F_SETPIPE_SZ, 4096);
-  }
-  ~Fifo() { close(); }
-  Fifo(const Fifo&) = delete;
-  Fifo& operator=(const Fifo&) = delete;
-
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-  /// Reads until `writer` has nothing left.
-  std::string drain(LogWriter& writer) {
-    std::string all;
-    const TimePoint give_up = Clock::now() + kPatience;
-    bool more = true;
-    while (more && Clock::now() < give_up) {
-      more = writer.pending_bytes() != 0;  // asked first: what is no longer pending is in the pipe
-      char block[4096];
-      for (ssize_t size; (size = ::read(fd_, block, sizeof block)) > 0;)
-        all.append(block, static_cast<std::size_t>(size));
-      if (more) writer.flush(1ms);
-    }
-    return all;
-  }
-
- private:
-  int fd_ = -1;
-};
 
 /// Collects what a writer reports.
 class Reports {
@@ -207,6 +136,30 @@ TEST_F(LogWriterTest, GoesOnAndSaysSoWhenTheTroubleIsOver) {
   EXPECT_EQ(writer->dropped_lines(), 1U);
   ASSERT_EQ(reports.lines().size(), 2U);
   EXPECT_EQ(reports.lines()[1], "log " + path("log") + ": writing again; lines lost so far: 1");
+}
+
+TEST_F(LogWriterTest, TellsOfASecondTroubleLaterWithItsOwnCause) {
+  Reports reports;
+  LogWriterOptions options = reports.options(path("log"));
+  options.report_interval = Duration{2000};
+  std::filesystem::create_symlink("/dev/full", path("log"));
+  auto writer = open(options);
+  for (const char* target : {"/dev/null", "/dev/full", "/dev/null"}) {
+    writer->submit("line\n");
+    ASSERT_TRUE(writer->flush(kPatience));
+    std::filesystem::remove(path("log"));
+    std::filesystem::create_symlink(target, path("log"));
+    ASSERT_TRUE(writer->reopen().has_value());
+  }
+  const TimePoint give_up = Clock::now() + kPatience;
+  while (reports.lines().size() < 3 && Clock::now() < give_up) {
+    writer->submit("line\n");
+    ASSERT_TRUE(writer->flush(kPatience));
+  }
+  ASSERT_EQ(reports.lines().size(), 3U);
+  EXPECT_EQ(reports.lines()[2], "log " + path("log") +
+                                    ": writing again after: No space left on device; lines lost "
+                                    "so far: 2");
 }
 
 TEST_F(LogWriterTest, FinishesATornLineBeforeTheNextOne) {
@@ -408,42 +361,6 @@ TEST_F(LogWriterTest, TakesBatchesFromManyThreadsWithoutLosingOrMixingLines) {
   std::vector<int> next(kThreads, 0);
   for (int t = 0, i = 0; in >> t >> i;) EXPECT_EQ(i, next[static_cast<std::size_t>(t)]++);
   EXPECT_EQ(next, std::vector<int>(kThreads, kLines));
-}
-
-TEST_F(LogWriterTest, BatchDoesNotGrowForLinesThatMayBeLong) {
-  auto writer = open(path("log"));
-  LogBatch batch(*writer);
-  constexpr std::size_t kRoom = 40 * 1024;
-  std::string expected;
-  for (int i = 0; i < 100; ++i) {
-    Buffer& line = batch.line(kRoom);
-    line.reserve(kRoom);
-    EXPECT_LE(line.capacity(), 128U * 1024U) << i;
-    const std::string text = std::string(4096, 'x') + "\n";
-    line.append(text);
-    batch.line_done();
-    expected += text;
-  }
-  batch.flush();
-  ASSERT_TRUE(writer->flush(kPatience));
-  EXPECT_TRUE(text(path("log")) == expected);
-}
-
-TEST_F(LogWriterTest, BatchHandsOverWhenItIsLargeOrFlushed) {
-  auto writer = open(path("log"));
-  LogBatch batch(*writer);
-  const std::string line(1023, 'x');
-  for (std::size_t i = 0; i + 1 < LogBatch::kHandOver / 1024; ++i) batch.append(line);
-  ASSERT_TRUE(writer->flush(kPatience));
-  EXPECT_EQ(text(path("log")), "");
-  batch.append(line);
-  ASSERT_TRUE(writer->flush(kPatience));
-  EXPECT_EQ(text(path("log")).size(), LogBatch::kHandOver);
-  batch.line(100).append("in place\n");
-  batch.line_done();
-  batch.flush();
-  ASSERT_TRUE(writer->flush(kPatience));
-  EXPECT_TRUE(text(path("log")).ends_with("x\nin place\n"));
 }
 
 }  // namespace
