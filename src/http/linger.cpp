@@ -1,6 +1,7 @@
 #include "http/linger.h"
 
 #include <cstddef>
+#include <optional>
 #include <utility>
 
 #include "revproxyd/base/deadline.h"
@@ -12,6 +13,15 @@ namespace revproxyd::http {
 namespace {
 
 constexpr Code kLook = Code::write_timeout;
+
+// Where the client has had its time, what the kernel still holds for it, which may be megabytes, is
+// not to stay there for minutes.
+bool still_takes(net::Transport& transport, Leftover& leftover,
+                 std::optional<std::size_t> left) noexcept {
+  if (leftover.goes_on(left)) return true;
+  transport.abort_on_close();
+  return false;
+}
 
 // False when the client makes no room, or the connection is of no more use.
 Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
@@ -25,7 +35,7 @@ Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
     auto code = co_await readiness.wait(net::Want::write);
     readiness.write_deadline(Duration::zero(), Code::none);
     if (code != Code::none && code != kLook) co_return false;
-    if (!leftover.goes_on(net::unacknowledged(transport))) co_return false;
+    if (!still_takes(transport, leftover, net::unacknowledged(transport))) co_return false;
   }
 }
 
@@ -53,7 +63,7 @@ Task<bool> all_arrives(net::Transport& transport, Leftover& leftover) {
     }
     left = net::unacknowledged(transport);
     if (!left || *left == 0) co_return true;
-    if (!leftover.goes_on(left)) co_return false;
+    if (!still_takes(transport, leftover, left)) co_return false;
   }
 }
 

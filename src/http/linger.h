@@ -41,8 +41,9 @@ constexpr Duration closing_stall(Duration one, Duration other) noexcept {
 /// waits until the client's kernel has everything, as long as it takes some of it; not for less
 /// than limits::kSoonTaken where the client sends no more. What it sends meanwhile is read and
 /// thrown away; it is left in the kernel when more than limits::kLingerBytes have come and
-/// limits::kLingerTime is over. A client that `may_send` before it reads is read on for another
-/// limits::kLingerTime, or until it closes.
+/// limits::kLingerTime is over. A client that takes too little is reset when the transport goes,
+/// so that the kernel keeps nothing for it. One that `may_send` before it reads is read on for
+/// another limits::kLingerTime, or until it closes.
 Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send);
 
 }  // namespace revproxyd::http

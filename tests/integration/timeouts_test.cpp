@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -225,6 +226,9 @@ TEST(Timeouts, SlowReadersAreCut) {
   client.send(kGet);
   EXPECT_TRUE(cancelled.wait(kSoon));
   EXPECT_EQ(proxy.daemon.wait_access_why("write_timeout").path(), "/");
+  pollfd entry{client.stream().fd(), 0, 0};
+  EXPECT_EQ(::poll(&entry, 1, static_cast<int>(kSoon.count())), 1);
+  EXPECT_NE(entry.revents & POLLERR, 0) << "megabytes stay in the kernel for minutes";
 }
 
 // What was on its way when the client stopped is acknowledged by its kernel, and is no progress.

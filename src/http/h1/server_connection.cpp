@@ -85,11 +85,12 @@ Task<Next> ServerConnection::next_stream() {
   }
 }
 
-// The rest of a request that was answered before it had ended.
+// The rest of a request that was answered before it had ended. The client was told that it may send
+// another one behind it, and has the time for that which any idle client has.
 Task<Result<void>> ServerConnection::discard_unread() {
-  CancelScope patience(&scope_);
+  CancelScope patience(&idle_scope_);
   Deadline deadline(patience);
-  deadline.set(limits::kDrainTime, Code::body_timeout);
+  deadline.set(settings_.keepalive, Code::keepalive_timeout);
   std::size_t dropped = 0;
   while (!unread_->done()) {
     auto reading = unread_->read();
@@ -312,7 +313,9 @@ void ServerConnection::stream_ended(ServerStream& stream) noexcept {
 
 void ServerConnection::drain() noexcept {
   draining_ = true;
-  if (stream_ != nullptr || !in_.empty()) return;
+  if (stream_ != nullptr) return;
+  if (unread_ != nullptr) return idle_scope_.cancel(Code::shutdown);
+  if (!in_.empty()) return;
   if (served_ > 0) {
     if (!request_waits()) idle_scope_.cancel(Code::shutdown);
     return;

@@ -182,7 +182,9 @@ void ServerStream::reset(Code reason) noexcept {
   // shows that something is missing.
   const bool unmarked = message_.begun() && message_.ends_with_connection();
   if (unmarked || tunnel_open_.is_set()) connection_.failed_ = true;
-  if (unmarked) connection_.transport_->abort_on_close();
+  // What the kernel holds for a client that does not take it would stay there for minutes.
+  const bool untaken = reason == Code::write_timeout || reason == Code::body_too_slow;
+  if (unmarked || untaken) connection_.transport_->abort_on_close();
 }
 
 StreamBytes ServerStream::bytes() const noexcept {

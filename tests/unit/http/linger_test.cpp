@@ -1,6 +1,7 @@
 #include "http/linger.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -104,6 +105,15 @@ TEST_F(Linger, CountsWhatIsTakenOfEarlierAnswers) {
 TEST_F(Linger, EndsForAClientThatAcknowledgesNothing) {
   leftover_.rules.stall = 300ms;
   runner_.run(part_from_client(*transport_, leftover_, true));
+}
+
+TEST_F(Linger, LeavesNothingInTheKernelForAClientThatTakesNothing) {
+  leftover_.rules.stall = 300ms;
+  runner_.run(part_from_client(*transport_, leftover_, true));
+  transport_.reset();
+  pollfd entry{far_, 0, 0};
+  EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
+  EXPECT_NE(entry.revents & POLLERR, 0) << "an end would wait behind what is not taken";
 }
 
 TEST_F(Linger, ReadsForALimitedTimeWhileTheAnswerIsOnItsWay) {

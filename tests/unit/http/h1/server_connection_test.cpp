@@ -178,6 +178,7 @@ TEST_F(H1ServerConnection, FailsWithTheReasonWhereTheClientEndsAnAnswer) {
   EXPECT_EQ(next_->error().code(), Code::write_timeout);
   runner_.spawn(connection_->finish());
   EXPECT_FALSE(peer_.saw_end());
+  EXPECT_TRUE(peer_.aborted()) << "the kernel would keep the rest for minutes";
   EXPECT_EQ(runner_.running(), 0U);
 }
 
