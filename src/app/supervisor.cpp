@@ -35,6 +35,8 @@ constexpr Duration kPartingTime{1000};
 constexpr Duration kResolveWait{2000};
 // How long whoever asks for a reload waits for workers that do not take it up.
 constexpr Duration kInForceTime{10'000};
+// How long a reload waits for workers that have yet to take up the one before it.
+constexpr Duration kTakeUpTime{3000};
 // Signals that are closer than this are told together.
 constexpr Duration kSignalsTogether{50};
 constexpr std::size_t kWatchEverySeconds = 2;
@@ -257,7 +259,10 @@ void Supervisor::on_signal(int number) {
 // and a stop among them goes first. Any reload that begins behind them answers them.
 Task<void> Supervisor::reload_by_signal() {
   auto slept = co_await Sleep(kSignalsTogether);
-  if (slept == Code::none && reload_asked_) reload();
+  if (slept != Code::none) co_return;
+  auto free = co_await none_left(pending_, kTakeUpTime);
+  ignore(free, "it may still find all that it needs");
+  if (reload_asked_ && phase_ != Phase::stopping) reload();
 }
 
 Task<Verdict> Supervisor::execute(std::string verb) {
@@ -289,12 +294,16 @@ Task<bool> Supervisor::none_left(const std::size_t& count, Duration patience) {
 }
 
 // Whoever asked may rely on it: the answer comes when every worker has put the configuration in
-// force.
+// force. Before the last one has closed what the reload before took away, an address of that could
+// not be bound again.
 Task<Verdict> Supervisor::reload_and_wait() {
+  auto free = co_await none_left(pending_, kTakeUpTime);
+  ignore(free, "it may still find all that it needs");
   auto verdict = reload();
+  if (!verdict.ok) co_return verdict;
   const std::string number = std::to_string(generation_);
   auto in_force = co_await none_left(pending_, kInForceTime);
-  if (in_force || !verdict.ok) co_return verdict;
+  if (in_force) co_return verdict;
   verdict = {false, "reload " + number + ": a worker stands still, and has yet to take it up"};
   log::error(verdict.text);
   if (phase_ == Phase::serving) tell_ready();

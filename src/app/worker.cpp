@@ -116,7 +116,8 @@ void Worker::install(Installation installation, std::function<void()> done) {
   auto shared = std::make_shared<Installation>(std::move(installation));
   loop_->post([this, shared, done = std::move(done)] {
     apply(std::move(*shared));
-    done();
+    closed_.push_back(done);
+    sweep_closed();
   });
 }
 
@@ -147,7 +148,6 @@ void Worker::apply(Installation installation) {
     close_listener(*active);
     closing_.push_back(std::move(active));
   }
-  sweep_closed();
   retire_outdated();
   proxy::end_removed_routes(runtime_, installation.streams);
   visible_.generation.store(complete ? installation.generation : 0);
@@ -201,7 +201,8 @@ void Worker::sweep_closed() {
     accept_rest(*active);
     return true;
   });
-  if (closed_ && listeners_.empty() && closing_.empty()) std::exchange(closed_, nullptr)();
+  if (!closing_.empty()) return;
+  for (const auto& told : std::exchange(closed_, {})) told();
 }
 
 void Worker::accept_rest(Active& active) {
@@ -326,7 +327,7 @@ void Worker::drain(std::function<void()> done) {
 // Of a listener that is gone every connection is outdated.
 void Worker::hand_over(std::function<void()> closed, std::function<void()> done) {
   loop_->post([this, closed = std::move(closed), done = std::move(done)]() mutable {
-    closed_ = std::move(closed);
+    closed_.push_back(std::move(closed));
     stop_accepting();
     retire_outdated();
     sweep_closed();

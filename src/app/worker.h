@@ -64,7 +64,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // Called from the supervisor's thread; what they do happens on the worker.
-  /// Calls `done` on the worker when the configuration is in force there.
+  /// Calls `done` on the worker when the configuration is in force there, and the listeners that it
+  /// does not have any more are closed.
   void install(Installation installation, std::function<void()> done);
   /// No new connections; those that are there finish what is under way. `done` runs on the worker
   /// when none is left.
@@ -144,8 +145,8 @@ class Worker {
   std::unique_ptr<LogBatch> log_batch_;
   std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity
   std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
+  std::vector<std::function<void()>> closed_;                 // called when there are none of these
   std::unique_ptr<Clients> clients_;
-  std::function<void()> closed_;  // see hand_over()
   Spread spread_;
   std::size_t compared_ = 0;   // the worker that was last compared with this one
   std::deque<Passed> passed_;  // by others, not served yet

@@ -75,6 +75,30 @@ TEST(StalledWorker, DoesNotKeepAReloadFromItsEnd) {
   for (int i = 0; i < 8; ++i) EXPECT_EQ(fetch(port).body, "new");
 }
 
+// Until it has closed its socket of the listener that was taken away, the address is in use.
+TEST(StalledWorker, AReloadThatBringsAListenerBackWaitsForIt) {
+  Daemon daemon(responding(""));
+  const std::string more = "127.0.0.2:" + std::to_string(daemon.port());
+  const std::string with = "listeners: [ { name: web, address: '127.0.0.1:0' }, { address: '" +
+                           more + "' } ]\nroutes: [ { respond: { body: x } } ]\nworkers: 2\n";
+  ASSERT_TRUE(daemon.reload(with));
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  daemon.write_config(responding(""));
+  RawClient without = RawClient::unix_socket(daemon.admin_socket());
+  without.send("reload\n");
+  ASSERT_TRUE(comes_to(daemon, "config_generation", 3));
+  daemon.write_config(with);
+  RawClient again = RawClient::unix_socket(daemon.admin_socket());
+  again.send("reload\n");
+  // It is answered in turn, so the daemon has heard of the reload.
+  EXPECT_EQ(daemon.ctl("status").status, 0);
+  held.release();
+  EXPECT_TRUE(without.last_words().starts_with("ok\n"));
+  const std::string verdict = again.last_words();
+  EXPECT_TRUE(verdict.starts_with("ok\n")) << verdict;
+}
+
 // Three seconds after the drain time nobody waits for it any more.
 TEST(StalledWorker, DoesNotKeepTheProcessFromEnding) {
   Daemon daemon(responding("shutdown: { drain: 1s }\n"));
