@@ -403,6 +403,7 @@ void Supervisor::every_second() {
   ++seconds_;
   watch_memory(settings_.limits.memory, process_.shedding);
   upstreams_.retry();
+  upgrade_.bury();
   const bool shedding = process_.shedding.load(std::memory_order_relaxed);
   for (const auto& worker : workers_) shedding ? worker->trim() : worker->scavenge();
   process_.freed.add(slab::scavenge());

@@ -35,6 +35,15 @@ std::string status_text(int status) {
   return "ended with status " + std::to_string(WEXITSTATUS(status)) + " before it was ready";
 }
 
+// Takes leave of all children that have ended; whether any are left.
+bool reap() noexcept {
+  pid_t ended = 0;
+  do {
+    ended = ::waitpid(-1, nullptr, WNOHANG);
+  } while (ended > 0);
+  return ended == 0;
+}
+
 // Whether the child ends in that time; `status` is set when it does.
 bool ends_within(pid_t child, Duration time, int& status) {
   const TimePoint end = Clock::now() + time;
@@ -239,14 +248,19 @@ std::string Upgrade::end_starter() {
 }
 
 // The successor dies with its starter, a moment later, and with it its hold on our sockets; whoever
-// closes them next resets nobody only if he is the last. So it becomes our child for its end.
+// closes them next resets nobody only if he is the last. So it becomes our child for its end, and
+// so does whatever else the starter has left, which may live on.
 void Upgrade::cut_starter(int& status) const {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::kill(starter_, SIGKILL);
   ::waitpid(starter_, &status, 0);
-  int of_successor = 0;
-  ends_within(-1, kEnd, of_successor);
+  const TimePoint end = Clock::now() + kEnd;
+  while (reap() && Clock::now() < end) ::usleep(1000);
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+void Upgrade::bury() const noexcept {
+  if (starter_ <= 0) reap();
 }
 
 void Upgrade::release() noexcept {

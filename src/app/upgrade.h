@@ -45,6 +45,8 @@ class Upgrade {
   /// A successor has been told to accept, and it is not known yet what became of it: ending it
   /// would end connections.
   bool committed() const noexcept { return committed_; }
+  /// To be called now and then: what a failed upgrade has left may end after that.
+  void bury() const noexcept;
   /// The successor may speak for the service from now on.
   void release() noexcept;
 

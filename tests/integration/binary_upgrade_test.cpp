@@ -14,6 +14,7 @@
 #include "tests/support/certificates.h"
 #include "tests/support/h2_load.h"
 #include "tests/support/load.h"
+#include "tests/support/process.h"
 #include "tests/support/setups.h"
 
 namespace revproxyd::testing {
@@ -354,6 +355,19 @@ TEST(BinaryUpgrade, ABinaryThatFailsChangesNothing) {
   refused("No such file");
   EXPECT_EQ(daemon.ctl("status").status, 0);
   EXPECT_EQ(daemon.ctl("reload").status, 0);
+}
+
+// What it leaves becomes a child of the daemon.
+TEST(BinaryUpgrade, ABinaryThatLeavesChildrenLeavesNoneThatHaveEnded) {
+  const OwnBinary own(responding("old") + "shutdown: { drain: 1s, upgrade: 200ms }\n");
+  const Daemon& daemon = *own.daemon;
+  own.replace("sleep 0.3 & sleep 0.35 & wait");
+  EXPECT_EQ(daemon.ctl("upgrade").status, 1);
+  EXPECT_EQ(child_of(daemon.pid()), -1) << "it waits for more than the first one's end";
+  own.replace("sleep 2; true");
+  EXPECT_EQ(daemon.ctl("upgrade").status, 1);
+  EXPECT_NE(child_of(daemon.pid()), -1);
+  EXPECT_TRUE(wait_until([&] { return child_of(daemon.pid()) == -1; }));
 }
 
 TEST(BinaryUpgrade, AConfigurationThatIsRefusedChangesNothing) {
