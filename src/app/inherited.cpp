@@ -76,7 +76,10 @@ void InheritedSockets::add(net::Descriptor socket, std::string label) {
   }
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-  sockets_.push_back({std::move(socket), std::move(label), net::local_address(fd)});
+  const net::Address where = net::local_address(fd);
+  const bool own = !where.is_ip() && label.starts_with(kOwnSocket);
+  if (own) label.erase(0, kOwnSocket.size());
+  sockets_.push_back({std::move(socket), std::move(label), where, own});
 }
 
 bool InheritedSockets::Socket::fits(const proxy::ListenerSettings& listener) const {
@@ -120,6 +123,12 @@ InheritedAdmin InheritedSockets::take_admin(const std::string& path) {
   InheritedAdmin taken{std::move(found->descriptor), found->label != kOwnAdmin};
   sockets_.erase(found);
   return taken;
+}
+
+bool InheritedSockets::is_own(const std::string& path) const {
+  return std::ranges::any_of(sockets_, [&](const Socket& socket) {
+    return socket.own && is_bound_at(socket.where, path);
+  });
 }
 
 bool InheritedSockets::holds_port(std::uint16_t port) const {

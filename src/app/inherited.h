@@ -20,6 +20,10 @@ namespace revproxyd::app {
 inline constexpr std::string_view kOwnAdmin = "admin:own";
 inline constexpr std::string_view kHeldAdmin = "admin:held";
 
+/// Before the label of a UNIX socket that the giver, or one whose place it has taken, has made
+/// itself. Binaries of before look at the address then, and say it of none.
+inline constexpr std::string_view kOwnSocket = "own:";
+
 struct InheritedAdmin {
   net::Descriptor socket;
   bool held = false;  // by a service manager, which listens on when this process has ended
@@ -39,6 +43,8 @@ class InheritedSockets {
   /// That of the admin socket at `path`.
   InheritedAdmin take_admin(const std::string& path);
 
+  /// That at `path` is held by nobody but processes of ours.
+  bool is_own(const std::string& path) const;
   /// One of those that nobody has taken yet is bound to it.
   bool holds_port(std::uint16_t port) const;
 
@@ -51,6 +57,7 @@ class InheritedSockets {
     net::Descriptor descriptor;
     std::string label;
     net::Address where;
+    bool own = false;
 
     bool fits(const proxy::ListenerSettings& listener) const;
     bool is_named(const proxy::ListenerSettings& listener) const;

@@ -39,8 +39,17 @@ bool SocketFile::is_lost() const noexcept {
   if (path_.empty()) return false;
   struct stat status {};
   if (::lstat(path_.c_str(), &status) != 0) return errno == ENOENT;
-  const bool same = status.st_dev == device_ && status.st_ino == inode_;
-  return !same && nobody_listens_at(path_);
+  return !is_that(status) && nobody_listens_at(path_);
+}
+
+// An open socket keeps its inode, so no other file has that number.
+void SocketFile::remove() const noexcept {
+  struct stat status {};
+  if (::lstat(path_.c_str(), &status) == 0 && is_that(status)) ::unlink(path_.c_str());
+}
+
+bool SocketFile::is_that(const struct stat& status) const noexcept {
+  return inode_ != 0 && status.st_dev == device_ && status.st_ino == inode_;
 }
 
 bool SocketFile::is_newly_lost() noexcept { return !told_ && (told_ = is_lost()); }

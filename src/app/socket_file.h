@@ -1,6 +1,7 @@
 #pragma once
 // The file by which clients find a UNIX socket, and whether they still do.
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <string>
@@ -12,8 +13,8 @@ namespace revproxyd::app {
 /// Nobody listens at the path: connecting to it is refused.
 bool nobody_listens_at(const std::string& path) noexcept;
 
-/// The file of a UNIX socket that was bound and is not in use yet. Destroyed once that socket is
-/// closed, it takes the file away, so that nobody finds what is not there.
+/// The file of a UNIX socket that was bound and is not in use yet, or not any more. Destroyed once
+/// that socket is closed, it takes the file away, so that nobody finds what is not there.
 class FreshSocketFile {
  public:
   /// No file.
@@ -51,10 +52,14 @@ class SocketFile {
   bool was_never_seen() const noexcept { return !path_.empty() && inode_ == 0; }
   /// It is lost, and nobody else can see it either.
   bool is_out_of_reach() const noexcept { return is_lost() && !was_never_seen(); }
+  /// Takes it away if it is still that of the socket, which must be open.
+  void remove() const noexcept;
   /// How it was lost, for the log; `removed` where it was there.
   std::string_view loss(std::string_view removed) const noexcept;
 
  private:
+  bool is_that(const struct stat& status) const noexcept;
+
   std::string path_;  // empty: there is nothing to be lost
   dev_t device_ = 0;
   ino_t inode_ = 0;  // 0: it was never seen

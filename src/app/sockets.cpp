@@ -70,11 +70,14 @@ bool collides(const net::Address& ours, const net::BindAddress& wanted) {
   return !other || other->is_any() || ours.is_any() || *other == ours;
 }
 
-// None for TCP, nor for a name without a file.
+// Empty for TCP, and for a name without a file.
+std::string path_of(const std::string& where) {
+  return where.starts_with("unix:/") ? where.substr(kUnix.size()) : std::string();
+}
+
 SocketFile file_of(const BoundAddress& bound) {
-  return bound.where.starts_with("unix:/")
-             ? SocketFile(bound.where.substr(kUnix.size()), bound.inherited)
-             : SocketFile();
+  std::string path = path_of(bound.where);
+  return path.empty() ? SocketFile() : SocketFile(std::move(path), bound.inherited);
 }
 
 // The inherited sockets beside the new one: clients may come to either.
@@ -156,6 +159,7 @@ void complete(BoundAddress& bound) {
 Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
                                                 const std::vector<proxy::ListenerSettings>& all,
                                                 const Fresh& fresh) {
+  const bool own = inherited_.is_own(listener.address.path);
   auto inherited = inherited_.take(listener, all);
   if (inherited.empty()) {
     const auto same = [&](const auto& one) {
@@ -167,6 +171,7 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
   }
   auto bound = share_out(std::move(inherited), workers_);
   if (bound) bound->inherited = true;
+  if (bound) bound->held = !own;
   return bound;
 }
 
@@ -217,11 +222,21 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
     BoundAddress& bound = found->second;
     bound.file.keep();
     complete(bound);
-    one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound)};
+    one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound), bound.held};
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
                                 << one.where;
   }
+  for (const auto& [identity, one] : open_) {
+    if (!now.contains(identity) && !one.held) one.file.remove();
+  }
   open_ = std::move(now);
+}
+
+void ListeningSockets::close() {
+  for (const auto& [identity, one] : open_) {
+    if (!one.held) left_.emplace_back(path_of(one.where));
+  }
+  open_.clear();
 }
 
 void ListeningSockets::look_for_files() {
@@ -238,7 +253,9 @@ std::vector<std::pair<std::string, int>> ListeningSockets::all() const {
   std::vector<std::pair<std::string, int>> out;
   for (const auto& [identity, one] : open_) {
     if (one.file.is_out_of_reach()) continue;
-    for (const net::Descriptor& socket : one.kept) out.emplace_back(identity, socket.get());
+    const bool own = one.where.starts_with(kUnix) && !one.held;
+    const std::string label = (own ? std::string(kOwnSocket) : std::string()) + identity;
+    for (const net::Descriptor& socket : one.kept) out.emplace_back(label, socket.get());
   }
   return out;
 }

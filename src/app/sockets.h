@@ -33,6 +33,7 @@ struct BoundAddress {
   std::string where;         // what it is bound to, with the port that the kernel chose
   std::uint16_t port = 0;
   bool inherited = false;
+  bool held = false;  // by a service manager, or who knows
 };
 
 /// Binds `address` for `workers` workers. Port 0 gives all of them the same port. A UNIX socket is
@@ -61,6 +62,7 @@ class ListeningSockets {
     std::uint16_t port = 0;
     std::vector<net::Descriptor> kept;
     SocketFile file;
+    bool held = false;  // see BoundAddress: its file is not ours to remove
   };
 
   ListeningSockets(InheritedSockets inherited, std::size_t workers)
@@ -74,7 +76,7 @@ class ListeningSockets {
   /// The inherited socket at the path of the admin socket.
   InheritedAdmin take_admin(const std::string& path) { return inherited_.take_admin(path); }
   /// `listeners` are all there are from now on; what is kept of others is closed here, before the
-  /// workers close theirs.
+  /// workers close theirs, and files that lead to them go.
   void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);
   /// Says of every UNIX socket once when its file is lost.
   void look_for_files();
@@ -82,7 +84,9 @@ class ListeningSockets {
   /// successor makes these anew.
   std::vector<std::pair<std::string, int>> all() const;
   const std::map<std::string, Open>& open() const noexcept { return open_; }
-  void close() { open_.clear(); }
+  /// Closes all. Files to which nobody listens at the end of this object go then: a successor may
+  /// have taken none, some or all.
+  void close();
 
  private:
   Result<BoundAddress> bind_one(const proxy::ListenerSettings& listener,
@@ -91,7 +95,8 @@ class ListeningSockets {
 
   InheritedSockets inherited_;
   std::size_t workers_;
-  std::map<std::string, Open> open_;  // by identity
+  std::map<std::string, Open> open_;   // by identity
+  std::vector<FreshSocketFile> left_;  // of those that were closed
 };
 
 }  // namespace revproxyd::app
