@@ -198,7 +198,9 @@ bool Supervisor::start_control(InheritedAdmin inherited) {
   const std::string problem = "admin socket " + path + ": " + text_of(control.error());
   if (settings_.admin.configured) return start_failed(problem);
   log::warn(problem);
-  return true;
+  if (!launch_.strict) return true;
+  failure_ = kExitWarnings;
+  return start_failed("--strict: the admin socket cannot be made");
 }
 
 void Supervisor::wait_resolved() {

@@ -447,6 +447,16 @@ TEST(CommandLine, EndsWithThreeWhenTheAdminSocketCannotBeMade) {
   EXPECT_EQ(result.status, 3) << result.out;
 }
 
+// -t makes none.
+TEST(CommandLine, AStrictStartFailsWhenTheAdminSocketCannotBeMadeAtItsDefaultPath) {
+  if (std::filesystem::exists("/run/revproxyd")) GTEST_SKIP() << "it could be made here";
+  const std::string config = std::string(kGood) + "access_log: off\n";
+  EXPECT_EQ(run_with(config, {"-t", "--strict"}).status, 0);
+  const CommandResult result = run_with(config, {"--strict"});
+  EXPECT_EQ(result.status, 2) << result.out;
+  EXPECT_TRUE(has(result, "warning: admin socket /run/revproxyd/admin.sock")) << result.out;
+}
+
 TEST(CommandLine, ProxiesWithoutAFile) {
   const Origin a;
   const Origin b;
