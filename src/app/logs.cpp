@@ -1,5 +1,9 @@
 #include "app/logs.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -28,6 +32,18 @@ log::Options log_options(const Settings& settings) {
 
 }  // namespace
 
+FreshLogFile::FreshLogFile(const std::string& path) {
+  struct stat status {};
+  const bool named = path == "-" || path == "stderr";
+  if (!named && ::lstat(path.c_str(), &status) != 0 && errno == ENOENT) path_ = path;
+}
+
+FreshLogFile::~FreshLogFile() {
+  struct stat status {};
+  if (path_.empty() || ::lstat(path_.c_str(), &status) != 0) return;
+  if (S_ISREG(status.st_mode) && status.st_size == 0) ::unlink(path_.c_str());
+}
+
 std::string text_of(const Error& error) {
   std::string text(error.text());
   if (error.sys() != 0) text += ": " + std::generic_category().message(error.sys());
@@ -41,6 +57,7 @@ bool open_logs(const Settings& settings, const Settings& before,
       access_log != nullptr && wanted.enabled && wanted.path == before.access_log.path;
   if (same) logs.access = access_log;
   if (wanted.enabled && !same) {
+    logs.files.emplace_back(wanted.path);
     LogWriterOptions options;
     options.path = wanted.path;
     options.report = [](std::string_view text) { log::warn(text); };
@@ -51,6 +68,7 @@ bool open_logs(const Settings& settings, const Settings& before,
     }
     logs.access = std::move(*opened);
   }
+  logs.files.emplace_back(settings.log.path);
   auto opened = log::open(log_options(settings));
   if (!opened) {
     problem = "log " + settings.log.path + ": " + text_of(opened.error());
@@ -61,6 +79,7 @@ bool open_logs(const Settings& settings, const Settings& before,
 }
 
 std::shared_ptr<LogWriter> use_logs(const Settings& settings, OpenLogs logs) {
+  for (FreshLogFile& file : logs.files) file.keep();
   log::use(log_options(settings), std::move(logs.process));
   return std::move(logs.access);
 }

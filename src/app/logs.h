@@ -3,14 +3,36 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "revproxyd/app/settings.h"
 #include "revproxyd/base/log_writer.h"
 
 namespace revproxyd::app {
 
+/// The file of a log that is opened and not in use yet. If there was none before, and nothing has
+/// been written to it, it goes with this object.
+class FreshLogFile {
+ public:
+  /// To be made before the log is opened.
+  explicit FreshLogFile(const std::string& path);
+  FreshLogFile(FreshLogFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  FreshLogFile& operator=(FreshLogFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~FreshLogFile();
+
+  void keep() noexcept { path_.clear(); }
+
+ private:
+  std::string path_;
+};
+
 /// Logs that are open, and of which those that are new are not in use yet.
 struct OpenLogs {
+  std::vector<FreshLogFile> files;
   std::shared_ptr<LogWriter> access;   // null without an access log
   std::unique_ptr<LogWriter> process;  // null where that in use stays
 };

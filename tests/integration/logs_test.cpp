@@ -1,6 +1,7 @@
 // The access log and the log, as docs/log.md describes them.
 
 #include <algorithm>
+#include <filesystem>
 
 #include <gtest/gtest.h>
 
@@ -216,6 +217,29 @@ TEST(Logs, AReloadThatChangesTheFileLosesNoLine) {
     EXPECT_TRUE(wait_until([&] { return std::ranges::count(read_file(file), '\n') == 2; }))
         << file << ": " << read_file(file);
   }
+}
+
+TEST(Logs, AReloadThatIsRefusedLeavesNoneBehind) {
+  const TempDir directory;
+  const Origin holder;
+  const std::string access = directory.file("access");
+  const std::string log = directory.file("log");
+  const auto with = [&](const std::string& more) {
+    return "listeners: [ { name: web, address: '127.0.0.1:0' }" + more +
+           " ]\nroutes: [ { respond: { body: x } } ]\naccess_log: { path: '" + access +
+           "' }\nlog: { path: '" + log + "' }\n";
+  };
+  Daemon daemon(std::string(kPlainListener) + "routes: [ { respond: { body: x } } ]\n");
+  daemon.write_config(with(", { address: '" + holder.address() + "' }"));
+  EXPECT_EQ(daemon.ctl("reload").status, 1);
+  EXPECT_FALSE(std::filesystem::exists(access));
+  EXPECT_FALSE(std::filesystem::exists(log));
+  write_file(access, "");
+  EXPECT_EQ(daemon.ctl("reload").status, 1);
+  EXPECT_TRUE(std::filesystem::exists(access)) << "it was there before";
+  daemon.write_config(with(""));
+  EXPECT_EQ(daemon.ctl("reload").status, 0);
+  EXPECT_TRUE(std::filesystem::exists(log));
 }
 
 TEST(Logs, AFullDiskStopsNoTraffic) {
