@@ -53,6 +53,7 @@ struct Worker::Active {
   std::shared_ptr<const tls::ServerContext> tls;
   std::vector<std::unique_ptr<net::Listener>> listeners;  // one, or what was inherited
   TaskGroup accepting;
+  bool handed_over = false;  // another process takes what waits in the same sockets
 };
 
 Worker::Worker(std::size_t index, ProcessState& process, std::uint64_t seed)
@@ -194,22 +195,44 @@ bool Worker::open(const ListenerInstall& wanted) {
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }
 
 // A listener goes when its loop has ended; what the kernel had queued for it is served first,
-// because closing would reset it.
+// because closing would reset it. Where there is no descriptor for it, it waits for one.
 void Worker::sweep_closed() {
-  std::erase_if(closing_, [this](const std::unique_ptr<Active>& active) {
+  bool again = false;
+  std::erase_if(closing_, [this, &again](const std::unique_ptr<Active>& active) {
     if (active->accepting.size() != 0) return false;
-    accept_rest(*active);
-    return true;
+    const bool done = accept_rest(*active);
+    again = again || !done;
+    return done;
   });
-  if (!closing_.empty()) return;
+  if (again && !std::exchange(sweeping_, true)) housekeeping_->spawn(sweep_again());
+  // What waits for descriptors may wait for long, and nobody for that.
+  const bool accepting =
+      std::ranges::any_of(closing_, [](auto& active) { return active->accepting.size() != 0; });
+  if (accepting) return;
   for (const auto& told : std::exchange(closed_, {})) told();
 }
 
-void Worker::accept_rest(Active& active) {
-  if (clients_->cancelled()) return;
+Task<void> Worker::sweep_again() {
+  auto slept = co_await Sleep(net::Listener::kExhaustedPause);
+  sweeping_ = false;
+  if (slept == Code::none) sweep_closed();
+}
+
+// False: there may be more that cannot be accepted now.
+bool Worker::accept_rest(Active& active) {
+  bool all = true;
   for (const auto& listener : active.listeners) {
-    for (auto& accepted : listener->take_pending(kRest)) start_client(std::move(accepted), active);
+    if (clients_->cancelled()) {
+      if (!active.handed_over && listener->waited_for())
+        log::Line(log::Level::warn)
+            << "listener " << active.settings->name << ": closed with clients in its queue";
+      continue;
+    }
+    net::Pending pending = listener->take_pending(kRest);
+    for (auto& accepted : pending.connections) start_client(std::move(accepted), active);
+    all = all && !pending.exhausted;
   }
+  return all || active.handed_over;
 }
 
 Task<void> Worker::accept_loop(Active& active, net::Listener& listener) {
@@ -328,6 +351,7 @@ void Worker::drain(std::function<void()> done) {
 void Worker::hand_over(std::function<void()> closed, std::function<void()> done) {
   loop_->post([this, closed = std::move(closed), done = std::move(done)]() mutable {
     closed_.push_back(std::move(closed));
+    for (auto& [address, active] : listeners_) active->handed_over = true;
     stop_accepting();
     retire_outdated();
     sweep_closed();
@@ -376,7 +400,10 @@ void Worker::beat(TimePoint now) {
 }
 
 void Worker::cut() {
-  loop_->post([this] { clients_->cancel(Code::drain_timeout); });
+  loop_->post([this] {
+    clients_->cancel(Code::drain_timeout);
+    sweep_closed();
+  });
 }
 
 void Worker::stop() { loop_->stop(); }

@@ -114,8 +114,9 @@ class Worker {
   /// False when not all of it could be opened.
   bool open(const ListenerInstall& wanted);
   void close_listener(Active& active);
-  void accept_rest(Active& active);
+  bool accept_rest(Active& active);
   void sweep_closed();
+  Task<void> sweep_again();
   void stop_accepting();
   void begin_haste();
   Task<void> accept_loop(Active& active, net::Listener& listener);
@@ -144,8 +145,9 @@ class Worker {
   std::shared_ptr<LogWriter> log_writer_;
   std::unique_ptr<LogBatch> log_batch_;
   std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity
-  std::vector<std::unique_ptr<Active>> closing_;              // until their accept loop has ended
-  std::vector<std::function<void()>> closed_;                 // called when there are none of these
+  std::vector<std::unique_ptr<Active>> closing_;              // see sweep_closed()
+  std::vector<std::function<void()>> closed_;                 // called when none of these accepts
+  bool sweeping_ = false;                                     // sweep_again() is under way
   std::unique_ptr<Clients> clients_;
   Spread spread_;
   std::size_t compared_ = 0;   // the worker that was last compared with this one

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -108,6 +109,11 @@ void Listener::run_short(int reason) {
                               << std::generic_category().message(reason);
 }
 
+void Listener::count_pause() noexcept {
+  ++exhausted_;
+  if (options_.pauses != nullptr) options_.pauses->add();
+}
+
 // The kernel gives the lowest number that is free.
 void Listener::look_again() {
   const Descriptor probe(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));
@@ -120,8 +126,7 @@ void Listener::look_again() {
 Task<Result<Accepted>> Listener::accept() {
   for (;;) {
     if (short_) {
-      ++exhausted_;
-      if (options_.pauses != nullptr) options_.pauses->add();
+      count_pause();
       auto slept = co_await Sleep(kExhaustedPause);
       if (slept != Code::none) co_return Error(slept, "accept ended");
       look_again();
@@ -149,17 +154,29 @@ Task<Result<Accepted>> Listener::accept() {
   }
 }
 
-std::vector<Accepted> Listener::take_pending(std::size_t limit) {
-  std::vector<Accepted> out;
-  while (out.size() < limit) {
+Pending Listener::take_pending(std::size_t limit) {
+  Pending out;
+  if (short_) look_again();
+  while (!short_ && out.connections.size() < limit) {
     Taken taken = take(socket_.get());
     if (taken.socket) {
-      out.emplace_back(std::move(taken.socket), taken.peer);
-    } else if (kind_of(errno) != Failure::passing) {
-      break;
+      if (options_.spares && is_spare(taken.socket.get(), Taker::client)) run_short(EMFILE);
+      out.connections.emplace_back(std::move(taken.socket), taken.peer);
+      continue;
     }
+    const int reason = errno;
+    const Failure kind = kind_of(reason);
+    if (kind == Failure::exhausted) run_short(reason);
+    if (kind != Failure::passing) break;
   }
+  out.exhausted = short_;
+  if (short_) count_pause();
   return out;
+}
+
+bool Listener::waited_for() const noexcept {
+  pollfd queue{socket_.get(), POLLIN, 0};
+  return ::poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN) != 0;
 }
 
 }  // namespace revproxyd::net

@@ -46,6 +46,11 @@ struct Accepted {
   Address peer;  // of a UNIX client usually without a path
 };
 
+struct Pending {
+  std::vector<Accepted> connections;
+  bool exhausted = false;  // descriptors or memory have run out, and others may wait
+};
+
 struct ListenerOptions {
   std::string name;                    // for the log
   bool spares = false;                 // leaves some descriptors for others: see Listener
@@ -76,9 +81,13 @@ class Listener {
   Task<Result<Accepted>> accept();
 
   /// What waits in the kernel's queue now, at most `limit`. For the time before the descriptor is
-  /// closed, since closing resets what is queued: call it until it returns nothing, on the loop,
-  /// when no accept() is under way.
-  std::vector<Accepted> take_pending(std::size_t limit);
+  /// closed, since closing resets what is queued: call it on the loop, when no accept() is under
+  /// way, until it returns nothing and is not exhausted. Out of descriptors: call it again after
+  /// kExhaustedPause; the log says so, and when it goes on.
+  Pending take_pending(std::size_t limit);
+
+  /// Whether somebody waits in the kernel's queue.
+  bool waited_for() const noexcept;
 
   /// Gives the descriptor back, still open and listening, and ends the registration: for passing it
   /// on.
@@ -93,6 +102,7 @@ class Listener {
  private:
   Listener(Descriptor socket, Poller& poller, ListenerOptions options) noexcept;
   void run_short(int reason);
+  void count_pause() noexcept;
   void look_again();
 
   Descriptor socket_;

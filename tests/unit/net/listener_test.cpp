@@ -186,8 +186,9 @@ Task<void> accept_into(Listener& listener, std::vector<Descriptor>& out, Code& e
 
 /// A loop with a listener whose connections are collected.
 struct Collecting {
-  explicit Collecting(Descriptor socket) : address(local_address(socket.get())) {
-    listener = std::move(*Listener::open(std::move(socket)));
+  explicit Collecting(Descriptor socket, ListenerOptions options = {})
+      : address(local_address(socket.get())) {
+    listener = std::move(*Listener::open(std::move(socket), std::move(options)));
     group.spawn(accept_into(*listener, accepted, end));
   }
   ~Collecting() {
@@ -228,9 +229,11 @@ TEST(Listener, TakesWhatIsQueuedBeforeAClose) {
   ASSERT_TRUE(server.runner.run_until([&] { return server.group.size() == 0; }));
   const Descriptor first = call(server.address);
   const Descriptor second = call(server.address);
-  EXPECT_EQ(server.listener->take_pending(1).size(), 1u);
-  EXPECT_EQ(server.listener->take_pending(10).size(), 1u);
-  EXPECT_TRUE(server.listener->take_pending(10).empty());
+  EXPECT_TRUE(server.listener->waited_for());
+  EXPECT_EQ(server.listener->take_pending(1).connections.size(), 1u);
+  EXPECT_EQ(server.listener->take_pending(10).connections.size(), 1u);
+  EXPECT_FALSE(server.listener->waited_for());
+  EXPECT_TRUE(server.listener->take_pending(10).connections.empty());
 }
 
 TEST(Listener, TwoListenersOfOneUnixSocketServeEachConnectionOnce) {
@@ -254,19 +257,22 @@ TEST(Listener, TwoListenersOfOneUnixSocketServeEachConnectionOnce) {
   EXPECT_TRUE(server.runner.run_until([&] { return group.size() == 0; }));
 }
 
-/// No descriptor above those that are open now can be had while it lives.
+/// No more descriptors above those that are open now can be had while it lives than `room`.
 class NoDescriptors {
  public:
-  NoDescriptors() {
+  explicit NoDescriptors(int room = 0) {
     ::getrlimit(RLIMIT_NOFILE, &before_);
     const Descriptor lowest(::dup(0));
     rlimit now = before_;
-    now.rlim_cur = static_cast<rlim_t>(lowest.get());
+    limit_ = static_cast<std::size_t>(lowest.get() + room);
+    now.rlim_cur = limit_;
     ::setrlimit(RLIMIT_NOFILE, &now);
   }
   ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  std::size_t limit() const noexcept { return limit_; }
 
  private:
+  std::size_t limit_ = 0;
   rlimit before_{};
 };
 
@@ -287,6 +293,44 @@ TEST(Listener, WithoutDescriptorsItPausesAndThenTakesTheConnection) {
   }
   EXPECT_GE(Clock::now() - begin, Listener::kExhaustedPause);
   EXPECT_TRUE(server.wait_for(1));
+}
+
+TEST(Listener, WithoutDescriptorsWhatIsQueuedIsLeftForLater) {
+  Collecting server(loopback_listener());
+  server.group.cancel(Code::shutdown);
+  ASSERT_TRUE(server.runner.run_until([&] { return server.group.size() == 0; }));
+  log::Line(log::Level::warn) << "before the shortage: " << std::generic_category().message(EMFILE);
+  const Descriptor client = call(server.address);
+  {
+    const NoDescriptors shortage;
+    const Pending none = server.listener->take_pending(10);
+    EXPECT_TRUE(none.connections.empty());
+    EXPECT_TRUE(none.exhausted);
+    EXPECT_TRUE(server.listener->waited_for());
+  }
+  const Pending all = server.listener->take_pending(10);
+  EXPECT_EQ(all.connections.size(), 1u);
+  EXPECT_FALSE(all.exhausted);
+}
+
+TEST(Listener, WhatIsQueuedGetsNoMoreThanOneDescriptorThatIsKeptForOthers) {
+  ListenerOptions options;
+  options.spares = true;
+  Collecting server(loopback_listener(), std::move(options));
+  server.group.cancel(Code::shutdown);
+  ASSERT_TRUE(server.runner.run_until([&] { return server.group.size() == 0; }));
+  log::Line(log::Level::warn) << "before the shortage: " << std::generic_category().message(EMFILE);
+  std::vector<Descriptor> clients;
+  for (int i = 0; i < 20; ++i) clients.push_back(call(server.address));
+  const NoDescriptors shortage(15);
+  const std::size_t kept = shortage.limit() / 8;
+  ASSERT_LT(kept, 15u);
+  const Pending first = server.listener->take_pending(100);
+  EXPECT_EQ(first.connections.size(), 15 - kept + 1);
+  EXPECT_TRUE(first.exhausted);
+  const Pending second = server.listener->take_pending(100);
+  EXPECT_TRUE(second.connections.empty());
+  EXPECT_TRUE(second.exhausted);
 }
 
 TEST(Listener, AListeningSocketThatWasShutDownEndsAccept) {

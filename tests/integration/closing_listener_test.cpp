@@ -1,0 +1,86 @@
+// Listeners that close while the daemon is out of descriptors: the kernel resets whoever waits in
+// their queue then.
+
+#include <signal.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/process.h"
+#include "tests/support/setups.h"
+
+namespace revproxyd::testing {
+
+namespace {
+
+// A daemon whose descriptors have been taken by the clients of one listener, while whole requests
+// wait at another one.
+struct Waited {
+  explicit Waited(std::string more = {})
+      : settings(std::move(more)),
+        daemon(with_listeners(", { name: other, address: '127.0.0.1:0', protocols: [http/1.1] }")),
+        most(daemon.descriptors() + 30),
+        limit(daemon.pid(), most) {
+    const std::size_t of_clients = most - most / 8;
+    for (std::size_t i = daemon.descriptors(); i < of_clients; ++i)
+      crowd.emplace_back(daemon.port("web"));
+    if (!wait_until([&] { return daemon.descriptors() == of_clients; }))
+      throw TimedOut("descriptors are left");
+    for (int i = 0; i < 20; ++i) {
+      waiting.emplace_back(daemon.port("other"));
+      waiting.back().send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    }
+  }
+  std::string with_listeners(const std::string& other) const {
+    return "listeners: [ { name: web, address: '127.0.0.1:0' }" + other +
+           " ]\nroutes: [ { respond: { body: x } } ]\nworkers: 1\n" + settings;
+  }
+
+  std::string settings;
+  Daemon daemon;
+  std::size_t most;
+  DescriptorLimit limit;
+  std::vector<RawClient> crowd;
+  std::vector<RawClient> waiting;
+};
+
+// See Descriptors of bad_days_test.cpp.
+class ClosingListener : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (sanitized()) GTEST_SKIP() << "the sanitizer needs descriptors of its own";
+  }
+};
+
+}  // namespace
+
+// Closing a listener resets whoever waits in its queue.
+TEST_F(ClosingListener, WhoWaitsIsServedBeforeAListenerThatIsTakenOutCloses) {
+  Waited waited;
+  waited.daemon.write_config(waited.with_listeners(""));
+  const CommandResult reload = waited.daemon.ctl("reload");
+  EXPECT_EQ(reload.status, 0) << reload.out;
+  waited.crowd.clear();
+  for (RawClient& client : waited.waiting) EXPECT_EQ(client.response().status, 200);
+}
+
+TEST_F(ClosingListener, WhoWaitsIsServedBeforeAStop) {
+  Waited waited;
+  waited.daemon.signal(SIGTERM);
+  for (RawClient& client : waited.waiting) EXPECT_EQ(client.response().status, 200);
+  EXPECT_EQ(waited.daemon.wait_exit(), 0);
+  EXPECT_EQ(waited.daemon.log().find("in its queue"), std::string::npos) << waited.daemon.log();
+}
+
+TEST_F(ClosingListener, TheLogTellsOfThoseForWhomThereWasNoneUntilTheEnd) {
+  Waited waited("shutdown: { drain: 300ms }\n");
+  for (RawClient& client : waited.crowd) client.send("GET / HTTP/1.1\r\n");
+  waited.daemon.signal(SIGTERM);
+  EXPECT_EQ(waited.daemon.wait_exit(), 0);
+  waited.daemon.wait_log("warning: listener other: closed with clients in its queue");
+}
+
+}  // namespace revproxyd::testing
