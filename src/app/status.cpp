@@ -29,8 +29,8 @@ std::string duration_text(Clock::duration time) {
   return text;
 }
 
-std::string milliseconds_text(const metrics::Counter& microseconds) {
-  const std::uint64_t tenths = (microseconds.value() + 50) / 100;
+std::string milliseconds_text(std::uint64_t microseconds) {
+  const std::uint64_t tenths = (microseconds + 50) / 100;
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
@@ -46,16 +46,17 @@ std::string_view health_text(const upstream::Endpoint& endpoint, TimePoint now) 
 }
 
 void add_workers(std::string& text, const StatusView& view) {
+  const TimePoint now = Clock::now();
   text += "workers:\n";
   for (const auto& worker : view.workers) {
     const auto& counts = worker->counts();
-    const auto& loop = worker->loop_counts();
-    text += "  " + worker->thread_name() + ": " +
+    const metrics::LoopView loop = worker->loop_view(now);
+    text += "  " + worker->thread_name() + ": " + (loop.stalled ? "stalled, " : "") +
             std::to_string(counts.connections_active.value()) + " connections, " +
             std::to_string(counts.requests_active.value()) + " requests under way, busy " +
             std::to_string((worker->busy() + 5) / 10) + " %, loop lag " +
-            milliseconds_text(loop.lag_us) + " (at most " + milliseconds_text(loop.longest_lag_us) +
-            ")\n";
+            milliseconds_text(loop.lag_us()) + " (at most " +
+            milliseconds_text(loop.longest_lag_us()) + ")\n";
   }
 }
 

@@ -449,10 +449,11 @@ void Supervisor::tell_ready(Urgency urgency) {
 
 std::string Supervisor::stats() const {
   std::vector<const metrics::WorkerCounts*> counts;
-  std::vector<const metrics::LoopCounts*> loops;
+  std::vector<metrics::LoopView> loops;
+  const TimePoint now = Clock::now();
   for (const auto& worker : workers_) {
     counts.push_back(&worker->counts());
-    loops.push_back(&worker->loop_counts());
+    loops.push_back(worker->loop_view(now));
   }
   return metrics::to_json(metrics::sum(counts), counts_, loops);
 }

@@ -46,6 +46,7 @@ void Watchdog::look_at(Worker& worker, Watched& watched, TimePoint now) {
   if (worker.beats() == watched.asked) {
     if (watched.stalled) {
       watched.stalled = false;
+      worker.set_stalled(false);
       --stalled_;
       log::Line(log::Level::warn) << worker.thread_name() << ": turns again";
     }
@@ -56,6 +57,7 @@ void Watchdog::look_at(Worker& worker, Watched& watched, TimePoint now) {
   }
   if (watched.stalled || now - watched.since < patience_) return;
   watched.stalled = true;
+  worker.set_stalled(true);
   ++stalled_;
   log::Line(log::Level::error) << worker.thread_name() << ": stalled, its loop has not turned for "
                                << std::chrono::duration_cast<Duration>(now - watched.since);

@@ -387,6 +387,7 @@ Task<void> Worker::wait_drained(std::function<void()> done) {
 }
 
 void Worker::beat(TimePoint now) {
+  asked_ = now;
   visible_.owes.store(true, std::memory_order_relaxed);
   loop_->post([this, now] {
     const auto lag = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - now);
@@ -397,6 +398,14 @@ void Worker::beat(TimePoint now) {
     visible_.owes.store(false, std::memory_order_relaxed);
     beats_.add();
   });
+}
+
+metrics::LoopView Worker::loop_view(TimePoint now) const noexcept {
+  metrics::LoopView view{&loop_counts_, 0, stalled_};
+  if (!visible_.owes.load(std::memory_order_relaxed)) return view;
+  const auto owed = std::chrono::duration_cast<std::chrono::microseconds>(now - asked_);
+  view.owed_us = static_cast<std::uint64_t>(std::max<std::int64_t>(owed.count(), 0));
+  return view;
 }
 
 void Worker::cut() {

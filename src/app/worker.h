@@ -97,6 +97,9 @@ class Worker {
   void beat(TimePoint now);
   /// How many have been answered.
   std::uint64_t beats() const noexcept { return beats_.value(); }
+  /// The one that is owed has been for too long, or no more.
+  void set_stalled(bool stalled) noexcept { stalled_ = stalled; }
+  metrics::LoopView loop_view(TimePoint now) const noexcept;
 
  private:
   struct Active;
@@ -135,6 +138,8 @@ class Worker {
   metrics::WorkerCounts counts_;
   metrics::LoopCounts loop_counts_;
   metrics::Counter beats_;
+  TimePoint asked_{};     // for the last sign of life; of the supervisor's thread, as the next
+  bool stalled_ = false;  // see set_stalled()
   std::atomic<bool> scavenging_{false};  // the loop has not come to it yet
   Visible visible_;
 

@@ -58,15 +58,16 @@ void by_code(std::string& out, std::string_view key,
   out += '}';
 }
 
-void add_loops(std::string& out, std::span<const LoopCounts* const> loops) {
+void add_loops(std::string& out, std::span<const LoopView> loops) {
   out += ",\"loops\":[";
-  for (const LoopCounts* loop : loops) {
-    out += loop == loops.front() ? "{" : ",{";
-    member(out, "busy_us", loop->busy_us.value());
-    member(out, "lag_us", loop->lag_us.value());
-    member(out, "longest_lag_us", loop->longest_lag_us.value());
-    member(out, "long_turns", loop->long_turns.value());
-    member(out, "longest_turn_us", loop->longest_turn_us.value());
+  for (const LoopView& loop : loops) {
+    out += out.back() == '[' ? "{" : ",{";
+    member(out, "busy_us", loop.counts->busy_us.value());
+    member(out, "lag_us", loop.lag_us());
+    member(out, "longest_lag_us", loop.longest_lag_us());
+    member(out, "long_turns", loop.counts->long_turns.value());
+    member(out, "longest_turn_us", loop.counts->longest_turn_us.value());
+    member(out, "stalled", loop.stalled ? 1 : 0);
     out += '}';
   }
   out += ']';
@@ -92,7 +93,7 @@ Totals sum(std::span<const WorkerCounts* const> workers) noexcept {
 }
 
 std::string to_json(const Totals& totals, const ProcessCounts& process,
-                    std::span<const LoopCounts* const> loops) {
+                    std::span<const LoopView> loops) {
   std::string out = "{";
   member(out, "config_generation", process.config_generation.value());
   member(out, "reloads_ok", process.reloads_ok.value());

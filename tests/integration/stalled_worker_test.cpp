@@ -57,6 +57,20 @@ TEST(StalledWorker, IsToldOfAndTheOthersServeOnAndNothingIsLost) {
   EXPECT_GE(longest_lag(proxy.daemon), Milliseconds(4500));
 }
 
+TEST(StalledWorker, IsSeenByWhoeverAsks) {
+  Daemon daemon(responding(""));
+  EXPECT_EQ(daemon.ctl("status").out.find("stalled"), std::string::npos);
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  EXPECT_TRUE(wait_until([&] { return longest_lag(daemon) >= Milliseconds(1500); }));
+  daemon.wait_log("error: worker-1: stalled");
+  EXPECT_NE(daemon.ctl("status").out.find("  worker-1: stalled, "), std::string::npos);
+  EXPECT_NE(daemon.ctl("stats").out.find("\"stalled\":1}]}"), std::string::npos);
+  held.release();
+  daemon.wait_log("warning: worker-1: turns again");
+  EXPECT_EQ(daemon.ctl("status").out.find("stalled"), std::string::npos);
+}
+
 // Whoever asked is told of it, and the rest is in force.
 TEST(StalledWorker, DoesNotKeepAReloadFromItsEnd) {
   Daemon daemon(responding(""));

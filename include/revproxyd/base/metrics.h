@@ -2,6 +2,7 @@
 // Counters: one set a worker, written by that worker alone and without locked instructions, added
 // up by whoever reads.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -65,6 +66,18 @@ struct alignas(64) LoopCounts {
   Counter longest_turn_us;
 };
 
+/// A loop as it is seen at one moment by whoever asks: a sign of life that is owed is late already.
+struct LoopView {
+  const LoopCounts* counts = nullptr;
+  std::uint64_t owed_us = 0;  // for how long; 0: none is
+  bool stalled = false;       // for longer than the watchdog allows
+
+  std::uint64_t lag_us() const noexcept { return std::max(counts->lag_us.value(), owed_us); }
+  std::uint64_t longest_lag_us() const noexcept {
+    return std::max(counts->longest_lag_us.value(), owed_us);
+  }
+};
+
 /// What is counted once a process, written by its main thread.
 struct ProcessCounts {
   Counter config_generation;  // of the configuration that serves; the first is 1
@@ -84,6 +97,6 @@ Totals sum(std::span<const WorkerCounts* const> workers) noexcept;
 /// One JSON object. Of the arrays by Code only what is not zero appears, under the code's word.
 /// `loops` are the workers', in order.
 std::string to_json(const Totals& totals, const ProcessCounts& process,
-                    std::span<const LoopCounts* const> loops = {});
+                    std::span<const LoopView> loops = {});
 
 }  // namespace revproxyd::metrics

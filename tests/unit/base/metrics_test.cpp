@@ -150,7 +150,7 @@ std::set<std::string> documented(const std::string& page, const std::string& hea
 
 TEST(CounterPage, ExplainsEveryCounterAndNoOther) {
   const LoopCounts loop;
-  const std::vector<const LoopCounts*> loops{&loop};
+  const std::vector<LoopView> loops{{&loop}};
   std::set<std::string> names = names_in(to_json(Totals{}, ProcessCounts{}, loops));
   EXPECT_TRUE(names.contains("requests") && names.contains("responses.5xx") &&
               names.contains("reasons.WORD") && names.contains("loops[].lag_us"));
@@ -166,13 +166,27 @@ TEST(Metrics, WritesTheLoopsOfTheWorkersInOrder) {
   first.longest_lag_us.set(2);
   second.long_turns.set(3);
   second.longest_turn_us.set(4);
-  const std::array<const LoopCounts*, 2> loops{&first, &second};
+  const std::array<LoopView, 2> loops{LoopView{&first}, LoopView{&second}};
   const std::string json = to_json(Totals(), ProcessCounts(), loops);
   EXPECT_TRUE(json.ends_with(
       ",\"loops\":[{\"busy_us\":5,\"lag_us\":1,\"longest_lag_us\":2,\"long_turns\":0,"
-      "\"longest_turn_us\":0},"
-      "{\"busy_us\":0,\"lag_us\":0,\"longest_lag_us\":0,\"long_turns\":3,\"longest_turn_us\":4}]}"))
+      "\"longest_turn_us\":0,\"stalled\":0},"
+      "{\"busy_us\":0,\"lag_us\":0,\"longest_lag_us\":0,\"long_turns\":3,\"longest_turn_us\":4,"
+      "\"stalled\":0}]}"))
       << json;
+}
+
+TEST(Metrics, ASignOfLifeThatIsOwedIsLagAlready) {
+  LoopCounts slow;
+  slow.lag_us.set(10);
+  slow.longest_lag_us.set(500);
+  const std::array<LoopView, 3> loops{LoopView{&slow, 7}, LoopView{&slow, 20},
+                                      LoopView{&slow, 6000000, true}};
+  const std::string json = to_json(Totals(), ProcessCounts(), loops);
+  EXPECT_NE(json.find("\"lag_us\":10,\"longest_lag_us\":500,"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"lag_us\":20,\"longest_lag_us\":500,"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"lag_us\":6000000,\"longest_lag_us\":6000000,"), std::string::npos);
+  EXPECT_TRUE(json.ends_with("\"stalled\":1}]}")) << json;
 }
 
 }  // namespace
