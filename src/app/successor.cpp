@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <system_error>
 
 #include "app/command_line.h"
 #include "app/packed_lines.h"
@@ -52,6 +54,15 @@ bool is_channel(int fd) noexcept {
   ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+// By errno. There is no log yet.
+[[noreturn]] void give_up(const net::Descriptor& channel, const char* what) {
+  const std::string why = std::string(what) + ": " + std::generic_category().message(errno);
+  std::fprintf(stderr, "revproxyd: %s\n", why.c_str());
+  ignore(send_packet(channel.get(), std::string(message::kFailed) + why),
+         "nobody is left to hear it");
+  std::exit(kExitStartFailed);
+}
+
 }  // namespace
 
 std::unique_ptr<Successor> Successor::from_environment() {
@@ -63,12 +74,12 @@ std::unique_ptr<Successor> Successor::from_environment() {
   net::Descriptor channel(kUpgradeSocket);
   ::fcntl(channel.get(), F_SETFD, FD_CLOEXEC);
   std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) std::exit(kExitStartFailed);
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) give_up(channel, "cannot make a pipe");
   net::Descriptor word(pipe[0]);
   net::Descriptor starter(pipe[1]);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child < 0) std::exit(kExitStartFailed);
+  if (child < 0) give_up(channel, "cannot fork");
   if (child > 0) {
     // The end of the channel must be the child's.
     channel.reset();

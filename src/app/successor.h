@@ -37,7 +37,8 @@ class Successor {
   /// Null when this process was started for itself. Otherwise it forks, which is why it must be
   /// called before there are threads: the parent stays until the child serves and ends with 0 then,
   /// or with the child's status; the child, which returns from this call, has nobody but init for a
-  /// parent from then on, and dies with its parent until then.
+  /// parent from then on, and dies with its parent until then. Without a process or descriptors for
+  /// that it says so, to the predecessor too, and ends.
   static std::unique_ptr<Successor> from_environment();
 
   /// All that the predecessor has. False when it does not give it.
