@@ -54,6 +54,14 @@ std::string joined(const std::vector<config::Finding>& findings) {
   return text;
 }
 
+// Of a worker: its thread, or what its loop is made of.
+std::string shortage(const std::system_error& problem) {
+  if (problem.code() == std::errc::resource_unavailable_try_again)
+    return " its thread: " + problem.code().message();
+  const bool descriptors = problem.code() == std::errc::too_many_files_open;
+  return std::string(": ") + problem.what() + (descriptors ? " (LimitNOFILE)" : "");
+}
+
 // What a restart alone changes stays as it was at the start, so that each reload tells of it.
 void keep_what_runs(Settings& settings, const Settings& running) {
   if (settings.workers != running.workers) log::warn("a change of workers needs a restart");
@@ -179,8 +187,7 @@ bool Supervisor::make_workers() {
     try {
       workers_.push_back(std::make_unique<Worker>(i, process_, seed));
     } catch (const std::system_error& problem) {
-      return start_failed("worker-" + std::to_string(i) +
-                          ": cannot start its thread: " + problem.code().message());
+      return start_failed("worker-" + std::to_string(i) + ": cannot start" + shortage(problem));
     }
     process_.workers.push_back(workers_.back().get());
   }

@@ -32,6 +32,7 @@ thread_local Loop* current_loop = nullptr;
 // Batches taken before Asio's own handlers get their turn.
 constexpr int kBatchesPerTurn = 32;
 constexpr Duration kLongestWait{60'000};
+constexpr const char* kNoLoop = "cannot make an event loop";
 }  // namespace
 
 // Only this thread touches I/O objects of the context; post() from elsewhere stays safe.
@@ -81,13 +82,18 @@ struct Loop::Doorbell final : Watcher {
   bool heard = false;
 };
 
-Loop::Loop()
+// Asio's errors come with its own names of things; whoever starts a daemon knows nothing of them.
+Loop::Loop() try
     : poller_(std::make_unique<Poller>()),
       asio_(std::make_unique<Asio>(poller_->fd())),
       doorbell_(std::make_unique<Doorbell>(*poller_)) {
   assert(current_loop == nullptr);
   current_loop = this;
   TimerWheel::current().advance(Clock::now());
+} catch (const boost::system::system_error& problem) {
+  throw std::system_error(problem.code().value(), std::generic_category(), kNoLoop);
+} catch (const std::system_error& problem) {
+  throw std::system_error(problem.code(), kNoLoop);
 }
 
 Loop::~Loop() {

@@ -119,7 +119,8 @@ class Resolver::Thread {
       : options_(std::move(options)),
         wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
         random_(std::random_device{}()) {
-    if (!wake_) throw std::system_error(errno, std::system_category(), "eventfd");
+    if (!wake_)
+      throw std::system_error(errno, std::system_category(), "cannot make the resolver's event");
   }
 
   ~Thread() {

@@ -1,5 +1,6 @@
 #include "revproxyd/net/signals.h"
 
+#include <system_error>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -44,9 +45,11 @@ struct Signals::State : std::enable_shared_from_this<Signals::State> {
   std::function<void(int)> handler;
 };
 
-Signals::Signals(Loop& loop, std::span<const int> numbers, std::function<void(int)> handler)
+Signals::Signals(Loop& loop, std::span<const int> numbers, std::function<void(int)> handler) try
     : state_(std::make_shared<State>(loop, numbers, std::move(handler))) {
   state_->wait();
+} catch (const boost::system::system_error& problem) {
+  throw std::system_error(problem.code().value(), std::generic_category(), "cannot take signals");
 }
 
 Signals::~Signals() = default;

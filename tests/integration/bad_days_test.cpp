@@ -250,6 +250,10 @@ TEST_F(Descriptors, WhenThereAreTooFewTheStartFailsAndSaysWhy) {
         Milliseconds(10000));
     EXPECT_EQ(result.status, 3) << result.out;
     EXPECT_NE(result.out.find("Too many open files"), std::string::npos) << result.out;
+    EXPECT_EQ(result.out.find("thread:"), std::string::npos) << result.out;
+    EXPECT_EQ(result.out.find("[system:"), std::string::npos) << result.out;
+    EXPECT_EQ(result.out.find("eventfd"), std::string::npos) << result.out;
+    EXPECT_EQ(result.out.find("epoll"), std::string::npos) << result.out;
   }
 }
 

@@ -25,6 +25,7 @@ std::string loop_library_version();
 /// posted may end the loop before they have returned: its destructor waits for them.
 class Loop {
  public:
+  /// Throws std::system_error when there is no descriptor or memory for it.
   Loop();
   ~Loop();
   Loop(const Loop&) = delete;

@@ -29,6 +29,7 @@ class SignalHold {
 /// thread. Afterwards they are ignored: they cannot end what is ending by itself.
 class Signals {
  public:
+  /// Throws std::system_error when there is no descriptor for it.
   Signals(Loop& loop, std::span<const int> numbers, std::function<void(int)> handler);
   ~Signals();
   Signals(const Signals&) = delete;
