@@ -371,14 +371,16 @@ Verdict Supervisor::apply(Settings settings, Cause cause) {
   ++generation_;
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
-  const std::string text = std::string(word(cause)) + " " + std::to_string(generation_) + ": ok, " +
+  const bool failed = cause == Cause::certificates && built_->kept;
+  const std::string text = std::string(word(cause)) + " " + std::to_string(generation_) +
+                           (failed ? ": kept what could not be replaced, " : ": ok, ") +
                            std::to_string(settings.routes.size()) + " routes";
   in_force_.push_back(text);
   install(std::move(fresh));
   upstreams_.check(built_->upstreams);
   files_.watch(built_->watched, built_->watched_signature, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
-  count(cause, cause == Cause::reload || !built_->kept);
+  count(cause, !failed);
   // Whoever asked for it is to hear what is not as it should be.
   return {true, built_->warnings.empty() ? text : text + "\n" + joined(built_->warnings)};
 }

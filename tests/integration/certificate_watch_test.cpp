@@ -54,6 +54,8 @@ TEST(CertificateWatch, WhatItDoesIsNoReloadThatSomebodyAskedFor) {
   write_file(now.cert_file, "nothing of use");
   daemon.wait_log("the one from before stays in use", before, kTakenUp);
   EXPECT_TRUE(comes_to(daemon, "certificate_updates_failed", 1));
+  daemon.wait_log("info: certificates 3: kept what could not be replaced, 1 routes", before);
+  EXPECT_EQ(daemon.log().find("certificates 3: ok"), std::string::npos);
   expect_counts(daemon, of_reloads);
 }
 
