@@ -16,10 +16,12 @@ namespace revproxyd::testing {
 
 namespace {
 
-// A daemon whose descriptors have been taken by the clients of one listener, while whole requests
-// wait at another one.
+const std::string kLastGet = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+// A daemon whose descriptors have been taken by the clients of one listener, while others wait
+// at another one.
 struct Waited {
-  explicit Waited(std::string more = {})
+  explicit Waited(std::string more = {}, const std::string& request = kLastGet)
       : settings(std::move(more)),
         daemon(with_listeners(", { name: other, address: '127.0.0.1:0', protocols: [http/1.1] }")),
         most(daemon.descriptors() + 30),
@@ -31,7 +33,7 @@ struct Waited {
       throw TimedOut("descriptors are left");
     for (int i = 0; i < 20; ++i) {
       waiting.emplace_back(daemon.port("other"));
-      waiting.back().send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      waiting.back().send(request);
     }
   }
   std::string with_listeners(const std::string& other) const {
@@ -68,11 +70,21 @@ TEST_F(ClosingListener, WhoWaitsIsServedBeforeAListenerThatIsTakenOutCloses) {
 }
 
 TEST_F(ClosingListener, WhoWaitsIsServedBeforeAStop) {
-  Waited waited;
+  Waited waited("shutdown: { drain: 20s }\n");
   waited.daemon.signal(SIGTERM);
   for (RawClient& client : waited.waiting) EXPECT_EQ(client.response().status, 200);
   EXPECT_EQ(waited.daemon.wait_exit(), 0);
   EXPECT_EQ(waited.daemon.log().find("in its queue"), std::string::npos) << waited.daemon.log();
+}
+
+// It is none of those that the new process takes over.
+TEST_F(ClosingListener, OneThatWasTakenOutHoldsUpNoUpgrade) {
+  Waited silent("shutdown: { drain: 20s }\n", "");
+  silent.daemon.write_config(silent.with_listeners(""));
+  EXPECT_EQ(silent.daemon.ctl("reload").status, 0);
+  const CommandResult upgrade = silent.daemon.upgrade();
+  EXPECT_EQ(upgrade.status, 0);
+  EXPECT_EQ(upgrade.out.find("stands still"), std::string::npos) << upgrade.out;
 }
 
 TEST_F(ClosingListener, TheLogTellsOfThoseForWhomThereWasNoneUntilTheEnd) {
