@@ -112,10 +112,22 @@ int weight_of(std::string_view range) noexcept {
   return 1000;
 }
 
-// Accept prefers JSON to HTML and plain text, by weight and then by order.
+// How much Accept wants one kind of answer, and which of its ranges says so first.
+struct Wish {
+  int weight = 0;
+  int place = 0;
+
+  void hear(int new_weight, int new_place) noexcept {
+    if (new_weight > weight) *this = {new_weight, new_place};
+  }
+};
+
+// Accept prefers JSON to HTML and plain text, by weight and then by order. Whoever takes anything
+// gets text.
 bool prefers_json(const http::Fields& fields) noexcept {
-  int json = 0;
-  int text = 0;
+  Wish json;
+  Wish text;
+  int place = 0;
   for (const http::Field& field : fields) {
     if (field.known != FieldName::accept) continue;
     for (std::string_view rest = field.value; !rest.empty();) {
@@ -125,11 +137,13 @@ bool prefers_json(const http::Fields& fields) noexcept {
       const std::string_view type = ascii::trim(range.substr(0, range.find(';')));
       const int weight = weight_of(range);
       const std::size_t last = type.size() - std::min<std::size_t>(type.size(), 4);
-      if (ascii::iequals(type.substr(last), "json") && weight > text) json = std::max(json, weight);
-      if (ascii::iequals(type.substr(0, 5), "text/") && weight > json) text = weight;
+      ++place;
+      if (ascii::iequals(type.substr(last), "json")) json.hear(weight, place);
+      if (ascii::iequals(type.substr(0, 5), "text/") || type == "*/*") text.hear(weight, place);
     }
   }
-  return json > text;
+  if (json.weight != text.weight) return json.weight > text.weight;
+  return json.weight > 0 && json.place < text.place;
 }
 
 // An id that came from a trusted peer may hold quotes.

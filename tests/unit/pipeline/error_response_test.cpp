@@ -124,6 +124,28 @@ TEST(ErrorResponse, WeighsWhatIsAccepted) {
             "text/plain");
 }
 
+// A range that wants less of one kind takes nothing from the one that wants more of it, wherever
+// it stands; what is taken with everything else is no wish for JSON.
+TEST(ErrorResponse, OfEachKindTheRangeThatWantsItMostCounts) {
+  const auto json_is_sent = [](const std::string& accept) {
+    Subrequest request("GET / HTTP/1.1\r\nHost: a\r\nAccept: " + accept + "\r\n\r\n");
+    const http::Response response = error_response(request.exchange(), Error(Code::no_route));
+    return response.head.fields.get(http::FieldName::content_type) == "application/json";
+  };
+  EXPECT_FALSE(json_is_sent("text/html, text/plain;q=0.1, application/json;q=0.5"));
+  EXPECT_FALSE(json_is_sent("application/json;q=0.5, text/html, text/plain;q=0.1"));
+  EXPECT_FALSE(json_is_sent("text/html;level=1, text/html;level=2;q=0.4, application/json;q=0.5"));
+  EXPECT_TRUE(json_is_sent("application/json;q=0.4, text/html;q=0.5, application/problem+json"));
+  EXPECT_FALSE(json_is_sent("*/*"));
+  EXPECT_FALSE(json_is_sent("*/*, application/json;q=0.1"));
+  EXPECT_FALSE(json_is_sent("*/*, application/json"));
+  EXPECT_TRUE(json_is_sent("application/json, */*"));
+  EXPECT_TRUE(json_is_sent("application/json, text/plain, */*"));
+  EXPECT_TRUE(json_is_sent("*/*;q=0.8, application/json"));
+  // The first of the ranges that want it most is where it stands.
+  EXPECT_FALSE(json_is_sent("application/json;q=0.5, text/html, application/json"));
+}
+
 // What is no weight counts as 1; text comes first here, and JSON wins only by more.
 TEST(ErrorResponse, ReadsWeightsToThreeDigits) {
   const auto json_beats = [](const std::string& text, const std::string& json) {
