@@ -30,8 +30,8 @@ config::Type<AccessLogSettings> log_path() {
     if (out.enabled) out.path = path;
     return true;
   };
-  type.write = [](const AccessLogSettings& log) {
-    return Value::of_text(log.enabled ? log.path : "off");
+  type.write = [text](const AccessLogSettings& log) {
+    return text.write(log.enabled ? log.path : "off");
   };
   return type;
 }

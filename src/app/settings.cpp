@@ -49,7 +49,7 @@ config::Type<Settings> workers() {
     return number.read(reader, node, out.workers);
   };
   type.write = [number](const Settings& s) {
-    return s.workers == 0 ? Value::of_text("auto") : number.write(s.workers);
+    return s.workers == 0 ? Value::of_word("auto") : number.write(s.workers);
   };
   return type;
 }
@@ -100,7 +100,7 @@ config::Type<Settings> upstreams() {
     return good;
   };
   type.write = [one](const Settings& s) {
-    Value map = Value::map();
+    Value map = Value::map_of_names();
     for (const upstream::UpstreamSettings& settings : s.upstreams) {
       if (!proxy::is_anonymous(settings.name)) map.set(settings.name, one.write(settings));
     }

@@ -356,11 +356,16 @@ Type<std::string> long_text(std::string_view what) {
 
 Type<std::string> file_path(std::string_view what, std::vector<std::string_view> words) {
   Type<std::string> type = text(what);
-  type.read = [read = type.read, words = std::move(words)](Reader& reader, const Node& node,
-                                                           std::string& out) {
+  const auto is_word = [words = std::move(words)](const std::string& path) {
+    return std::find(words.begin(), words.end(), path) != words.end();
+  };
+  type.read = [read = type.read, is_word](Reader& reader, const Node& node, std::string& out) {
     if (!read(reader, node, out)) return false;
-    if (std::find(words.begin(), words.end(), out) == words.end()) out = reader.path(node);
+    if (!is_word(out)) out = reader.path(node);
     return true;
+  };
+  type.write = [write = type.write, is_word](const std::string& path) {
+    return is_word(path) ? Value::of_word(path) : write(path);
   };
   return type;
 }

@@ -73,6 +73,7 @@ class YamlWriter {
 
   std::string scalar(const Value& value) const {
     if (value.form == Form::plain) return value.text;
+    if (value.form == Form::word) return yaml_text(value.text);
     return is_secret(value.text) ? "<redacted>" : yaml_text(value.text);
   }
 
@@ -109,7 +110,7 @@ class YamlWriter {
       return;
     }
     for (const auto& [key, member] : value.members) {
-      const std::string name = is_secret(key) ? "<redacted>" : yaml_text(key);
+      const std::string name = value.names && is_secret(key) ? "<redacted>" : yaml_text(key);
       out += (first ? std::string() : margin) + name + ":";
       first = false;
       if (is_inline(member)) {
@@ -186,6 +187,12 @@ Value Value::of_text(std::string_view text) {
   return value;
 }
 
+Value Value::of_word(std::string_view word) {
+  Value value = of_text(word);
+  value.form = Form::word;
+  return value;
+}
+
 Value Value::of_plain(std::string_view text) {
   Value value = of_text(text);
   value.form = Form::plain;
@@ -207,6 +214,12 @@ Value Value::map(Members members) {
   Value value;
   value.form = Form::map;
   value.members = std::move(members);
+  return value;
+}
+
+Value Value::map_of_names(Members members) {
+  Value value = map(std::move(members));
+  value.names = true;
   return value;
 }
 

@@ -55,7 +55,7 @@ config::Type<Pairs> fields_named(const config::Type<std::string>& name) {
       if (at == grouped.end()) at = grouped.insert(at, {field, Value::list()});
       at->second.items.push_back(Value::of_text(text));
     }
-    return Value::map(std::move(grouped));
+    return Value::map_of_names(std::move(grouped));
   };
   return type;
 }

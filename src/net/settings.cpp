@@ -104,7 +104,7 @@ config::Type<std::optional<Cidr>> peer() {
     return range.read(reader, node, out.emplace());
   };
   type.write = [range](const std::optional<Cidr>& one) {
-    return one ? range.write(*one) : config::Value::of_text(kUnixWord);
+    return one ? range.write(*one) : config::Value::of_word(kUnixWord);
   };
   return type;
 }

@@ -91,7 +91,7 @@ config::Type<ListenerSettings> redirect_https() {
     return out.redirect_https;
   };
   type.write = [](const ListenerSettings& listener) {
-    return listener.redirect_https ? Value::of_text("https") : Value::none();
+    return listener.redirect_https ? Value::of_word("https") : Value::none();
   };
   return type;
 }

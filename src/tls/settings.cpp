@@ -80,7 +80,7 @@ config::Type<ListenerTls> listener_tls() {
     return map.read(reader, node, out);
   };
   type.write = [map](const ListenerTls& tls) {
-    return tls.internal ? config::Value::of_text("internal") : map.write(tls);
+    return tls.internal ? config::Value::of_word("internal") : map.write(tls);
   };
   return type;
 }

@@ -50,7 +50,7 @@ config::Type<StatusRange> status_range() {
   };
   type.write = [](const StatusRange& range) {
     if (range.low == range.high) return Value::of_number(range.low);
-    return Value::of_text(std::to_string(range.low) + "-" + std::to_string(range.high));
+    return Value::of_word(std::to_string(range.low) + "-" + std::to_string(range.high));
   };
   return type;
 }

@@ -72,8 +72,8 @@ config::Type<BalanceSettings> hash_key() {
   };
   type.write = [](const BalanceSettings& balance) {
     switch (balance.key) {
-      case HashKey::client_ip: return Value::of_text("client_ip");
-      case HashKey::uri: return Value::of_text("uri");
+      case HashKey::client_ip: return Value::of_word("client_ip");
+      case HashKey::uri: return Value::of_word("uri");
       case HashKey::header: return Value::of_text("header:" + balance.name);
       case HashKey::cookie: return Value::of_text("cookie:" + balance.name);
     }
@@ -134,8 +134,8 @@ config::Type<RetrySettings> conditions() {
     return good;
   };
   type.write = [](const RetrySettings& retry) {
-    Value out = Value::list({Value::of_text("connect")});
-    if (retry.reset) out.items.push_back(Value::of_text("reset"));
+    Value out = Value::list({Value::of_word("connect")});
+    if (retry.reset) out.items.push_back(Value::of_word("reset"));
     for (std::uint16_t status : retry.statuses) out.items.push_back(Value::of_number(status));
     return out;
   };
@@ -269,7 +269,7 @@ config::Type<HostHeaderSettings> host_header() {
   };
   type.write = [](const HostHeaderSettings& host) {
     if (host.mode == HostHeader::value) return Value::of_text(host.value);
-    return Value::of_text(host.mode == HostHeader::keep ? "keep" : "upstream");
+    return Value::of_word(host.mode == HostHeader::keep ? "keep" : "upstream");
   };
   return type;
 }

@@ -61,7 +61,8 @@ Type<std::uint32_t> percentage(std::uint32_t high);
 Type<std::string> text(std::string_view what);
 /// As text(), but line breaks and tabs may be in it, and it may be empty.
 Type<std::string> long_text(std::string_view what);
-/// The path of a file, absolute once it is read (Reader::path()). `words` are no paths.
+/// The path of a file, absolute once it is read (Reader::path()). `words` are no paths,
+/// and no secrets.
 Type<std::string> file_path(std::string_view what = "the path of a file",
                             std::vector<std::string_view> words = {});
 /// token of RFC 9110 section 5.6.2.
@@ -92,7 +93,7 @@ Type<E> enumeration(std::vector<std::pair<std::string_view, E>> words,
   type.write = [words](const E& value) {
     const auto at = std::find_if(words.begin(), words.end(),
                                  [&](const auto& word) { return word.second == value; });
-    return at == words.end() ? Value::none() : Value::of_text(at->first);
+    return at == words.end() ? Value::none() : Value::of_word(at->first);
   };
   return type;
 }

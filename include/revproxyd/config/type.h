@@ -152,7 +152,7 @@ Type<std::vector<std::pair<std::string, T>>> named(Type<std::string> key, Type<T
     return good;
   };
   type.write = [write = inner.write](const Pairs& pairs) {
-    Value out = Value::map();
+    Value out = Value::map_of_names();
     for (const auto& [name, value] : pairs) out.set(name, write(value));
     return out;
   };

@@ -10,33 +10,37 @@
 
 namespace revproxyd::config {
 
-/// `absent` is left out of the map or list that it stands in.
-enum class Form : std::uint8_t { absent, text, plain, list, map };
+/// `absent` is left out of the map or list that it stands in. A `text` may be a secret, a `word` is
+/// one of ours.
+enum class Form : std::uint8_t { absent, text, word, plain, list, map };
 
 struct Value {
   using Members = std::vector<std::pair<std::string, Value>>;
 
   Form form = Form::absent;
-  std::string text;  // of text (quoted where needed) and of plain (printed as it is: numbers,
-                     // durations, words of ours)
+  std::string text;  // of text and word (quoted where needed) and of plain (printed as it is:
+                     // numbers, durations)
   std::vector<Value> items;
   Members members;
+  bool names = false;  // the keys of the map are names that were given to things, not ours
 
   static Value none() { return {}; }
   static Value of_text(std::string_view text);
+  static Value of_word(std::string_view word);
   static Value of_plain(std::string_view text);
   static Value of_number(std::uint64_t number);
   static Value of_bool(bool value);
   static Value list(std::vector<Value> items = {});
   static Value map(Members members = {});
+  static Value map_of_names(Members members = {});
 
   bool absent() const noexcept { return form == Form::absent; }
   /// Appends to a map; an absent value is dropped. Returns *this.
   Value& set(std::string key, Value value);
 };
 
-/// YAML that reads back as the same values. Every text that is one of `secrets` prints as
-/// `<redacted>`.
+/// YAML that reads back as the same values. Every text and every name that is one of `secrets`
+/// prints as `<redacted>`.
 std::string to_yaml(const Value& value, const std::set<std::string>& secrets = {});
 
 /// JSON, indented by two.

@@ -149,5 +149,93 @@ TEST(LoadSecrets, ARangeIsHiddenInTheFormThatItIsPrintedIn) {
   }
 }
 
+std::string printed(const LoadResult& loaded) {
+  return print_effective(loaded.settings, loaded.secrets);
+}
+
+TEST(LoadSecrets, WordsOfOursArePrintedThoughOneCameFromOutside) {
+  const struct {
+    const char* word;
+    const char* keys;
+    const char* line;
+  } kCases[] = {
+      {"auto", "workers: '%'\nupstreams: { u: { servers: [ { url: http://a } ] } }\n",
+       "protocol: auto\n"},
+      {"info", "log: { level: '%' }\n", "level: info\n"},
+      {"off", "access_log: '%'\n", "path: off\n"},
+      {"-", "access_log: { path: '%' }\n", "path: \"-\"\n"},
+      {"stderr", "log: { path: '%' }\n", "path: stderr\n"},
+      {"unix", "trusted_proxies: '%'\n", "trusted_proxies: [unix]\n"},
+      {"upstream", "upstreams: { u: { host_header: '%', servers: [ { url: http://a } ] } }\n",
+       "host_header: upstream\n"},
+      {"uri",
+       "upstreams: { u: { balance: { method: hash, key: '%' }, servers: [ { url: http://a } ] } "
+       "}\n",
+       "key: uri\n"},
+      {"reset",
+       "upstreams: { u: { retry: { conditions: [ '%' ] }, servers: [ { url: http://a } ] } }\n",
+       "conditions: [connect, reset]\n"},
+      {"200-299",
+       "upstreams: { u: { health_check: { expect: '%' }, servers: [ { url: http://a } ] } }\n",
+       "status: [\"200-299\"]\n"},
+  };
+  for (const auto& one : kCases) {
+    const std::string to = std::string(one.keys).find("upstreams") == std::string::npos
+                               ? route("to: http://a")
+                               : route("to: u");
+    const LoadResult loaded =
+        load_text(with_secret(std::string(kListener) + one.keys + to, one.word), "x");
+    ASSERT_TRUE(loaded.ok()) << loaded.report.text();
+    const std::string text = printed(loaded);
+    EXPECT_TRUE(holds(text, one.line)) << text;
+    EXPECT_FALSE(holds(text, "<redacted>")) << text;
+    EXPECT_TRUE(load_text(text, "printed").ok()) << text;
+  }
+}
+
+TEST(LoadSecrets, TlsAndRedirectsArePrintedThoughTheirWordsCameFromOutside) {
+  ::setenv("REVPROXYD_TEST_WORD", "https", 1);
+  const LoadResult loaded = load_text(
+      with_secret("listeners:\n  - { address: ':1', redirect: '${env:REVPROXYD_TEST_WORD}' }\n"
+                  "  - { address: ':2', tls: '%' }\n" +
+                      route("to: http://a"),
+                  "internal"),
+      "x");
+  ASSERT_TRUE(loaded.ok()) << loaded.report.text();
+  const std::string text = printed(loaded);
+  EXPECT_TRUE(holds(text, "redirect: https\n")) << text;
+  EXPECT_TRUE(holds(text, "tls: internal\n")) << text;
+}
+
+TEST(LoadSecrets, KeysOfOursArePrintedThoughASecretIsTheSame) {
+  for (const char* word : {"name", "host", "routes", "path", "to", "status"}) {
+    const LoadResult loaded = load_text(
+        with_secret(std::string(kListener) +
+                        route("headers: { request: { set: { X-Stage: '%' } } }, to: http://a"),
+                    word),
+        "x");
+    ASSERT_TRUE(loaded.ok()) << loaded.report.text();
+    const std::string text = printed(loaded);
+    const std::size_t at = text.find("<redacted>");
+    ASSERT_NE(at, std::string::npos) << text;
+    EXPECT_EQ(text.substr(at - 9, 19), "X-Stage: <redacted>") << text;
+    EXPECT_EQ(text.find("<redacted>", at + 1), std::string::npos) << text;
+    EXPECT_TRUE(load_text(text, "printed").ok()) << text;
+  }
+}
+
+// It may have been put there by what wrote the file.
+TEST(LoadSecrets, ANameThatIsASecretIsHidden) {
+  const LoadResult loaded = load_text(
+      with_secret(std::string(kListener) +
+                      "upstreams: { hunter2: { servers: [ { url: http://a } ] "
+                      "} }\n" +
+                      route("headers: { response: { set: { hunter2: a }, add: { hunter2: b } } }, "
+                            "match: { cookie: { hunter2: c } }, to: '%'"),
+                  "hunter2"),
+      "x");
+  ASSERT_FALSE(holds(printed(loaded), "hunter2")) << printed(loaded);
+}
+
 }  // namespace
 }  // namespace revproxyd::app

@@ -48,8 +48,16 @@ TEST(Yaml, HidesASecretInEveryFormThatReadingGivesIt) {
     EXPECT_EQ(to_yaml(map, {secret}), "a: <redacted>\n") << secret;
 }
 
-TEST(Yaml, HidesASecretThatIsAKey) {
-  EXPECT_EQ(to_yaml(Value::map({{"hunter2", text("a")}}), {"hunter2"}), "<redacted>: a\n");
+TEST(Yaml, HidesASecretThatIsANameAndNoKeyOfOurs) {
+  const Value::Members members{{"hunter2", text("a")}};
+  EXPECT_EQ(to_yaml(Value::map_of_names(members), {"hunter2"}), "<redacted>: a\n");
+  EXPECT_EQ(to_yaml(Value::map(members), {"hunter2"}), "hunter2: a\n");
+}
+
+TEST(Yaml, WordsAreNoSecretsButQuotedAsTexts) {
+  const Value map = Value::map({{"a", Value::of_word("auto")}, {"b", Value::of_word("1.2")}});
+  EXPECT_EQ(to_yaml(map, {"auto", "1.2"}), "a: auto\nb: \"1.2\"\n");
+  EXPECT_EQ(to_json(Value::of_word("1.2")), "\"1.2\"\n");
 }
 
 TEST(Json, WritesNumbersAndTruthBareAndNothingElse) {
