@@ -18,7 +18,6 @@ constexpr std::size_t kMostHops = 64;
 
 // An entry of X-Forwarded-For: an address, with or without port and brackets.
 std::optional<net::Address> hop_address(std::string_view text) {
-  text = ascii::trim(text);
   if (text.size() >= 2 && text.front() == '[') {
     const std::size_t end = text.find(']');
     return end == std::string_view::npos ? std::nullopt
@@ -39,20 +38,29 @@ class Hops {
   explicit Hops(const http::Fields& fields) noexcept
       : begin_(fields.begin()), field_(fields.end()) {}
   std::optional<std::string_view> next() noexcept {
-    while (!more_) {
-      if (field_ == begin_) return std::nullopt;
-      --field_;
-      more_ = field_->known == FieldName::x_forwarded_for;
-      rest_ = field_->value;
+    std::string_view hop;
+    // An empty element is none (RFC 9110 section 5.6.1.2).
+    while (hop.empty()) {
+      if (!find_field()) return std::nullopt;
+      const std::size_t comma = rest_.rfind(',');
+      more_ = comma != std::string_view::npos;
+      hop = ascii::trim(more_ ? rest_.substr(comma + 1) : rest_);
+      if (more_) rest_ = rest_.substr(0, comma);
     }
-    const std::size_t comma = rest_.rfind(',');
-    more_ = comma != std::string_view::npos;
-    const std::string_view hop = more_ ? rest_.substr(comma + 1) : rest_;
-    if (more_) rest_ = rest_.substr(0, comma);
     return hop;
   }
 
  private:
+  bool find_field() noexcept {
+    while (!more_) {
+      if (field_ == begin_) return false;
+      --field_;
+      more_ = field_->known == FieldName::x_forwarded_for;
+      rest_ = field_->value;
+    }
+    return true;
+  }
+
   const http::Field* begin_;
   const http::Field* field_;  // its hops are in rest_ while there are more_
   std::string_view rest_;

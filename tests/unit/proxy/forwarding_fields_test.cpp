@@ -205,9 +205,17 @@ TEST_F(FromATrustedProxy, AHopThatIsNoAddressEndsTheSearch) {
 }
 
 TEST_F(FromATrustedProxy, AHopOfTheWrongFormEndsTheSearch) {
-  for (const char* hop : {"[", "[2001:db8::7", "[]", "x", "", ":", "192.0.2.7:1:2"})
+  for (const char* hop : {"[", "[2001:db8::7", "[]", "x", ":", "192.0.2.7:1:2"})
     EXPECT_EQ(client("X-Forwarded-For: 192.0.2.7, " + std::string(hop) + "\r\n"), "10.0.0.1")
         << hop;
+}
+
+// RFC 9110 section 5.6.1.2.
+TEST_F(FromATrustedProxy, AnEmptyElementIsNoHop) {
+  for (const char* list : {"192.0.2.7,", "192.0.2.7 , ,\t,", "192.0.2.7,, 10.0.0.2", ",192.0.2.7",
+                           "192.0.2.7\r\nX-Forwarded-For: ,", "192.0.2.7\r\nX-Forwarded-For:"})
+    EXPECT_EQ(client("X-Forwarded-For: " + std::string(list) + "\r\n"), "192.0.2.7") << list;
+  EXPECT_EQ(client("X-Forwarded-For: , ,\r\n"), "10.0.0.1");
 }
 
 TEST_F(FromATrustedProxy, OfAChainSixtyFourHopsAreLookedAt) {
