@@ -275,6 +275,14 @@ bool CredentialGroup::use(SSL* ssl) const noexcept {
   return !credentials_.empty();
 }
 
+const Credential* CredentialGroup::presented(const SSL* ssl) const noexcept {
+  const X509* leaf = SSL_get_certificate(ssl);
+  for (const auto& credential : credentials_) {
+    if (credential->is(leaf)) return credential.get();
+  }
+  return nullptr;
+}
+
 bool CredentialGroup::covers(std::string_view host) const noexcept {
   const auto covered = [host](const auto& credential) { return credential->covers(host); };
   return std::all_of(credentials_.begin(), credentials_.end(), covered);

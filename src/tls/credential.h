@@ -60,6 +60,7 @@ class Credential {
   SystemTime not_before() const noexcept { return not_before_; }
   SystemTime not_after() const noexcept { return not_after_; }
   const Fingerprint& fingerprint() const noexcept { return fingerprint_; }
+  bool is(const X509* leaf) const noexcept { return leaf_.get() == leaf; }
 
  private:
   Credential() = default;
@@ -87,7 +88,10 @@ class CredentialGroup {
   /// False when one with that kind of key is there already.
   bool add(std::shared_ptr<const Credential> credential);
   bool use(SSL* ssl) const noexcept;
-  /// Every member covers `host`: which of them was presented depends on the client.
+  /// The member that the full handshake which `ssl` is through has presented; which one depends on
+  /// the client.
+  const Credential* presented(const SSL* ssl) const noexcept;
+  /// Every member covers `host`: for where it is not known which was presented.
   bool covers(std::string_view host) const noexcept;
   /// Identifies the certificates; the same over reloads as long as they are the same.
   const Fingerprint& identity() const noexcept { return identity_; }

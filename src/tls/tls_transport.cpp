@@ -259,6 +259,7 @@ void TlsTransport::settle() noexcept {
   if (info_.client_certificate) info_.passed_on = client_cert_fields(ssl);
   info_.server_name = std::move(negotiation_.server_name);
   info_.group = negotiation_.group;
+  if (info_.group != nullptr && !info_.resumed) info_.presented = info_.group->presented(ssl);
   info_.named = negotiation_.named;
 }
 
@@ -266,6 +267,7 @@ bool TlsTransport::Info::covers(std::string_view host) const noexcept {
   // A certificate is found by a name only if it covers it, and nearly every request asks for the
   // name of its connection.
   if (named && host == server_name) return true;
+  if (presented != nullptr) return presented->covers(host);
   return group != nullptr && group->covers(host);
 }
 

@@ -73,6 +73,7 @@ class TlsTransport final : public net::Transport {
   struct Info final : net::TlsInfo {
     bool covers(std::string_view host) const noexcept override;
     const CredentialGroup* group = nullptr;
+    const Credential* presented = nullptr;  // of the group; null where a session was resumed
     bool named = false;
   };
 

@@ -51,6 +51,20 @@ TEST_F(Resumption, WorksOverContextsThatShareKeysAndPolicy) {
   }
 }
 
+// The session does not tell which of them it began with.
+TEST_F(Resumption, CoversTheHostsThatEveryCertificateOfTheNameCovers) {
+  const auto listener =
+      server({ca_.issue("rsa", {.names = {"a.test", "b.test"}, .kind = Kind::rsa}),
+              ca_.issue("ec", {.names = {"a.test", "b.test", "e.test"}})});
+  const auto upstream = trusting(ca_);
+  EXPECT_FALSE(resumed(*listener, *upstream));
+  const Ends ends = handshake(*listener, *upstream, "a.test");
+  ASSERT_TRUE(ends.server && ends.client) << ends.server_error.text();
+  ASSERT_TRUE(ends.server->tls()->resumed);
+  EXPECT_TRUE(ends.server->tls()->covers("b.test"));
+  EXPECT_FALSE(ends.server->tls()->covers("e.test"));
+}
+
 TEST_F(Resumption, GoesOnWhereTheListenerOffersAnotherProtocol) {
   const auto entry = ca_.issue("a", {.names = {"a.test"}});
   for (const bool tls12 : {false, true}) {
