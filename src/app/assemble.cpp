@@ -144,10 +144,26 @@ class Assembly {
     if (one.redirect_https && !has_tls)
       reader_.error(at("listeners", index, "redirect"),
                     "'redirect: https' without a TLS listener to redirect to");
+    if (one.redirect_https) several_to_redirect_to(index);
     if (one.tls && !one.tls->internal && settings_.certificates.empty() &&
         root_.find("certificates") == nullptr)
       reader_.error(at("listeners", index, "tls"), "a TLS listener without certificates",
                     "add 'certificates', or write tls: internal");
+  }
+
+  /// Clients look for none of them at its port; the first is a guess.
+  void several_to_redirect_to(std::size_t index) {
+    const proxy::ListenerSettings* chosen = proxy::https_listener(settings_.listeners);
+    if (chosen == nullptr || chosen->address.port == proxy::kHttpsPort) return;
+    const auto elsewhere = [&](const proxy::ListenerSettings& other) {
+      return other.tls && other.address.path.empty() && other.address.port != chosen->address.port;
+    };
+    if (std::ranges::none_of(settings_.listeners, elsewhere)) return;
+    const auto which = static_cast<std::size_t>(chosen - settings_.listeners.data());
+    reader_.warning(at("listeners", index, "redirect").mark,
+                    "'redirect: https' leads to the first of several TLS listeners, none of which "
+                    "is at port 443",
+                    "it is at " + place("listeners", which));
   }
 
   /// Without `listeners`: :80 redirects to :443.

@@ -13,10 +13,8 @@ namespace revproxyd::proxy {
 namespace {
 
 std::uint16_t https_port(const std::vector<ListenerSettings>& listeners) noexcept {
-  for (const ListenerSettings& listener : listeners) {
-    if (listener.tls && listener.address.path.empty()) return listener.address.port;
-  }
-  return 443;
+  const ListenerSettings* listener = https_listener(listeners);
+  return listener == nullptr ? kHttpsPort : listener->address.port;
 }
 
 bool looks_at_claims(const RouteSettings& route) noexcept {

@@ -133,6 +133,16 @@ bool same_listener(const ListenerSettings& one, const ListenerSettings& other) {
          (left.path && listener_identity(one) == listener_identity(other));
 }
 
+const ListenerSettings* https_listener(const std::vector<ListenerSettings>& listeners) noexcept {
+  const ListenerSettings* first = nullptr;
+  for (const ListenerSettings& listener : listeners) {
+    if (!listener.tls || !listener.address.path.empty()) continue;
+    if (listener.address.port == kHttpsPort) return &listener;
+    if (first == nullptr) first = &listener;
+  }
+  return first;
+}
+
 config::Type<Timeouts> timeouts() {
   using T = Timeouts;
   const auto time = config::duration();

@@ -70,6 +70,11 @@ std::string listener_identity(const ListenerSettings& listener);
 /// Both have one identity; makes no text of it but to compare two paths.
 bool same_listener(const ListenerSettings& one, const ListenerSettings& other);
 
+inline constexpr std::uint16_t kHttpsPort = 443;
+/// Where `redirect: https` leads: the TLS listener at the usual port, or else the first; null where
+/// none has a port.
+const ListenerSettings* https_listener(const std::vector<ListenerSettings>& listeners) noexcept;
+
 enum class HostKind : std::uint8_t { any, exact, wildcard };
 struct HostPattern {
   HostKind kind = HostKind::any;

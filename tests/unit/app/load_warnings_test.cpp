@@ -76,6 +76,26 @@ TEST(LoadWarnings, CertificatesThatNoListenerShowsAreTold) {
   EXPECT_EQ(said(std::string(kListener) + "certificates: []\n" + routes), "");
 }
 
+TEST(LoadWarnings, ARedirectToOneOfSeveralPortsIsTold) {
+  const auto said_of = [](const std::string& others) {
+    return said("listeners:\n  - { address: ':80', redirect: https }\n" + others +
+                route("to: http://a"));
+  };
+  const auto secure = [](const char* address) {
+    return "  - { address: '" + std::string(address) + "', tls: internal }\n";
+  };
+  const std::string text = said_of(secure(":8443") + secure(":9443"));
+  EXPECT_TRUE(holds(text,
+                    "x:2:33: warning: 'redirect: https' leads to the first of several TLS "
+                    "listeners, none of which is at port 443"))
+      << text;
+  EXPECT_TRUE(holds(text, "it is at x:3:5")) << text;
+  for (const std::string& others :
+       {secure(":8443"), secure(":8443") + secure(":443"),
+        secure("127.0.0.1:8443") + secure("127.0.0.2:8443"), secure(":8443") + secure("unix:/s")})
+    EXPECT_EQ(said_of(others), "");
+}
+
 class LoadWarningsOfRoutes : public ::testing::Test {
  protected:
   static std::string said_of_match(const std::string& match, const std::string& more = {}) {

@@ -223,6 +223,27 @@ TEST_F(SpineOverHttp1, AListenerThatRedirectsAsksNoRoute) {
       << answers[0].head;
 }
 
+// Clients look for none but that at the usual port by themselves; without it the first has to do.
+TEST_F(SpineOverHttp1, ARedirectPrefersTheListenerAtTheUsualPort) {
+  const auto location_with = [this](const std::vector<std::uint16_t>& ports) {
+    PlanSettings settings = small_plan();
+    settings.listeners.emplace_back().redirect_https = true;
+    for (const std::uint16_t port : ports) {
+      ListenerSettings& secure = settings.listeners.emplace_back();
+      secure.tls.emplace();
+      secure.address.text = ":" + std::to_string(port);
+      secure.address.port = port;
+    }
+    spine_.install(std::move(settings));
+    const auto answers = ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string head = answers.empty() ? "" : answers.back().head;
+    const std::size_t at = head.find("Location: ");
+    return at == std::string::npos ? head : head.substr(at + 10, head.find('\r', at) - at - 10);
+  };
+  EXPECT_EQ(location_with({8443, 443}), "https://x/");
+  EXPECT_EQ(location_with({8443, 9443}), "https://x:8443/");
+}
+
 class SpineOverStreams : public ::testing::Test {
  protected:
   void SetUp() override { runner_.spawn(spine_.serve(connection_)); }
