@@ -173,7 +173,6 @@ config::Type<ListenerSettings> listener_settings() {
               "from", from, net::peers(),
               "Peers that must send a PROXY header, ranges or unix for UNIX sockets; it is never "
               "read from others.")
-          .required()
           .type();
   return Record<L>("listener")
       .field("name", &L::name, config::text("a name"),

@@ -21,6 +21,13 @@ TEST(LoadListeners, AnotherLimitOfTheMemoryOfTheProcessLeavesListenersWhatTheyAr
   }
 }
 
+TEST(LoadListeners, WithoutPeersNobodyMustSendAProxyHeader) {
+  const Settings bare = good("listeners: [ { address: ':80', proxy_protocol: {} } ]\n");
+  EXPECT_TRUE(bare.listeners[0].proxy_protocol_from.empty());
+  EXPECT_EQ(bare.listeners, good("listeners: [ { address: ':80' } ]\n").listeners);
+  EXPECT_EQ(bare.listeners, good(print_effective(bare)).listeners);
+}
+
 TEST(LoadListeners, OnePathIsOnePlaceHoweverItIsWritten) {
   const auto said = [](const std::string& text) { return load_text(text, "x").report.text(); };
   for (const char* same : {"/run/./u.sk", "/run/../run/u.sk", "/run//u.sk"}) {
