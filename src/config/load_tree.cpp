@@ -125,6 +125,8 @@ class Loader {
   }
 
   void merge_section(Entry& into, Entry from) {
+    match_list(into.value, from.value);
+    match_list(from.value, into.value);
     if (into.value.is_list() && from.value.is_list()) {
       std::move(from.value.items.begin(), from.value.items.end(),
                 std::back_inserter(into.value.items));
@@ -137,6 +139,16 @@ class Loader {
     } else if (into.key != "version" || into.value.text != from.value.text) {
       report_.error(from.mark, "'" + from.key + "' is already set at " + report_.place(into.mark));
     }
+  }
+
+  /// A value that meets a list is a list of one.
+  static void match_list(Node& value, const Node& other) {
+    if (!value.is_scalar() || !other.is_list()) return;
+    Node list;
+    list.kind = Kind::list;
+    list.mark = value.mark;
+    list.items.push_back(std::move(value));
+    value = std::move(list);
   }
 
   void merge_map(Entry& into, Entry from) {

@@ -437,6 +437,28 @@ TEST(Include, AKeyIsSetOnceInAllFiles) {
   EXPECT_EQ(tree.root.find("upstreams")->entries.size(), 5U);
 }
 
+TEST(Include, AValueBesideAListIsOneOfIt) {
+  const Directory dir;
+  dir.write("list.yaml", "b: [2, 3]\na: [x]\n");
+  dir.write("value.yaml", "b: 4\n");
+  Report report;
+  const Tree tree =
+      load_tree(dir.write("main.yaml", "b: 1\na: [w]\ninclude: [list.yaml, value.yaml]\n"), report);
+  EXPECT_TRUE(report.ok()) << report.text();
+  std::string all;
+  for (const Node& item : tree.root.find("b")->items) all += item.text;
+  EXPECT_EQ(all, "1234");
+}
+
+TEST(Include, TwoValuesWithoutAListAreOneTooMany) {
+  const Directory dir;
+  dir.write("value.yaml", "b: 4\n");
+  Report report;
+  load_tree(dir.write("main.yaml", "b: 1\ninclude: [value.yaml]\n"), report);
+  EXPECT_TRUE(holds(report.text(), "value.yaml:1:1: error: 'b' is already set at"))
+      << report.text();
+}
+
 TEST(Include, RefusesAnotherVersionOrAnotherKindOfSection) {
   const Directory dir;
   dir.write("site.yaml", "version: 2\nroutes: {a: b}\nupstreams: [a]\n");
