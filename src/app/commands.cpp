@@ -38,7 +38,8 @@ int test(const CommandLine& command) {
   }
   const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
   bool good = built.errors.empty();
-  if (good) good = run_route_tests(loaded.settings.tests, *built.plan, loaded.report);
+  if (good)
+    good = run_route_tests(loaded.settings.tests, *built.plan, loaded.secrets, loaded.report);
   print(stderr, loaded.report.text());
   for (const auto& warning : built.warnings) print(stderr, config::said(warning, "warning") + "\n");
   for (const auto& error : built.errors) print(stderr, config::said(error, "error") + "\n");

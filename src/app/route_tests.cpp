@@ -101,10 +101,14 @@ Met meet(const RouteTest& test, const Asked& asked, const proxy::Plan& plan) {
   return met;
 }
 
+std::string shown(const std::string& route, const std::set<std::string>& secrets) {
+  return secrets.contains(route) ? "<redacted>" : route;
+}
+
 }  // namespace
 
 bool run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& plan,
-                     config::Report& report) {
+                     const std::set<std::string>& secrets, config::Report& report) {
   const std::size_t before = report.errors();
   for (const RouteTest& test : tests) {
     const std::string what =
@@ -122,8 +126,8 @@ bool run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& pla
     }
     const Met met = meet(test, *asked, plan);
     if (test.route && *test.route != met.route) {
-      report.error(test.mark, what + "expected route " + *test.route + ", got " +
-                                  (met.route.empty() ? "none" : met.route));
+      report.error(test.mark, what + "expected route " + shown(*test.route, secrets) + ", got " +
+                                  (met.route.empty() ? "none" : shown(met.route, secrets)));
     }
     if (test.status && met.status != test.status) {
       const std::string got = met.status ? std::to_string(*met.status) : "the upstream's";

@@ -1,6 +1,8 @@
 #pragma once
 // The `tests:` of a configuration: requests, and the routes or statuses that they must meet.
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "revproxyd/app/settings.h"
@@ -9,8 +11,9 @@
 
 namespace revproxyd::app {
 
-/// Reports each test that fails at its place; true if none does.
+/// Reports each test that fails at its place, without the names of routes that are `secrets`; true
+/// if none does.
 bool run_route_tests(const std::vector<RouteTest>& tests, const proxy::Plan& plan,
-                     config::Report& report);
+                     const std::set<std::string>& secrets, config::Report& report);
 
 }  // namespace revproxyd::app

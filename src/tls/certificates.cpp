@@ -83,7 +83,7 @@ struct CertificateStore::Builder {
     // The operator's word goes: private clients may know what they do. Browsers will refuse it, so
     // it is said.
     for (const std::string& host : entry.hosts) {
-      if (!loaded.credential->serves(host)) warn(entry, "does not cover " + host);
+      if (!loaded.credential->serves(host)) warn(entry, "does not cover " + shown(entry, host));
     }
     serve(entry, loaded.credential);
     store->entries_.emplace_back(entry, std::move(loaded.credential));
@@ -120,6 +120,11 @@ struct CertificateStore::Builder {
   }
 
  private:
+  static std::string shown(const Certificate& entry, const std::string& host) {
+    const bool hidden = std::ranges::find(entry.hidden, host) != entry.hidden.end();
+    return hidden ? "<redacted>" : host;
+  }
+
   void warn(const Certificate& entry, const std::string& text) {
     out.warnings.push_back({entry.cert_at, "certificate " + entry.cert + ": " + text});
   }
@@ -169,8 +174,8 @@ struct CertificateStore::Builder {
       if (!group) group = std::make_shared<CredentialGroup>();
       if (store->first_ == nullptr) store->first_ = group.get();
       if (!group->add(credential)) {
-        warn(entry,
-             "never used for " + name + ", which an earlier one with the same kind of key serves");
+        warn(entry, "never used for " + shown(entry, name) +
+                        ", which an earlier one with the same kind of key serves");
       }
     }
   }

@@ -109,6 +109,19 @@ config::Type<std::string> host_pattern() {
   return type;
 }
 
+namespace {
+
+std::vector<std::string> secret_hosts(const Node& hosts, const std::vector<std::string>& read) {
+  if (hosts.is_scalar()) return hosts.secret ? read : std::vector<std::string>();
+  std::vector<std::string> secret;
+  for (std::size_t i = 0; i < hosts.items.size(); ++i) {
+    if (hosts.items[i].secret) secret.push_back(read[i]);
+  }
+  return secret;
+}
+
+}  // namespace
+
 config::Type<Certificate> certificate() {
   return Record<Certificate>("certificate")
       .field("hosts", &Certificate::hosts, config::list(host_pattern(), {"host names", true}),
@@ -122,6 +135,8 @@ config::Type<Certificate> certificate() {
       .check([](Reader& reader, const Node& node, Certificate& certificate) {
         certificate.cert_at = config::place_of(reader.report(), node, "cert");
         certificate.key_at = config::place_of(reader.report(), node, "key");
+        if (const Node* hosts = node.find("hosts"); hosts != nullptr)
+          certificate.hidden = secret_hosts(*hosts, certificate.hosts);
         return true;
       })
       .type();

@@ -38,9 +38,10 @@ struct ListenerTls {
 
 /// An entry of `certificates`.
 struct Certificate {
-  std::vector<std::string> hosts;  // exact names or *.name; lower case
-  std::string cert;                // PEM chain, leaf first
-  std::string key;                 // PEM private key
+  std::vector<std::string> hosts;   // exact names or *.name; lower case
+  std::string cert;                 // PEM chain, leaf first
+  std::string key;                  // PEM private key
+  std::vector<std::string> hidden;  // of hosts, those that came from ${...}: never to be shown
   config::Place cert_at = {};
   config::Place key_at = {};
   bool operator==(const Certificate&) const = default;

@@ -142,7 +142,7 @@ TEST(LoadForms, AHostMayBeAnIpv6AddressInBrackets) {
     LoadResult loaded = load_text(text, "x");
     ASSERT_TRUE(loaded.ok()) << loaded.report.text();
     const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
-    EXPECT_TRUE(run_route_tests(loaded.settings.tests, *built.plan, loaded.report))
+    EXPECT_TRUE(run_route_tests(loaded.settings.tests, *built.plan, {}, loaded.report))
         << loaded.report.text();
     EXPECT_EQ(good(print_effective(loaded.settings)).routes, loaded.settings.routes);
   }

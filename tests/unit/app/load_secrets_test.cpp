@@ -118,10 +118,41 @@ TEST(LoadSecrets, TheRequestOfATestThatFailsIsNotShown) {
       "x");
   ASSERT_TRUE(loaded.ok()) << loaded.report.text();
   const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
-  EXPECT_FALSE(run_route_tests(loaded.settings.tests, *built.plan, loaded.report));
+  EXPECT_FALSE(run_route_tests(loaded.settings.tests, *built.plan, loaded.secrets, loaded.report));
   const std::string report = loaded.report.text();
   EXPECT_TRUE(holds(report, "x:3:10: error: test <redacted>: expected status 404, got 200"))
       << report;
+}
+
+TEST(LoadSecrets, TheRoutesOfATestThatFailsAreNotShown) {
+  LoadResult loaded = load_text(
+      with_secret(std::string(kListener) +
+                      "routes: [ { name: '%', path: /a, respond: {} }, { name: b, respond: {} } ]\n"
+                      "tests:\n"
+                      "  - { request: GET http://x/, expect: { route: '%' } }\n"
+                      "  - { request: GET http://x/a, expect: { route: b } }\n",
+                  "hunter2"),
+      "x");
+  ASSERT_TRUE(loaded.ok()) << loaded.report.text();
+  const Built built = build(loaded.settings, nullptr, std::make_shared<tls::TicketKeys>(), 1);
+  EXPECT_FALSE(run_route_tests(loaded.settings.tests, *built.plan, loaded.secrets, loaded.report));
+  const std::string report = loaded.report.text();
+  EXPECT_TRUE(holds(report, "test 'GET http://x/': expected route <redacted>, got b")) << report;
+  EXPECT_TRUE(holds(report, "test 'GET http://x/a': expected route b, got <redacted>")) << report;
+}
+
+TEST(LoadSecrets, HostsOfCertificatesAreMarked) {
+  const auto hidden = [](const std::string& hosts) {
+    const LoadResult loaded = load_text(
+        with_secret("certificates: [ { hosts: " + hosts + ", cert: /c, key: /k } ]\n", "A.Hidden."),
+        "x");
+    EXPECT_TRUE(loaded.ok()) << loaded.report.text();
+    return loaded.settings.certificates.at(0).hidden;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(hidden("'%'"), (Names{"a.hidden"}));
+  EXPECT_EQ(hidden("[a.test, '%', b.test]"), (Names{"a.hidden"}));
+  EXPECT_EQ(hidden("a.test"), Names());
 }
 
 TEST(LoadSecrets, ARelativePathIsHiddenAsTheOneThatItStandsFor) {

@@ -166,6 +166,28 @@ TEST_F(Certificates, HostThatIsNotNamedIsServedWithAWarning) {
   EXPECT_NE(loaded.warnings[1].text.find("a.pem: does not cover *.a.test"), std::string::npos);
 }
 
+TEST_F(Certificates, HiddenHostsAreInNoWarning) {
+  auto entry = ca_.issue("a", {.names = {"a.test"}});
+  entry.hosts = {"b.test", "c.test"};
+  entry.hidden = {"c.test"};
+  const auto loaded = load({entry, ca_.issue("b", {.names = {"b.test"}}), entry});
+  std::string said;
+  for (const auto& warning : loaded.warnings) said += warning.text + '\n';
+  EXPECT_NE(said.find("a.pem: does not cover b.test"), std::string::npos) << said;
+  EXPECT_NE(said.find("a.pem: does not cover <redacted>"), std::string::npos) << said;
+  EXPECT_EQ(said.find("c.test"), std::string::npos) << said;
+}
+
+TEST_F(Certificates, AHiddenHostThatIsServedAlreadyIsNotShown) {
+  const auto first = ca_.issue("a", {.names = {"a.test"}});
+  auto second = ca_.issue("b", {.names = {"a.test"}});
+  second.hidden = second.hosts = {"a.test"};
+  const auto loaded = load({first, second});
+  ASSERT_EQ(loaded.warnings.size(), 1U);
+  EXPECT_NE(loaded.warnings[0].text.find("never used for <redacted>, which"), std::string::npos)
+      << loaded.warnings[0].text;
+}
+
 TEST_F(Certificates, WithoutHostsItsOwnNamesAreServed) {
   auto entry = ca_.issue("a", {.names = {"a.test", "*.b.test"}});
   entry.hosts.clear();
