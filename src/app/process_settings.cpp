@@ -104,7 +104,7 @@ config::Type<AccessLogSettings> access_log() {
           .later({"rotate"})
           .type();
   config::Type<A> type = map;
-  type.schema = config::any_of({Value::map({{"const", Value::of_text("off")}}), map.schema});
+  type.schema = config::any_of({config::word_schema("off"), map.schema});
   type.read = [map](Reader& reader, const Node& node, A& out) {
     if (!node.is_scalar() || node.text != "off") return map.read(reader, node, out);
     out.enabled = false;

@@ -18,6 +18,11 @@ Value scalar_schema(std::string_view description) {
   return Value::map({{"type", types}, {"title", Value::of_text(description)}});
 }
 
+Value word_schema(std::string_view word) {
+  return any_of({Value::map({{"const", Value::of_text(word)}}),
+                 Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
+}
+
 Value any_of(std::vector<Value> alternatives) {
   return Value::map({{"anyOf", Value::list(std::move(alternatives))}});
 }

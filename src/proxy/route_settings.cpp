@@ -252,6 +252,15 @@ void warn_of_no_effect(Reader& reader, const Node& node, const R& route) {
   }
 }
 
+constexpr std::array<std::string_view, 4> kEnds{"to", "split", "redirect", "respond"};
+
+Value one_end() {
+  Value ends = Value::list();
+  for (const std::string_view end : kEnds)
+    ends.items.push_back(Value::map({{"required", Value::list({Value::of_text(end)})}}));
+  return ends;
+}
+
 bool check_route(Reader& reader, const Node& node, R& out) {
   bool good = true;
   const Node* match = node.find("match");
@@ -266,9 +275,7 @@ bool check_route(Reader& reader, const Node& node, R& out) {
   std::size_t count = 0;
   const config::Entry* second = nullptr;
   for (const config::Entry& entry : node.entries) {
-    if (entry.key != "to" && entry.key != "split" && entry.key != "redirect" &&
-        entry.key != "respond")
-      continue;
+    if (std::ranges::find(kEnds, entry.key) == kEnds.end()) continue;
     if (++count == 2) second = &entry;
     ends += (ends.empty() ? "'" : " and '") + entry.key + "'";
   }
@@ -337,6 +344,7 @@ config::Type<RouteSettings> route_settings() {
           .later({"use", "waf", "rate_limit", "auth", "cache", "compress", "bots", "ip", "metrics"})
           .check(check_route)
           .type();
+  route.schema.set("oneOf", one_end());
   route.read = [read = route.read, upgrade = defaults.upgrade](Reader& reader, const Node& node,
                                                                R& out) {
     out.upgrade = upgrade;

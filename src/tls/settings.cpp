@@ -64,8 +64,8 @@ config::Type<ListenerTls> listener_tls() {
                  "What a name that no certificate covers gets: an alert, or the first certificate.")
           .type();
   config::Type<ListenerTls> type = map;
-  type.schema = config::any_of(
-      {config::Value::map({{"const", config::Value::of_text("internal")}}), map.schema});
+  const config::Value nothing = config::Value::map({{"type", config::Value::of_text("null")}});
+  type.schema = config::any_of({config::word_schema("internal"), nothing, map.schema});
   type.read = [map](Reader& reader, const Node& node, ListenerTls& out) {
     out = ListenerTls{};
     out.at = config::place_of(reader.report(), node);

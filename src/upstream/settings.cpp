@@ -107,9 +107,15 @@ config::Type<BalanceSettings> balance() {
   return type;
 }
 
+constexpr std::uint16_t kLeastStatus = 400;  // that can be tried again
+constexpr std::uint16_t kMostStatus = 599;
+
 config::Type<RetrySettings> conditions() {
   config::Type<RetrySettings> type;
-  type.schema = Value::map({{"type", Value::of_text("array")}});
+  const Value words = Value::list({Value::of_text("connect"), Value::of_text("reset")});
+  const Value retryable = config::integer<std::uint16_t>(kLeastStatus, kMostStatus).schema;
+  type.schema = Value::map({{"type", Value::of_text("array")},
+                            {"items", config::any_of({Value::map({{"enum", words}}), retryable})}});
   type.read = [](Reader& reader, const Node& node, RetrySettings& out) {
     if (!reader.expect_list(node, "a list of connect, reset and statuses")) return false;
     out.reset = false;
@@ -123,7 +129,7 @@ config::Type<RetrySettings> conditions() {
       if (item.is_scalar() && item.text == "connect") continue;  // holds in any case
       if (item.is_scalar() && item.text == "reset")
         out.reset = true;
-      else if (number && status >= 400 && status <= 599)
+      else if (number && status >= kLeastStatus && status <= kMostStatus)
         out.statuses.push_back(status);
       else
         good = reader.error(item, Reader::shown(item) + " is not a retry condition",
