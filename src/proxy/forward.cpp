@@ -6,6 +6,7 @@
 #include <chrono>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "proxy/attempt.h"
 #include "proxy/held_body.h"
@@ -92,6 +93,7 @@ class Forwarding {
   Task<upstream::Acquired> acquire_in_time(const upstream::Demand& wanted, Clock::duration& queued);
   Attempt& begin(upstream::Lease lease);
   void fail(Attempt& attempt, const Error& error) noexcept;
+  void excuse() noexcept;
   bool give_up(std::uint16_t status) noexcept;
   http::Response accept(Attempt& attempt, http::ResponseHead head);
   UpstreamRequest request_to(const upstream::Endpoint& endpoint);
@@ -109,11 +111,12 @@ class Forwarding {
   upstream::Cluster& cluster_;
   const upstream::UpstreamSettings& settings_;
   HeldBody* held_ = nullptr;  // the request's body, if it has one
-  // The first tries_ are set; null for a try that got no server.
+  // The first tries_ are set; null for a try that got no server, or was none.
   std::array<const upstream::Endpoint*, upstream::RetrySettings::kMostAttempts> tried_;
   std::uint32_t tries_ = 0;
   std::uint32_t vain_ = 0;                        // of these, on connections that were about to end
   const upstream::Endpoint* endpoint_ = nullptr;  // of the last try; null when it got none
+  const upstream::Endpoint* excused_ = nullptr;   // had the last try that was none
   Duration deadline_{0};                // for all tries, from the arrival of the request; 0: none
   std::optional<TimePoint> lost_kept_;  // when a try failed on a connection that had served before
   Failure failure_;
@@ -221,11 +224,18 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   }
   failure_.error = late() ? kLate : error;
   failure_.sent = attempt.stream().request_started();
-  if (attempt.stream().overtaken()) ++vain_;
+  if (attempt.stream().overtaken()) excuse();
   failure_.response_began = attempt.stream().response_started();
   failure_.kept = attempt.stream().reused() && !attempt.stream().reset_alone() &&
                   !failure_.response_began && !lost_kept_;
   if (failure_.kept) lost_kept_ = loop_now();
+}
+
+// The server has not looked at it, so there is no reason to leave it. One that does the same again
+// may never look.
+void Forwarding::excuse() noexcept {
+  ++vain_;
+  if (std::exchange(excused_, endpoint_) != endpoint_) tried_[tries_ - 1] = nullptr;
 }
 
 // For a status that is listed for retry. Asked once: a granted retry has been paid for. The

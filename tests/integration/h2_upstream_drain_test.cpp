@@ -96,6 +96,14 @@ void expect_unnoticed(bool announces, const H2UpstreamOptions& options) {
       << "one for each worker; those that were left are closed";
 }
 
+/// Every further one is met by GOAWAY.
+H2Script one_request_a_connection(const std::string& body) {
+  return [body](const H2Request& request) {
+    if (request->stream() != 1) return request->link().goaway(1);
+    request->respond(body);
+  };
+}
+
 }  // namespace
 
 TEST(H2UpstreamDrain, GoawayUnderLoadFailsNoRequest) { expect_unnoticed(false, {}); }
@@ -111,6 +119,30 @@ TEST(H2UpstreamDrain, GoawayCostsNoRetries) {
   H2UpstreamOptions options;
   options.settings = "retry: { budget: 0% }";
   expect_unnoticed(false, options);
+}
+
+TEST(H2UpstreamDrain, WhatAServerHasNotLookedAtStaysWithIt) {
+  for (const char* balance : {"balance: first", "balance: { method: hash, key: uri }"}) {
+    SCOPED_TRACE(balance);
+    H2Origin first(one_request_a_connection("first"));
+    H2Origin second(one_request_a_connection("second"));
+    const Daemon daemon(balance_over({first.url(), second.url()}, balance, "workers: 1\n"));
+    const std::string owner = fetch(daemon.port()).body;
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(fetch(daemon.port()).body, owner);
+    EXPECT_EQ(first.request_count() * second.request_count(), 0U) << "one of them is not asked";
+  }
+}
+
+TEST(H2UpstreamDrain, AServerThatDoesNotLookAgainIsLeft) {
+  H2Origin leaving([](const H2Request& request) {
+    if (request->link().number() != 0) return request->link().goaway(0);
+    if (request->stream() != 1) return request->link().goaway(1);
+    request->respond("leaving");
+  });
+  H2Origin other("other");
+  const Daemon daemon(balance_over({leaving.url(), other.url()}, "balance: first", "workers: 1\n"));
+  EXPECT_EQ(fetch(daemon.port()).body, "leaving");
+  EXPECT_EQ(fetch(daemon.port()).body, "other");
 }
 
 TEST(H2UpstreamDrain, AServerThatIsKilledAndComesBackUnderLoadFailsNoGet) {
