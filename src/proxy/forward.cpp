@@ -326,6 +326,7 @@ Task<bool> Forwarding::another_try() {
 // The budget keeps retries from finishing off servers that are overloaded. When a server has died
 // its requests go to the others all the same, however many there were at once.
 Task<bool> Forwarding::moves_away() {
+  co_await exchange_.finish();
   auto gone = co_await cluster_.gone(*endpoint_);
   co_return gone && !exchange_.scope().cancelled() && !late();
 }

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "revproxyd/base/patience.h"
-#include "revproxyd/net/connect.h"
 #include "revproxyd/net/loop.h"
+#include "upstream/blame.h"
 
 namespace revproxyd::upstream {
 
@@ -199,33 +199,6 @@ Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
   co_return std::nullopt;
 }
 
-namespace {
-
-// Of a connect that failed; not what was wanting here, such as descriptors.
-bool blames_server(Code code) noexcept {
-  switch (code) {
-    case Code::refused:
-    case Code::unreachable:
-    case Code::resolve_failed:
-    case Code::connect_timeout:
-    case Code::end_of_stream:
-    case Code::reset:
-    case Code::tls_failed:
-    case Code::certificate_rejected: return true;
-    default: return false;
-  }
-}
-
-// So fails, now and then, also a server that has much to do and serves others well. `own`: requests
-// at it that are none of these others.
-bool may_be_busy(const Endpoint& endpoint, Code code, std::uint32_t own = 0) noexcept {
-  const bool gave_up =
-      code == Code::connect_timeout || code == Code::end_of_stream || code == Code::reset;
-  return gave_up && endpoint.active_requests() > own;
-}
-
-}  // namespace
-
 Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
   Endpoint& endpoint = pool.endpoint();
   // Longer than the connect may take, which tells itself when it has failed.
@@ -249,25 +222,6 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
     shared_->wake_for(endpoint);
   }
   co_return Acquired(&endpoint, stream.error());
-}
-
-// By a connect of its own, for what the pool has may be dead as well. Whoever finds out first takes
-// the server out, which tells the others.
-Task<bool> Cluster::gone(const Endpoint& failed) {
-  const auto found = std::ranges::find_if(
-      pools_, [&failed](const auto& pool) { return &pool->endpoint() == &failed; });
-  assert(found != pools_.end());
-  Endpoint& endpoint = (*found)->endpoint();
-  if (!endpoint.usable(loop_now())) co_return true;
-  const auto addresses = endpoint.addresses();
-  if (addresses == nullptr) co_return true;
-  auto made = co_await net::connect(*addresses, settings().timeouts.connect);
-  if (made) co_return false;
-  const Code code = made.error().code();
-  if (!blames_server(code) || may_be_busy(endpoint, code, 1)) co_return false;
-  endpoint.count_connect_failure();
-  take_out(endpoint);
-  co_return true;
 }
 
 // However many find out at once, one tells.

@@ -40,12 +40,26 @@ std::string_view only_protocol(const UpstreamSettings& settings, const Origin& o
   return origin.upgrade && settings.protocol == Protocol::automatic ? "http/1.1" : "";
 }
 
+Task<Result<std::unique_ptr<net::Transport>>> secure(const Endpoint& endpoint,
+                                                     const UpstreamSettings& settings,
+                                                     const tls::ClientContext& tls,
+                                                     const Origin& origin, Duration limit) {
+  const TimePoint begun = loop_now();
+  auto connected = co_await reach(endpoint, settings, origin, limit);
+  if (!connected) co_return connected.error();
+  const std::string& configured = settings.tls.server_name;
+  const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
+  auto plain = std::move(*connected);
+  auto secured = co_await tls::connect(std::move(plain), tls, server_name, left_of(limit, begun),
+                                       Code::connect_timeout, only_protocol(settings, origin));
+  co_return std::move(secured);
+}
+
 }  // namespace
 
-Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
-                                                   const UpstreamSettings& settings,
-                                                   const tls::ClientContext* tls,
-                                                   const Origin& origin, Duration limit) {
+Task<Result<std::unique_ptr<net::Transport>>> reach(const Endpoint& endpoint,
+                                                    const UpstreamSettings& settings,
+                                                    const Origin& origin, Duration limit) {
   const auto addresses = endpoint.addresses();
   if (addresses == nullptr) co_return Error(Code::resolve_failed, "server name is not resolved");
   const TimePoint begun = loop_now();
@@ -57,14 +71,16 @@ Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
         co_await announce(**connected, settings.proxy_protocol, origin, left_of(limit, begun));
     if (!announced) co_return announced.error();
   }
+  co_return std::move(*connected);
+}
+
+Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
+                                                   const UpstreamSettings& settings,
+                                                   const tls::ClientContext* tls,
+                                                   const Origin& origin, Duration limit) {
   if (endpoint.url().scheme != net::Scheme::https || tls == nullptr)
-    co_return std::move(*connected);
-  const std::string& configured = settings.tls.server_name;
-  const std::string_view server_name = configured.empty() ? endpoint.url().host : configured;
-  auto plain = std::move(*connected);
-  auto secured = co_await tls::connect(std::move(plain), *tls, server_name, left_of(limit, begun),
-                                       Code::connect_timeout, only_protocol(settings, origin));
-  co_return std::move(secured);
+    return reach(endpoint, settings, origin, limit);
+  return secure(endpoint, settings, *tls, origin, limit);
 }
 
 }  // namespace revproxyd::upstream

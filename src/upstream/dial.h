@@ -13,10 +13,15 @@
 
 namespace revproxyd::upstream {
 
-/// `tls` is used for an https URL. All of it takes at most `limit`, none when zero, without what
-/// the handshake waits behind others, which may be as long. Errors: resolve_failed, refused,
-/// unreachable, connect_timeout, tls_failed, certificate_rejected, end_of_stream, reset, and
-/// queue_timeout when those others took too long.
+/// A connection with its PROXY header, if the upstream has one, and nothing else.
+Task<Result<std::unique_ptr<net::Transport>>> reach(const Endpoint& endpoint,
+                                                    const UpstreamSettings& settings,
+                                                    const Origin& origin, Duration limit);
+
+/// Speaks TLS over it to a server with an https URL, by `tls`. All of it takes at most `limit`,
+/// none when zero, without what the handshake waits behind others, which may be as long. Errors:
+/// resolve_failed, refused, unreachable, connect_timeout, tls_failed, certificate_rejected,
+/// end_of_stream, reset, and queue_timeout when those others took too long.
 Task<Result<std::unique_ptr<net::Transport>>> dial(const Endpoint& endpoint,
                                                    const UpstreamSettings& settings,
                                                    const tls::ClientContext* tls,

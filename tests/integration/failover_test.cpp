@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <mutex>
 
 #include <gtest/gtest.h>
 
@@ -230,6 +231,44 @@ TEST(Failover, AServerThatLivesOnGetsNoMoreThanTheBudget) {
   for (std::size_t i = 0; i < kRequests; ++i) EXPECT_EQ(fetch(daemon.port()).status, 502);
   const auto seconds = static_cast<std::size_t>(watch.elapsed().count()) / 1000 + 2;
   EXPECT_LE(sick.request_count() + other.request_count(), kRequests + 2 * 3 * seconds);
+}
+
+TEST(Failover, AServerThatIsAloneIsNotAskedWhetherItLives) {
+  const Origin sick([](OriginExchange& exchange) { exchange.reset(); });
+  const Daemon daemon(balance_over({sick.url()}, "retry: { budget: 0% }"));
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(fetch(daemon.port()).status, 502);
+  EXPECT_EQ(sick.connections(), sick.request_count());
+}
+
+TEST(Failover, WhetherAServerLivesIsAskedBehindThePROXYHeader) {
+  std::mutex mutex;
+  std::size_t looks = 0;
+  std::vector<std::string> others;
+  const OriginScript breaks = [&](OriginExchange& exchange) {
+    std::string got;
+    for (std::string more; !got.ends_with("\r\n\r\n"); got += more) {
+      more = exchange.stream().receive();
+      if (more.empty()) break;
+    }
+    {
+      const std::lock_guard lock(mutex);
+      if (got == "PROXY UNKNOWN\r\n") ++looks;
+      if (!got.starts_with("PROXY ")) others.push_back(got);
+    }
+    exchange.reset();
+  };
+  OriginOptions raw;
+  raw.raw = true;
+  const Origin first(breaks, raw);
+  const Origin second(breaks, raw);
+  const Daemon daemon(balance_over({first.url(), second.url()},
+                                   "proxy_protocol: v1, retry: { budget: 0% }", "workers: 1\n"));
+  EXPECT_TRUE(wait_until([&] {
+    EXPECT_EQ(fetch(daemon.port()).status, 502);
+    const std::lock_guard lock(mutex);
+    return looks > 2 || !others.empty();
+  }));
+  EXPECT_EQ(others, std::vector<std::string>());
 }
 
 TEST(Failover, GetIsRepeatedWhenTheServerDiesBeforeItsAnswer) {

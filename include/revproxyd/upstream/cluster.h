@@ -74,8 +74,9 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<Acquired> acquire(const Demand& demand, Clock::duration& waited);
 
   RetryBudget& retry_budget() noexcept { return retry_budget_; }
-  /// Whether a server that has just broken off takes no connections any more; it is taken out then.
-  /// Asks by connecting, within timeouts.connect.
+  /// Whether a server that has just broken off takes no connections any more, and there is another
+  /// to go to; it is taken out then. Asks by connecting, within timeouts.connect, where
+  /// max_connections allows one more. To be asked by who holds no stream any more.
   Task<bool> gone(const Endpoint& endpoint);
   /// Wakes the request of `ticket`, which was in `queue`; if it has left, the next one.
   void wake(WaitQueue& queue, const WaitQueue::Ticket& ticket) noexcept;
@@ -89,12 +90,17 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
  private:
   friend class Lease;
   class Spare;
+  struct Look;
+  struct Onlooker;
 
   void lease_begins() noexcept;
   void lease_ends() noexcept;
   Pick pick(const Demand& demand) noexcept;
   Task<Acquired> connect(Pool& pool, const Origin& origin);
   Task<std::optional<Acquired>> join(Pool& pool, const Origin& origin);
+  bool has_other(const Endpoint& endpoint) const noexcept;
+  Task<bool> look(Endpoint& endpoint);
+  Task<std::optional<bool>> look_on(Look& look);
   bool any_taken_out() const noexcept;
   /// Within what is left of limits.queue_timeout after `waited`. `id`: 0 the first time, then that
   /// of the ticket.
@@ -121,6 +127,7 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   std::unique_ptr<Balancer> balancer_;
   RetryBudget retry_budget_;
   std::unordered_map<std::uint64_t, Event*> waiting_;
+  std::vector<Look*> looks_;     // at servers that may be gone
   std::uint32_t uncounted_ = 0;  // leases of which the other workers know nothing
   bool retired_ = false;
 };

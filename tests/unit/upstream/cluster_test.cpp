@@ -67,15 +67,30 @@ class SilentServer : public ::testing::Test {
     return {shared_->endpoints()[0]->open_connections(),
             shared_->endpoints()[1]->open_connections()};
   }
+  static Task<void> ask(Cluster& cluster, const Endpoint& endpoint, std::vector<bool>& said) {
+    auto answer = co_await cluster.gone(endpoint);
+    said.push_back(answer);
+  }
   /// What gone() says of it once its silence has lasted for timeouts.connect.
   bool gone() {
-    std::optional<bool> said;
+    std::vector<bool> said;
     TaskGroup asking;
     asking.spawn(ask(*cluster_, endpoint(), said));
-    EXPECT_FALSE(runner_.run_until([&] { return said.has_value(); }, 1ms));
+    EXPECT_FALSE(runner_.run_until([&] { return !said.empty(); }, 1ms));
     pass(settings_.timeouts.connect);
     EXPECT_TRUE(runner_.run_until([&] { return asking.size() == 0; }));
-    return said.value_or(false);
+    return said == std::vector<bool>{true};
+  }
+  /// What it says without a look.
+  std::vector<bool> answers_at_once() {
+    const std::uint32_t before = endpoint().open_connections();
+    std::vector<bool> said;
+    TaskGroup asking;
+    asking.spawn(ask(*cluster_, endpoint(), said));
+    EXPECT_EQ(endpoint().open_connections(), before);
+    runner_.run_until([&] { return asking.size() == 0; }, 1ms);
+    end(asking, Code::cancelled);
+    return said;
   }
 
   test::LoopRunner runner_;
@@ -83,12 +98,6 @@ class SilentServer : public ::testing::Test {
   UpstreamSettings settings_;
   std::shared_ptr<Shared> shared_;
   std::shared_ptr<Cluster> cluster_;
-
- private:
-  static Task<void> ask(Cluster& cluster, const Endpoint& endpoint, std::optional<bool>& said) {
-    auto answer = co_await cluster.gone(endpoint);
-    said = answer;
-  }
 };
 
 TEST_F(SilentServer, WhoJoinedAConnectionInVainHasTheWholeTimeForItsOwn) {
@@ -259,19 +268,63 @@ TEST_F(SilentServer, WhoWaitsForItGoesElsewhereWhileOneTriesIt) {
 }
 
 TEST_F(SilentServer, IsGoneWhenNobodyElseIsServed) {
-  endpoint().begin_request();  // that of who asks
+  be_first_of_two();
   EXPECT_TRUE(gone());
   EXPECT_FALSE(endpoint().usable(loop_now()));
-  endpoint().end_request();
 }
 
 TEST_F(SilentServer, MayBeBusyWhileOthersAreServed) {
-  endpoint().begin_request();
+  be_first_of_two();
   endpoint().begin_request();
   EXPECT_FALSE(gone());
   EXPECT_TRUE(endpoint().usable(loop_now()));
   endpoint().end_request();
-  endpoint().end_request();
+}
+
+TEST_F(SilentServer, IsNotLookedAtWhereThereIsNoOtherToGoTo) {
+  EXPECT_EQ(answers_at_once(), (std::vector<bool>{false}));
+  be_first_of_two();
+  shared_->endpoints()[1]->mark_down();
+  EXPECT_EQ(answers_at_once(), (std::vector<bool>{false}));
+}
+
+TEST_F(SilentServer, IsNotLookedAtBeyondMaxConnections) {
+  be_first_of_two();
+  settings_.servers[0].max_connections = 1;
+  make();
+  ASSERT_TRUE(endpoint().try_acquire_connection());
+  EXPECT_EQ(answers_at_once(), (std::vector<bool>{false}));
+  endpoint().release_connection();
+}
+
+TEST_F(SilentServer, IsLookedAtByOneForAll) {
+  be_first_of_two();
+  TaskGroup asking;
+  std::vector<bool> said;
+  for (int i = 0; i < 5; ++i) asking.spawn(ask(*cluster_, endpoint(), said));
+  EXPECT_EQ(connections(), (std::vector<std::uint32_t>{1, 0}));
+  pass(settings_.timeouts.connect);
+  ASSERT_TRUE(runner_.run_until([&] { return asking.size() == 0; }));
+  EXPECT_EQ(said, std::vector<bool>(5, true));
+  EXPECT_EQ(endpoint().connect_failures(), 1U);
+  EXPECT_EQ(connections(), (std::vector<std::uint32_t>{0, 0}));
+}
+
+TEST_F(SilentServer, IsLookedAtByTheNextWhenTheOneHasLeft) {
+  be_first_of_two();
+  TaskGroup leaves;
+  TaskGroup stay;
+  std::vector<bool> of_who_leaves;
+  std::vector<bool> said;
+  leaves.spawn(ask(*cluster_, endpoint(), of_who_leaves));
+  for (int i = 0; i < 3; ++i) stay.spawn(ask(*cluster_, endpoint(), said));
+  end(leaves, Code::client_gone);
+  ASSERT_TRUE(runner_.run_until([&] { return connections() == std::vector<std::uint32_t>{1, 0}; }));
+  EXPECT_TRUE(endpoint().usable(loop_now()));
+  EXPECT_EQ(said.size(), 0U);
+  pass(settings_.timeouts.connect);
+  ASSERT_TRUE(runner_.run_until([&] { return stay.size() == 0; }));
+  EXPECT_EQ(said, std::vector<bool>(3, true));
 }
 
 }  // namespace
