@@ -100,25 +100,27 @@ Task<Acquired> Cluster::acquire(const Demand& demand, Clock::duration& waited) {
 
 Task<Acquired> Cluster::acquire_turn(const Demand& demand, Clock::duration& waited) {
   WaitQueue& turns = shared_->turns();
-  for (std::uint64_t id = 0;;) {
-    if ((id != 0 || !turns.anyone_before(false)) && shared_->try_begin_request()) break;
+  Claim claim;
+  for (;;) {
+    if ((claim.id != 0 || !turns.anyone_before(false)) && shared_->try_begin_request()) break;
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(turns, nullptr, id, waited);
+    auto place = co_await wait_in(turns, nullptr, claim, waited);
     waited += loop_now() - begun;
     if (!place) co_return Acquired(nullptr, place.error());
   }
-  auto acquired = co_await acquire_counted(demand, waited);
+  auto acquired = co_await acquire_counted(demand, waited, claim.id != 0);
   if (!acquired.lease) shared_->end_request();
   co_return std::move(acquired);
 }
 
 // With a kept connection at hand, as nearly always, no coroutine is needed.
-Task<Acquired> Cluster::acquire_counted(const Demand& demand, Clock::duration& waited) {
+Task<Acquired> Cluster::acquire_counted(const Demand& demand, Clock::duration& waited,
+                                        bool admitted) {
   const Pick picked = pick(demand);
   const bool queues = picked.status != PickStatus::none_usable && overtakes(demand);
   auto acquired = queues ? std::nullopt : at_once(picked, demand);
   return acquired ? Task<Acquired>::settled(std::move(*acquired))
-                  : acquire_waiting(demand, waited, picked);
+                  : acquire_waiting(demand, waited, picked, admitted);
 }
 
 // Who comes now queues up behind those that wait already.
@@ -155,10 +157,11 @@ class Arrival {
 
 }  // namespace
 
-Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& waited,
-                                        Pick picked) {
-  for (std::uint64_t id = 0;;) {
-    if (picked.status == PickStatus::picked && (id != 0 || !overtakes(demand))) {
+Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& waited, Pick picked,
+                                        bool admitted) {
+  Claim claim{0, admitted};
+  for (;;) {
+    if (picked.status == PickStatus::picked && (claim.id != 0 || !overtakes(demand))) {
       Pool& pool = *pools_[picked.index];
       const Arrival arrival(pool.endpoint());
       if (pool.joinable(demand.origin)) {
@@ -173,7 +176,7 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& w
       }
     }
     const TimePoint begun = loop_now();
-    auto place = co_await wait_in(shared_->places(), &demand, id, waited);
+    auto place = co_await wait_in(shared_->places(), &demand, claim, waited);
     waited += loop_now() - begun;
     if (!place) co_return Acquired(nullptr, place.error());
     picked = pick(demand);
@@ -287,25 +290,40 @@ bool Cluster::is_of_use_to_others(const Demand* demand) noexcept {
   return came_free(&others);
 }
 
-Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, std::uint64_t& id,
+// One number for both queues. What holds the place that a request wants may be an idle connection
+// of another worker, which closes it as soon as it is asked: that is no reason to refuse the
+// request.
+std::size_t Cluster::room_to_wait(const Demand* demand) const noexcept {
+  std::size_t room = settings().limits.max_pending;
+  if (demand != nullptr) {
+    const TimePoint now = loop_now();
+    for (const auto& pool : pools_)
+      room += pool->endpoint().usable(now) ? pool->endpoint().idle_connections() : 0;
+  }
+  const std::size_t others = (demand != nullptr ? shared_->turns() : shared_->places()).waiting();
+  return room - std::min(room, others);
+}
+
+Task<Result<void>> Cluster::wait_in(WaitQueue& queue, const Demand* demand, Claim& claim,
                                     Clock::duration waited) {
   const Error late(Code::queue_timeout, Side::upstream, "no server had room in time");
   Duration left = std::chrono::ceil<Duration>(settings().limits.queue_timeout - waited);
   if (left.count() <= 0) co_return late;
   Event event;
   net::Loop& loop = net::Loop::current();
-  const bool again = id != 0;
-  if (!again) id = WaitQueue::new_id();
-  WaitQueue::Ticket ticket{&loop, weak_from_this(), id, has_none(), needs_place(demand)};
+  const bool again = claim.id != 0;
+  const std::size_t room = again || claim.admitted ? SIZE_MAX : room_to_wait(demand);
+  if (!again) claim.id = WaitQueue::new_id();
+  WaitQueue::Ticket ticket{&loop, weak_from_this(), claim.id, has_none(), needs_place(demand)};
   Waiting waiting(queue, waiting_, ticket, event);
-  if (!queue.enqueue(std::move(ticket), again, settings().limits.max_pending)) {
+  if (!queue.enqueue(std::move(ticket), again, room)) {
     co_return Error(Code::queue_full, Side::upstream, "max_pending requests wait already");
   }
   // Whoever is next takes what came free before this could be seen to wait.
   if (came_free(demand)) {
     pass_on(queue, weak_from_this());
   } else if (again && is_of_use_to_others(demand)) {
-    pass_on(queue, weak_from_this(), id);
+    pass_on(queue, weak_from_this(), claim.id);
   }
   if (demand != nullptr && !event.is_set()) {
     for (const auto& pool : pools_) pool->note_waiting();

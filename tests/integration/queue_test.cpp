@@ -90,4 +90,56 @@ TEST(Queue, ARetryThatWaitsForAnotherServerDoesNotKeepTheFirstFromTheRest) {
   EXPECT_EQ(retried.response().body, "second");
 }
 
+// Of which the last worker that was asked keeps the only connection.
+TEST(Queue, AServerThatIsIdleRefusesNobodyThoughNoneMayWait) {
+  const Origin origin;
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 4\nupstreams: { app: { servers: [ { url: '" + origin.url() +
+                      "', max_connections: 1 } ], limits: { max_pending: 0 } } }\n" +
+                      "routes: [ { to: app } ]\n");
+  for (std::size_t served = 1; served <= 40; ++served) {
+    EXPECT_EQ(fetch(daemon.port()).status, 200);
+    ASSERT_TRUE(wait_until([&] { return daemon.access_entries().size() == served; }))
+        << "it is over when it is logged";
+  }
+}
+
+TEST(Queue, NobodyWaitsForAServerThatIsBusyWhereNoneMay) {
+  Gate release;
+  const Origin origin(answer_slow_when(release));
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 4\nupstreams: { app: { servers: [ { url: '" + origin.url() +
+                      "', max_connections: 1 } ], limits: { max_pending: 0, queue_timeout: 20s } " +
+                      "} }\nroutes: [ { to: app } ]\n");
+  RawClient held(daemon.port());
+  held.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(origin.wait_requests(1));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(fetch(daemon.port()).status, 503);
+  release.open();
+  EXPECT_EQ(held.response().status, 200);
+}
+
+// Three have their turn, and two of them wait for the connection of the third.
+TEST(Queue, ThoseThatWaitForATurnAndThoseThatWaitForAConnectionAreOneNumber) {
+  Gate release;
+  const Origin origin([&](OriginExchange& exchange) {
+    release.wait(kLongerThanQueues);
+    exchange.respond("ok");
+  });
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { servers: [ { url: '" + origin.url() +
+                      "', max_connections: 1 } ], limits: { max_requests: 3, max_pending: 2, " +
+                      "queue_timeout: 20s } } }\nroutes: [ { to: app } ]\n");
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  EXPECT_TRUE(wait_until([&] { return daemon.access_entries().size() == 3; }));
+  release.open();
+  std::map<int, int> answers;
+  for (RawClient& client : clients) ++answers[client.response().status];
+  EXPECT_EQ(answers, (std::map<int, int>{{200, 3}, {503, 3}}));
+}
+
 }  // namespace revproxyd::testing

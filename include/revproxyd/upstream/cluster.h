@@ -90,6 +90,11 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
  private:
   friend class Lease;
   class Spare;
+  /// Of a request on one of the queues.
+  struct Claim {
+    std::uint64_t id = 0;   // of its ticket; 0: it has not waited
+    bool admitted = false;  // by limits.max_pending, when it came to wait for its turn
+  };
   struct Look;
   struct Onlooker;
 
@@ -102,17 +107,19 @@ class Cluster final : public std::enable_shared_from_this<Cluster>, private Pool
   Task<bool> look(Endpoint& endpoint);
   Task<std::optional<bool>> look_on(Look& look);
   bool any_taken_out() const noexcept;
-  /// Within what is left of limits.queue_timeout after `waited`. `id`: 0 the first time, then that
-  /// of the ticket.
-  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, std::uint64_t& id,
+  /// Within what is left of limits.queue_timeout after `waited`.
+  Task<Result<void>> wait_in(WaitQueue& queue, const Demand* demand, Claim& claim,
                              Clock::duration waited);
   bool came_free(const Demand* demand) noexcept;
   bool is_of_use_to_others(const Demand* demand) noexcept;
   void take_out(Endpoint& endpoint, std::uint64_t trial = 0);
   bool overtakes(const Demand& demand) const noexcept;
   Task<Acquired> acquire_turn(const Demand& demand, Clock::duration& waited);
-  Task<Acquired> acquire_counted(const Demand& demand, Clock::duration& waited);
-  Task<Acquired> acquire_waiting(const Demand& demand, Clock::duration& waited, Pick picked);
+  Task<Acquired> acquire_counted(const Demand& demand, Clock::duration& waited,
+                                 bool admitted = false);
+  Task<Acquired> acquire_waiting(const Demand& demand, Clock::duration& waited, Pick picked,
+                                 bool admitted);
+  std::size_t room_to_wait(const Demand* demand) const noexcept;
   std::optional<Acquired> at_once(const Pick& picked, const Demand& demand) noexcept;
   bool on_idle() noexcept override;
   void on_place_free() noexcept override;

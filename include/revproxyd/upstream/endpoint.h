@@ -2,6 +2,7 @@
 // One server of an upstream, seen by all workers at once: what it may be sent, whether it is well,
 // and how busy it is.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -101,6 +102,12 @@ class Endpoint {
   /// load compares.
   std::uint32_t load() const noexcept {
     return active_requests() + arriving_.load(std::memory_order_relaxed);
+  }
+
+  /// Connections over all workers that surely have nothing to do: those beyond what was sent here.
+  std::uint32_t idle_connections() const noexcept {
+    const std::uint32_t open = open_connections();
+    return open - std::min(open, load());
   }
 
   /// Totals since the endpoint was made. A failed connect counts as a failure as well.

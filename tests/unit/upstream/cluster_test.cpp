@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "revproxyd/base/task_group.h"
+#include "revproxyd/net/loop.h"
 #include "tests/support/loop_runner.h"
 #include "tests/unit/net/sockets.h"
 
@@ -134,6 +135,31 @@ TEST_F(SilentServer, TheTimeInTheQueueIsToldAsTheLoopKnowsIt) {
   ASSERT_TRUE(runner_.run_until([&] { return endpoint().open_connections() == 1; }));
   EXPECT_EQ(queued, 10s + 300us);
   end(waiting, Code::cancelled);
+}
+
+// Though another worker's request has taken the room that it leaves among those that wait.
+TEST_F(SilentServer, WhoHasWaitedForATurnMayWaitForAConnection) {
+  settings_.limits = {.max_requests = 1, .max_pending = 1, .queue_timeout = 1min};
+  settings_.servers[0].max_connections = 1;
+  make();
+  ASSERT_TRUE(shared_->try_begin_request() && endpoint().try_acquire_connection());
+  endpoint().begin_request();
+  TaskGroup waiting;
+  std::optional<Code> first;
+  std::optional<Code> second;
+  Clock::duration queued{0};
+  waiting.spawn(acquire(*cluster_, first, queued));
+  waiting.spawn(acquire(*cluster_, second, queued));
+  EXPECT_EQ(second, Code::queue_full);
+  shared_->end_request();
+  const WaitQueue::Ticket other{&net::Loop::current(), cluster_, WaitQueue::new_id()};
+  ASSERT_TRUE(shared_->turns().enqueue(other, false, 1));
+  EXPECT_TRUE(runner_.run_until([&] { return first || shared_->places().anyone(); }));
+  EXPECT_FALSE(first);
+  end(waiting, Code::cancelled);
+  shared_->turns().leave(other.id);
+  endpoint().end_request();
+  endpoint().release_connection();
 }
 
 TEST_F(SilentServer, GetsNoMoreRequestsThanAnotherByAMethodThatGoesByLoad) {
