@@ -84,30 +84,29 @@ Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoi
   co_return std::move(found);
 }
 
-Task<ProbeResult> run(const Endpoint& endpoint, const UpstreamSettings& upstream,
-                      const tls::ClientContext* tls) {
+ProbeResult without_connection(const Error& error) {
+  ProbeResult failed(false, text_of(error));
+  failed.asked = error.code() != Code::system && error.code() != Code::queue_timeout;
+  if (error.code() == Code::system)
+    failed.reason += ": " + std::generic_category().message(error.sys());
+  return failed;
+}
+
+Task<ProbeResult> ask_over(std::unique_ptr<net::Transport> transport, const Endpoint& endpoint,
+                           const UpstreamSettings& upstream) {
   const HealthSettings& settings = *upstream.health_check;
-  const Origin ourselves;
-  auto transport = co_await dial(endpoint, upstream, tls, ourselves, settings.timeout);
-  if (!transport) {
-    ProbeResult failed(false, text_of(transport.error()));
-    failed.asked = transport.error().code() != Code::system;
-    if (!failed.asked)
-      failed.reason += ": " + std::generic_category().message(transport.error().sys());
-    co_return std::move(failed);
-  }
-  if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
   http::ClientConnectionSettings connection_settings;
+  connection_settings.response_header_bytes = upstream.limits.response_header_bytes;
   connection_settings.write = settings.timeout;
   connection_settings.http2 = endpoint.url().scheme == net::Scheme::h2c;
-  const net::TlsInfo* info = (*transport)->tls();
+  const net::TlsInfo* info = transport->tls();
   const std::string_view alpn = info != nullptr ? std::string_view(info->alpn) : std::string_view();
   const bool grpc = settings.type == HealthType::grpc;
   if (grpc && !connection_settings.http2 && alpn != "h2")
     co_return ProbeResult(false, "the server does not speak HTTP/2, which gRPC needs");
   NoOwner owner;
   auto connection =
-      http::open_client_connection(std::move(*transport), alpn, connection_settings, owner);
+      http::open_client_connection(std::move(transport), alpn, connection_settings, owner);
   if (grpc) {
     auto answer = co_await ask_grpc(*connection, endpoint, settings);
     co_return std::move(answer);
@@ -128,14 +127,24 @@ std::string probe_authority(const net::ServerUrl& url, const HealthSettings& set
   return settings.host.empty() ? url.authority() : settings.host;
 }
 
+// The connection has the same limit of its own, but for what its handshake waits behind others.
 Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,
                         const tls::ClientContext* tls) {
+  const HealthSettings& settings = *upstream.health_check;
+  const TimePoint begun = loop_now();
+  const Origin ourselves;
+  auto transport = co_await dial(endpoint, upstream, tls, ourselves, settings.timeout);
+  if (!transport) co_return without_connection(transport.error());
+  if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
+  const Duration left = settings.timeout - since(begun);
+  if (left.count() <= 0)
+    co_return without_connection(Error(Code::queue_timeout, "the handshake waited behind others"));
   CancelScope* parent = co_await current_scope();
   CancelScope patience(parent);
   Deadline deadline(patience);
-  deadline.set(upstream.health_check->timeout, Code::first_byte_timeout);
-  auto running = run(endpoint, upstream, tls);
-  auto scoped = std::move(running).under(patience);
+  deadline.set(left, Code::first_byte_timeout);
+  auto asking = ask_over(std::move(*transport), endpoint, upstream);
+  auto scoped = std::move(asking).under(patience);
   auto result = co_await std::move(scoped);
   if (!result.well && patience.reason() == Code::first_byte_timeout)
     result.reason = "no answer in time";

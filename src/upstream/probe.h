@@ -14,7 +14,9 @@ namespace revproxyd::upstream {
 struct ProbeResult {
   ProbeResult(bool is_well, std::string why) noexcept : well(is_well), reason(std::move(why)) {}
   bool well;
-  bool asked = true;   // false: the system did not let us, which says nothing about the server
+  // False: the system did not let us, or the handshake waited behind others for too long. That says
+  // nothing about the server.
+  bool asked = true;
   std::string reason;  // of a failure
 };
 

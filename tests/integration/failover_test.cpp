@@ -166,6 +166,15 @@ TEST(Failover, HealthChecksTakeAStatusListAndAHost) {
   }
 }
 
+TEST(Failover, HealthChecksTakeHeadsAsLargeAsTrafficMayHaveThem) {
+  Patient patient;
+  patient.good = response_text("ok", 200, "X-A: " + std::string(100'000, 'a') + "\r\n");
+  const Daemon daemon(
+      balance_over({patient.origin.url()},
+                   std::string(kFastChecks) + ", limits: { response_header_bytes: 128KiB }"));
+  expect_follows_health(patient, daemon);
+}
+
 TEST(Failover, HealthChecksCountSilenceAsFailure) {
   Patient patient{.bad = ""};
   const Daemon daemon(balance_over({patient.origin.url()}, kFastChecks));
