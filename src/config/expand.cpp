@@ -15,13 +15,14 @@ namespace {
 /// Expands the scalars of one tree.
 class Expander {
  public:
-  Expander(const ReadLimits& limits, Report& report, std::set<std::string>& secrets)
-      : limits_(limits), report_(report), secrets_(secrets) {}
+  Expander(const ReadLimits& limits, Spent& spent, Report& report, std::set<std::string>& secrets)
+      : limits_(limits), spent_(spent), report_(report), secrets_(secrets) {}
 
   void walk(Node& node) {
     if (node.is_scalar() && node.text.find("${") != std::string::npos) {
       places_begin(node);
-      scalar(node);
+      node.wrong = full_;  // and nothing more is read
+      if (!full_) scalar(node);
     }
     for (Node& item : node.items) walk(item);
     for (Entry& entry : node.entries) walk(entry.value);
@@ -67,8 +68,10 @@ class Expander {
       const auto value = lookup(place(at, end + 1 - at), text.substr(at + 2, end - at - 2));
       if (!value) node.wrong = true;
       out += value.value_or(std::string());
-      if (out.size() > limits_.file_bytes) {
-        report_.error(node.mark, "a value that is too large once ${...} is expanded");
+      full_ = out.size() > spent_.bytes_left(limits_);
+      if (full_ || out.size() > limits_.file_bytes) {
+        report_.error(node.mark, full_ ? too_large_together(limits_)
+                                       : "a value that is too large once ${...} is expanded");
         node.wrong = true;
         return;
       }
@@ -76,6 +79,7 @@ class Expander {
     }
     if (node.wrong) return;
     out.append(text.substr(done));
+    spent_.bytes += out.size();
     node.text = std::move(out);
     if (node.secret && !node.text.empty()) secrets_.insert(node.text);
   }
@@ -147,16 +151,19 @@ class Expander {
   }
 
   const ReadLimits& limits_;
+  Spent& spent_;
   Report& report_;
   std::set<std::string>& secrets_;
   Mark begin_;  // of the scalar at hand: its text if literal_, else the value
   bool literal_ = false;
+  bool full_ = false;  // what all files may hold
 };
 
 }  // namespace
 
-void expand(Node& node, const ReadLimits& limits, Report& report, std::set<std::string>& secrets) {
-  Expander(limits, report, secrets).walk(node);
+void expand(Node& node, const ReadLimits& limits, Spent& spent, Report& report,
+            std::set<std::string>& secrets) {
+  Expander(limits, spent, report, secrets).walk(node);
 }
 
 }  // namespace revproxyd::config

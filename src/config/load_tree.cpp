@@ -63,20 +63,19 @@ class Loader {
 
   void text(std::string text, const std::string& name, const fs::path& directory) {
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-    bytes_ += text.size();
+    spent_.bytes += text.size();
     const std::uint32_t source = report_.add_source(name, text, whole_path(directory));
-    if (text.size() > limits_.file_bytes || bytes_ > limits_.total_bytes) {
-      return unread(Mark{source, 0, 0, 0},
-                    text.size() > limits_.file_bytes
-                        ? "larger than " + size_text(limits_.file_bytes)
-                        : "all files together are larger than " + size_text(limits_.total_bytes));
+    if (text.size() > limits_.file_bytes || spent_.bytes > limits_.total_bytes) {
+      return unread(Mark{source, 0, 0, 0}, text.size() > limits_.file_bytes
+                                               ? "larger than " + size_text(limits_.file_bytes)
+                                               : too_large_together(limits_));
     }
     Node root;
-    if (!parse_yaml(text, source, limits_, nodes_, report_, root)) {
+    if (!parse_yaml(text, source, limits_, spent_, report_, root)) {
       tree_.whole = false;
       return;
     }
-    expand(root, limits_, report_, tree_.secrets);
+    expand(root, limits_, spent_, report_, tree_.secrets);
     if (root.kind == Kind::null) return;
     if (!root.is_map()) {
       return unread(root.mark, "expected keys such as 'listeners:' and 'routes:', found " +
@@ -217,8 +216,7 @@ class Loader {
   Report& report_;
   const ReadLimits& limits_;
   Tree tree_;
-  std::size_t nodes_ = 0;
-  std::size_t bytes_ = 0;
+  Spent spent_;
   std::set<std::string> seen_;
   std::map<std::string, Known> known_;  // what is set, and where, in sections of several files
   std::vector<std::string> open_;       // the chain of files being read

@@ -32,11 +32,20 @@ class View : public std::streambuf {
   }
 };
 
-std::size_t count_nodes(const Node& node) {
-  std::size_t count = 1;
-  for (const Node& item : node.items) count += count_nodes(item);
-  for (const Entry& entry : node.entries) count += count_nodes(entry.value);
-  return count;
+/// What a copy of `node` takes.
+Spent size_of(const Node& node) {
+  Spent size{1, node.text.size()};
+  const auto add = [&](const Node& part) {
+    const Spent inner = size_of(part);
+    size.nodes += inner.nodes;
+    size.bytes += inner.bytes;
+  };
+  for (const Node& item : node.items) add(item);
+  for (const Entry& entry : node.entries) {
+    size.bytes += entry.key.size();
+    add(entry.value);
+  }
+  return size;
 }
 
 std::size_t depth_of(const Node& node) {
@@ -50,9 +59,9 @@ std::size_t depth_of(const Node& node) {
 /// allow.
 class Builder : public YAML::EventHandler {
  public:
-  Builder(std::string_view text, std::uint32_t source, const ReadLimits& limits, std::size_t& nodes,
+  Builder(std::string_view text, std::uint32_t source, const ReadLimits& limits, Spent& spent,
           Report& report)
-      : text_(text), source_(source), limits_(limits), nodes_(nodes), report_(report) {}
+      : text_(text), source_(source), limits_(limits), spent_(spent), report_(report) {}
 
   Node take() { return std::move(root_); }
 
@@ -96,9 +105,9 @@ class Builder : public YAML::EventHandler {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) stop(place(mark), "an alias to something that it is part of");
     const Anchored& target = found->second;
-    if (target.count > limits_.nodes - std::min(nodes_, limits_.nodes)) stop_at_nodes(place(mark));
     if (stack_.size() + target.depth > limits_.depth) stop_at_depth(place(mark));
-    nodes_ += target.count - 1;
+    spend(target.size, place(mark));
+    --spent_.nodes;  // finish() counts the topmost
     finish(Node(target.node), 0);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -115,7 +124,7 @@ class Builder : public YAML::EventHandler {
  private:
   struct Anchored {
     Node node;
-    std::size_t count;
+    Spent size;
     std::size_t depth;
   };
   struct Level {
@@ -166,6 +175,13 @@ class Builder : public YAML::EventHandler {
   [[noreturn]] void stop_at_nodes(const Mark& mark) {
     stop(mark, "more than " + std::to_string(limits_.nodes) + " values, aliases expanded");
   }
+  /// Counts a copy before it is made.
+  void spend(const Spent& size, const Mark& mark) {
+    if (size.nodes > limits_.nodes - std::min(spent_.nodes, limits_.nodes)) stop_at_nodes(mark);
+    if (size.bytes > spent_.bytes_left(limits_)) stop(mark, too_large_together(limits_));
+    spent_.nodes += size.nodes;
+    spent_.bytes += size.bytes;
+  }
   [[noreturn]] void stop_at_depth(const Mark& mark) {
     stop(mark, "nested deeper than " + std::to_string(limits_.depth) + " levels");
   }
@@ -194,7 +210,7 @@ class Builder : public YAML::EventHandler {
   }
 
   void finish(Node node, YAML::anchor_t anchor) {
-    if (++nodes_ > limits_.nodes) stop_at_nodes(node.mark);
+    if (++spent_.nodes > limits_.nodes) stop_at_nodes(node.mark);
     if (anchor != 0) remember(node, anchor);
     if (stack_.empty()) {
       root_ = std::move(node);
@@ -211,13 +227,12 @@ class Builder : public YAML::EventHandler {
       level.entry.reset();
     }
   }
-  /// An anchor keeps a copy; copies count as values, so that many anchors around one another stay
-  /// within the cap.
+  /// An anchor keeps a copy; copies count, so that many anchors around one another stay within the
+  /// caps.
   void remember(const Node& node, YAML::anchor_t anchor) {
-    const std::size_t count = count_nodes(node);
-    if (count > limits_.nodes - std::min(nodes_, limits_.nodes)) stop_at_nodes(node.mark);
-    nodes_ += count;
-    anchors_[anchor] = {node, count, depth_of(node)};
+    const Spent size = size_of(node);
+    spend(size, node.mark);
+    anchors_[anchor] = {node, size, depth_of(node)};
   }
   void take_key(Level& level, Node& node) {
     level.dropped = true;
@@ -244,7 +259,7 @@ class Builder : public YAML::EventHandler {
   std::string_view text_;
   std::uint32_t source_;
   const ReadLimits& limits_;
-  std::size_t& nodes_;
+  Spent& spent_;
   Report& report_;
   std::size_t documents_ = 0;
   Node root_;
@@ -265,13 +280,13 @@ bool check_brackets(std::string_view text, std::uint32_t source, const ReadLimit
 
 }  // namespace
 
-bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& limits,
-                std::size_t& nodes, Report& report, Node& out) {
+bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& limits, Spent& spent,
+                Report& report, Node& out) {
   if (!check_text(text, source, report) || !check_brackets(text, source, limits, report))
     return false;
   View view(text);
   std::istream stream(&view);
-  Builder builder(text, source, limits, nodes, report);
+  Builder builder(text, source, limits, spent, report);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {

@@ -5,17 +5,18 @@
 #include <cstdint>
 #include <string_view>
 
+#include "config/spent.h"
 #include "revproxyd/config/load_tree.h"
 #include "revproxyd/config/node.h"
 #include "revproxyd/config/report.h"
 
 namespace revproxyd::config {
 
-/// Reads one document. `nodes` counts the values over all files. Returns false after reporting why
+/// Reads one document. `spent` is that of all files so far. Returns false after reporting why
 /// nothing came of it; duplicate keys, tags and merge keys are reported too but leave a tree. An
 /// empty document is Kind::null.
-bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& limits,
-                std::size_t& nodes, Report& report, Node& out);
+bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& limits, Spent& spent,
+                Report& report, Node& out);
 
 /// Refuses what is not UTF-8 or holds control characters, and says where. Part of parse_yaml().
 bool check_text(std::string_view text, std::uint32_t source, Report& report);

@@ -16,7 +16,7 @@ namespace revproxyd::config {
 /// What hostile or broken files may cost. Everything beyond is an error that names the limit.
 struct ReadLimits {
   std::size_t file_bytes = 4u << 20;
-  std::size_t total_bytes = 32u << 20;  // of all included files
+  std::size_t total_bytes = 32u << 20;  // of all files, aliases and ${...} expanded
   std::size_t files = 10000;
   std::size_t depth = 64;      // of nested lists and maps
   std::size_t nodes = 500000;  // values of all files, aliases expanded

@@ -112,6 +112,20 @@ TEST(Secret, RefusesAValueThatGrowsTooLarge) {
   EXPECT_TRUE(report.ok()) << report.text();
 }
 
+TEST(Secret, RefusesValuesThatTogetherGrowTooLarge) {
+  ::setenv("REVPROXYD_TEST_SECRET", std::string(60, 's').c_str(), 1);
+  const std::string text =
+      "a:\n  - ${env:REVPROXYD_TEST_SECRET}\n  - ${env:REVPROXYD_TEST_SECRET}\n"
+      "  - ${env:REVPROXYD_TEST_NONE}\n";
+  ReadLimits limits;
+  limits.total_bytes = text.size() + 100;
+  const std::string said = refusal(text, limits);
+  EXPECT_TRUE(holds(said, "proxy.yaml:3:5: error: all files together are larger than")) << said;
+  EXPECT_FALSE(holds(said, "REVPROXYD_TEST_NONE' is not set")) << "nothing more is read";
+  limits.total_bytes = text.size() + 120;
+  EXPECT_TRUE(holds(refusal(text, limits), "proxy.yaml:4:5: error: environment variable"));
+}
+
 TEST(Secret, RefusesACredentialThatSystemdDidNotPass) {
   const Directory dir;
   const std::string path = dir.write("password", "x");

@@ -10,12 +10,6 @@ namespace {
 
 using namespace test;
 
-std::string repeat(std::string_view text, std::size_t count) {
-  std::string out;
-  for (std::size_t i = 0; i < count; ++i) out += text;
-  return out;
-}
-
 TEST(Tree, KeepsOrderTextAndPlaces) {
   Report report;
   const Tree tree = parse_tree("a: 08\nb:\n  - 'no'\n  - ~\n", "x", report);

@@ -44,6 +44,12 @@ inline std::string refusal(const std::string& text, const ReadLimits& limits = {
   return report.text();
 }
 
+inline std::string repeat(std::string_view text, std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += text;
+  return out;
+}
+
 inline bool holds(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
