@@ -12,6 +12,10 @@ namespace {
 /// Characters of a line that are shown; the window follows the place.
 constexpr std::size_t kShown = 120;
 
+/// Bytes of a text whose characters are counted together, so that a place far along a line, as in a
+/// file of one line, costs no more than one in front.
+constexpr std::size_t kBlock = 1024;
+
 bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 std::size_t characters(std::string_view text) noexcept {
@@ -42,11 +46,21 @@ std::uint32_t Report::add_source(std::string name, std::string text, std::string
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\n') source.lines.push_back(i + 1);
   }
+  for (std::size_t at = 0, count = 0; at <= text.size(); at += kBlock) {
+    source.characters.push_back(count);
+    count += characters(std::string_view(text).substr(at, kBlock));
+  }
   source.name = std::move(name);
   source.text = std::move(text);
   source.directory = std::move(directory);
   sources_.push_back(std::move(source));
   return static_cast<std::uint32_t>(sources_.size() - 1);
+}
+
+std::size_t Report::Source::characters_before(std::size_t at) const noexcept {
+  const std::size_t block = at / kBlock;
+  const std::string_view rest = std::string_view(text).substr(block * kBlock);
+  return characters[block] + config::characters(rest.substr(0, at % kBlock));
 }
 
 void Report::error(const Mark& mark, std::string message, std::string hint) {
@@ -80,11 +94,15 @@ std::string_view Report::line(const Mark& mark) const {
 
 std::string Report::place(const Mark& mark) const {
   if (mark.source >= sources_.size()) return {};
-  const std::string& file = sources_[mark.source].name;
-  if (mark.line == 0) return file;
-  const std::size_t column =
-      characters(line(mark).substr(0, mark.column == 0 ? 0 : mark.column - 1)) + 1;
-  return file + ":" + std::to_string(mark.line) + ":" + std::to_string(column);
+  const Source& source = sources_[mark.source];
+  if (mark.line == 0) return source.name;
+  std::size_t column = 1;
+  if (const std::string_view whole = line(mark); !whole.empty() && mark.column > 1) {
+    const auto begin = static_cast<std::size_t>(whole.data() - source.text.data());
+    const std::size_t at = begin + std::min<std::size_t>(mark.column - 1, whole.size());
+    column += source.characters_before(at) - source.characters_before(begin);
+  }
+  return source.name + ":" + std::to_string(mark.line) + ":" + std::to_string(column);
 }
 
 void Report::print(const Diagnostic& diagnostic, std::string& out) const {

@@ -63,7 +63,10 @@ class Report {
     std::string name;
     std::string text;
     std::string directory;
-    std::vector<std::size_t> lines;  // where each begins
+    std::vector<std::size_t> lines;       // where each begins
+    std::vector<std::size_t> characters;  // before each block of the text
+
+    std::size_t characters_before(std::size_t at) const noexcept;
   };
   void add(Diagnostic diagnostic);
   void print(const Diagnostic& diagnostic, std::string& out) const;

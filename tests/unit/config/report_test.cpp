@@ -1,6 +1,8 @@
 #include "revproxyd/config/report.h"
 
+#include <chrono>
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -40,6 +42,35 @@ TEST(Report, CountsColumnsInCharacters) {
   Report report;
   const std::uint32_t source = report.add_source("x", "\xC3\xA4: b\n");
   EXPECT_EQ(report.place(Mark{source, 1, 5, 1}), "x:1:4");
+}
+
+TEST(Report, CountsTheCharactersOfLongLinesOfManyFiles) {
+  std::string text = "\xC3\xA4\n";
+  for (int i = 0; i < 5000; ++i) text += i % 7 == 0 ? "\xE2\x82\xAC" : "a";
+  text += "\nb\xC3\xA4";
+  Report report;
+  report.add_source("y", "a");
+  const std::uint32_t source = report.add_source("x", text);
+  const std::string_view line = report.line(Mark{source, 2, 1, 1});
+  std::uint32_t column = 1;
+  for (std::uint32_t i = 0; i < line.size(); ++i) {
+    if ((static_cast<unsigned char>(line[i]) & 0xC0) == 0x80) continue;  // inside a character
+    ASSERT_EQ(report.place(Mark{source, 2, i + 1, 1}), "x:2:" + std::to_string(column));
+    ++column;
+  }
+  EXPECT_EQ(report.place(Mark{source, 2, 1000000, 1}), "x:2:5001");
+  EXPECT_EQ(report.place(Mark{source, 3, 4, 1}), "x:3:3");
+  EXPECT_EQ(report.place(Mark{source, 3, 2, 1}), "x:3:2");
+}
+
+TEST(Report, FindsManyPlacesOfALongLineInTheTimeOfItsText) {
+  Report report;
+  const std::uint32_t source = report.add_source("x", std::string(4U << 20, 'a'));
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint32_t i = 0; i < 10000; ++i) {
+    ASSERT_EQ(report.place(Mark{source, 1, 4000000 + i, 1}), "x:1:" + std::to_string(4000000 + i));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
 TEST(Report, ShowsOnlyAPartOfALongLineAndNoControlCharacters) {
