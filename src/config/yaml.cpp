@@ -131,6 +131,8 @@ class Builder : public YAML::EventHandler {
     Node node;
     YAML::anchor_t anchor = 0;
     std::size_t offset = 0;                // of its first byte
+    std::size_t dash_line = 0;             // of a block list: where the line of the last dash that
+    std::uint32_t dash_line_number = 0;    // was looked for begins, and its number
     char first = '\0';                     // that byte: '[' and '{' are to be closed
     std::optional<Entry> entry;            // a key that waits for its value
     bool dropped = false;                  // the value that comes belongs to a refused key
@@ -144,17 +146,22 @@ class Builder : public YAML::EventHandler {
   }
   /// The library puts what was left out where the next thing begins; a reader looks for it at the
   /// key or the dash.
-  Mark place_of_null(const YAML::Mark& mark) const {
+  Mark place_of_null(const YAML::Mark& mark) {
     if (stack_.empty() || says_null(text_, offset(mark))) return place(mark);
-    const Level& level = stack_.back();
+    Level& level = stack_.back();
     if (level.entry) return level.entry->mark;
     if (!level.node.is_list() || level.first != '-') return place(mark);
-    const auto dash = dash_of_empty_item(text_, offset(mark), level.node.mark.column - 1);
-    if (!dash || *dash < level.offset) return place(mark);
+    // From the last one on, so that many empty items cost no more than the text is long.
+    const std::string_view rest = text_.substr(level.dash_line);
+    const std::size_t column = level.node.mark.column - 1;
+    const auto dash = dash_of_empty_item(rest, offset(mark) - level.dash_line, column);
+    if (!dash) return place(mark);
+    const std::string_view passed = rest.substr(0, *dash - column);
+    level.dash_line += passed.size();
+    level.dash_line_number +=
+        static_cast<std::uint32_t>(std::count(passed.begin(), passed.end(), '\n'));
     Mark out = level.node.mark;
-    out.line += static_cast<std::uint32_t>(
-        std::count(text_.begin() + static_cast<std::ptrdiff_t>(level.offset),
-                   text_.begin() + static_cast<std::ptrdiff_t>(*dash), '\n'));
+    out.line = level.dash_line_number;
     return out;
   }
 
@@ -198,6 +205,9 @@ class Builder : public YAML::EventHandler {
     level.anchor = anchor;
     level.offset = offset(mark);
     level.first = level.offset < text_.size() ? text_[level.offset] : '\0';
+    level.dash_line =
+        level.offset - std::min<std::size_t>(level.offset, level.node.mark.column - 1);
+    level.dash_line_number = level.node.mark.line;
     refuse_tag(level.node.mark, tag);
     if (!stack_.empty() && stack_.back().node.is_map() && !stack_.back().entry)
       stop(level.node.mark, "a list or map as a key; keys are words", missing_end(level));

@@ -38,5 +38,17 @@ TEST(Yaml, RefusesAliasesOfLargeKeysToo) {
   EXPECT_TRUE(holds(refusal(text), "all files together are larger than 32MiB"));
 }
 
+TEST(Yaml, ManyItemsWithoutAValueAreFoundInTheTimeOfTheirText) {
+  Report report;
+  const auto begin = std::chrono::steady_clock::now();
+  const Tree tree = parse_tree("b: 1\na:\n" + repeat(" - # -\n - c\n", 100000), "x", report);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  ASSERT_TRUE(report.ok()) << report.text();
+  const auto& items = tree.root.find("a")->items;
+  ASSERT_EQ(items.size(), 200000U);
+  for (std::size_t i = 0; i < items.size(); ++i) ASSERT_EQ(items[i].mark.line, i + 3);
+  EXPECT_EQ(report.place(items[199998].mark), "x:200001:2");
+}
+
 }  // namespace
 }  // namespace revproxyd::config
