@@ -1,5 +1,6 @@
-// Which bytes a configuration file may consist of.
+// Which bytes a configuration file may consist of, and those that the YAML library makes of them.
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -57,6 +58,18 @@ bool check_text(std::string_view text, std::uint32_t source, Report& report) {
     i += length;
   }
   return true;
+}
+
+std::string whole_characters(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = character_length(text.substr(i));
+    if (length == 0) out += '\xC2';
+    out += text.substr(i, std::max<std::size_t>(length, 1));
+    i += std::max<std::size_t>(length, 1);
+  }
+  return out;
 }
 
 }  // namespace revproxyd::config

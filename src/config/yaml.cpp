@@ -95,7 +95,7 @@ class Builder : public YAML::EventHandler {
     node.kind = Kind::scalar;
     node.quoted = tag == "!";
     node.mark = place(mark, value.size() + (node.quoted ? 2 : 0));
-    node.text = value;
+    node.text = node.quoted ? whole_characters(value) : value;
     refuse_tag(node.mark, tag);
     if (node.quoted && unclosed_quote(text_, offset(mark)))
       stop(place(mark), "a quote that is never closed");

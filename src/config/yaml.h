@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "config/spent.h"
@@ -20,5 +21,9 @@ bool parse_yaml(std::string_view text, std::uint32_t source, const ReadLimits& l
 
 /// Refuses what is not UTF-8 or holds control characters, and says where. Part of parse_yaml().
 bool check_text(std::string_view text, std::uint32_t source, Report& report);
+
+/// A scalar in which the library has written the escapes \N and \_ as the single bytes 0x85 and
+/// 0xA0, with the characters that they stand for instead. Part of parse_yaml().
+std::string whole_characters(std::string_view text);
 
 }  // namespace revproxyd::config

@@ -50,5 +50,15 @@ TEST(Yaml, ManyItemsWithoutAValueAreFoundInTheTimeOfTheirText) {
   EXPECT_EQ(report.place(items[199998].mark), "x:200001:2");
 }
 
+// The library writes them as bytes of Latin-1.
+TEST(Yaml, EscapesOfALineEndAndASpaceAreCharacters) {
+  Report report;
+  const Tree tree = parse_tree("\"k\\_\": \"\xC3\xA4\\N\\_\\u00A0\\xA0\\L\"\n", "x", report);
+  ASSERT_TRUE(report.ok()) << report.text();
+  const Node* value = tree.root.find("k\xC2\xA0");
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(value->text, "\xC3\xA4\xC2\x85\xC2\xA0\xC2\xA0\xC2\xA0\xE2\x80\xA8");
+}
+
 }  // namespace
 }  // namespace revproxyd::config
