@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,9 @@ int main(int argc, char** argv) {
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   try {
     return revproxyd::app::run_command(revproxyd::app::parse_command_line(arguments), program);
+  } catch (const std::bad_alloc&) {
+    std::fputs("revproxyd: out of memory\n", stderr);
+    return revproxyd::app::kExitStartFailed;
   } catch (const std::exception& problem) {
     std::fprintf(stderr, "revproxyd: %s\n", problem.what());
     return revproxyd::app::kExitStartFailed;

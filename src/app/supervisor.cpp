@@ -9,13 +9,13 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "app/command_line.h"
 #include "app/descriptors.h"
-#include "app/logs.h"
 #include "app/memory.h"
 #include "app/notify.h"
 #include "app/status.h"
@@ -102,8 +102,10 @@ bool Supervisor::start_held(const Settings& settings) {
     if (!start(settings)) return false;
     signals_ =
         std::make_unique<net::Signals>(loop_, own, [this](int number) { on_signal(number); });
-  } catch (const std::exception& problem) {
     // Workers that have been made must be ended.
+  } catch (const std::bad_alloc&) {
+    return start_failed("out of memory");
+  } catch (const std::exception& problem) {
     return start_failed(problem.what());
   }
   return true;
@@ -325,6 +327,21 @@ Verdict Supervisor::reload() {
   if (phase_ != Phase::serving) return refuse("the process is stopping");
   if (!launch_.load) return refuse("there is no configuration file");
   notify_reloading("reloading");
+  return attempt(Cause::reload);
+}
+
+// Where memory is short the old configuration serves on, as when the new one is wrong.
+Verdict Supervisor::attempt(Cause cause) {
+  try {
+    return cause == Cause::reload ? load_and_apply() : apply(settings_, cause);
+  } catch (const std::bad_alloc&) {
+    return refuse("out of memory", cause);
+  } catch (const std::exception& problem) {
+    return refuse(problem.what(), cause);
+  }
+}
+
+Verdict Supervisor::load_and_apply() {
   LoadResult loaded = launch_.load();
   if (!loaded.ok()) {
     log::lines(log::Level::error, loaded.report.text());
@@ -333,7 +350,7 @@ Verdict Supervisor::reload() {
     return verdict;
   }
   log::lines(log::Level::warn, loaded.report.text());
-  auto verdict = apply(loaded.settings, Cause::reload);
+  auto verdict = apply(std::move(loaded.settings), Cause::reload);
   if (verdict.ok) verdict.text += "\n" + loaded.report.text();
   return verdict;
 }
@@ -359,24 +376,30 @@ Verdict Supervisor::apply(Settings settings, Cause cause) {
   if (!open_logs(settings, settings_, access_log_.writer(), logs, problem))
     return refuse(problem, cause);
   if (!sockets_->bind(settings, Ports::fixed, lost, fresh, problem)) return refuse(problem, cause);
+  return put_in_force(std::move(settings), cause,
+                      {std::move(next), std::move(logs), std::move(fresh)});
+}
+
+// An exception in here ends the process: what would serve on is neither the old nor the new.
+Verdict Supervisor::put_in_force(Settings settings, Cause cause, Prepared prepared) noexcept {
   keep_what_runs(settings, settings_);
   if (control_ != nullptr) {
     if (auto restored = control_->restore(); !restored)
       log::warn("admin socket " + settings.admin.socket + ": " + text_of(restored.error()));
   }
   retired_.push_back(built_->plan);
-  built_ = std::move(next);
-  settings_ = settings;
-  access_log_.replace(use_logs(settings, std::move(logs)));
+  built_ = std::move(prepared.built);
+  settings_ = std::move(settings);
+  access_log_.replace(use_logs(settings_, std::move(prepared.logs)));
   ++generation_;
   upstreams_.resolve(built_->upstreams);
   wait_resolved();
   const bool failed = cause == Cause::certificates && built_->kept;
   const std::string text = std::string(word(cause)) + " " + std::to_string(generation_) +
                            (failed ? ": kept what could not be replaced, " : ": ok, ") +
-                           std::to_string(settings.routes.size()) + " routes";
+                           std::to_string(settings_.routes.size()) + " routes";
   in_force_.push_back(text);
-  install(std::move(fresh));
+  install(std::move(prepared.fresh));
   upstreams_.check(built_->upstreams);
   files_.watch(built_->watched, built_->watched_signature, built_->kept, Clock::now());
   counts_.config_generation.set(generation_);
@@ -431,8 +454,7 @@ void Supervisor::every_second() {
 void Supervisor::watch_files() {
   sockets_->look_for_files();
   if (control_ != nullptr) control_->look_for_file();
-  if (files_.look(Clock::now()) && !apply(settings_, Cause::certificates).ok)
-    files_.refused(Clock::now());
+  if (files_.look(Clock::now()) && !attempt(Cause::certificates).ok) files_.refused(Clock::now());
 }
 
 std::string_view Supervisor::phase_word() const noexcept {

@@ -13,6 +13,7 @@
 #include "app/build.h"
 #include "app/control.h"
 #include "app/file_watch.h"
+#include "app/logs.h"
 #include "app/notify.h"
 #include "app/sockets.h"
 #include "app/successor.h"
@@ -53,6 +54,13 @@ class Supervisor {
   enum class Phase : std::uint8_t { starting, serving, upgrading, handed_over, stopping };
   enum class Cause : std::uint8_t { reload, certificates };  // asked for; files that have changed
 
+  /// All that a configuration needs and that can fail to be had.
+  struct Prepared {
+    std::unique_ptr<Built> built;
+    OpenLogs logs;
+    ListeningSockets::Fresh fresh;
+  };
+
   bool start_held(const Settings& settings);
   bool start(const Settings& settings);
   bool start_failed(const std::string& problem);
@@ -67,7 +75,10 @@ class Supervisor {
   Task<Verdict> reload_and_wait();
   Task<void> reload_by_signal();
   Verdict reload();
+  Verdict attempt(Cause cause);
+  Verdict load_and_apply();
   Verdict apply(Settings settings, Cause cause);
+  Verdict put_in_force(Settings settings, Cause cause, Prepared prepared) noexcept;
   Verdict refuse(const std::string& why, Cause cause = Cause::reload);
   void count(Cause cause, bool ok);
   static std::string_view word(Cause cause) noexcept;
