@@ -108,19 +108,13 @@ class Loader {
         include = std::move(entry.value);
         continue;
       }
-      Entry* section = find(entry.key);
-      if (section == nullptr)
-        tree_.root.entries.push_back(std::move(entry));
+      std::vector<Entry>& sections = tree_.root.entries;
+      const auto [section, is_new] = sections_.emplace(entry.key, sections.size());
+      if (is_new)
+        sections.push_back(std::move(entry));
       else
-        merge_section(*section, std::move(entry));
+        merge_section(sections[section->second], std::move(entry));
     }
-  }
-
-  Entry* find(std::string_view key) {
-    for (Entry& entry : tree_.root.entries) {
-      if (entry.key == key) return &entry;
-    }
-    return nullptr;
   }
 
   void merge_section(Entry& into, Entry from) {
@@ -218,6 +212,7 @@ class Loader {
   Tree tree_;
   Spent spent_;
   std::set<std::string> seen_;
+  std::unordered_map<std::string, std::size_t> sections_;  // where each is among those of the root
   std::map<std::string, Known> known_;  // what is set, and where, in sections of several files
   std::vector<std::string> open_;       // the chain of files being read
 };

@@ -50,6 +50,18 @@ TEST(Yaml, ManyItemsWithoutAValueAreFoundInTheTimeOfTheirText) {
   EXPECT_EQ(report.place(items[199998].mark), "x:200001:2");
 }
 
+TEST(Tree, ManyKeysAtTheTopAreMergedInTheTimeOfTheirText) {
+  std::string text;
+  for (int i = 0; i < 150000; ++i) text += "key-" + std::to_string(i) + ":\n";
+  Report report;
+  const auto begin = std::chrono::steady_clock::now();
+  const Tree tree = parse_tree(text, "x", report);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  ASSERT_TRUE(report.ok()) << report.text();
+  ASSERT_EQ(tree.root.entries.size(), 150000U);
+  EXPECT_EQ(tree.root.entries.back().key, "key-149999");
+}
+
 // The library writes them as bytes of Latin-1.
 TEST(Yaml, EscapesOfALineEndAndASpaceAreCharacters) {
   Report report;
