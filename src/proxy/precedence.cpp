@@ -118,7 +118,9 @@ std::vector<Alternative> precedence(const std::vector<RouteSettings>& routes) {
     const RouteSettings& route = routes[i];
     const std::uint32_t conditions = condition_count(route.match);
     for (const PathPattern& written : route.match.paths.empty() ? kAnyPath : route.match.paths) {
-      CanonicalPath path = canonical_path(written);
+      // Of a regex the router finds out when it compiles it, which costs.
+      CanonicalPath path =
+          written.kind == PathKind::regex ? CanonicalPath{written, {}} : canonical_path(written);
       if (!path.problem.empty()) {
         throw std::invalid_argument("route " + route.name + ": path " + written.text + ": " +
                                     path.problem);

@@ -51,7 +51,7 @@ class Router::Index {
     std::uint32_t best = kNone;
   };
 
-  void add(const Alternative& alternative, std::uint32_t rank, std::vector<Lists>& lists);
+  bool add(const Alternative& alternative, std::uint32_t rank, std::vector<Lists>& lists);
   void join(std::vector<Lists>& lists);
   bool holds(std::uint32_t rank, const MatchInput& input) const noexcept;
   void search_list(std::span<const std::uint32_t> ranks, Search& search) const noexcept;
@@ -83,7 +83,11 @@ Router::Index::Index(const std::vector<RouteSettings>& routes) {
   candidates_.reserve(order.size());
   std::vector<Lists> lists;
   for (const Alternative& alternative : order) {
-    add(alternative, static_cast<std::uint32_t>(candidates_.size()), lists);
+    const auto rank = static_cast<std::uint32_t>(candidates_.size());
+    if (!add(alternative, rank, lists)) {
+      throw std::invalid_argument("route " + routes[alternative.route].name +
+                                  ": bad regex: " + alternative.path.text);
+    }
     candidates_.push_back(
         {static_cast<std::uint32_t>(alternative.route), conditions_of[alternative.route]});
   }
@@ -91,7 +95,8 @@ Router::Index::Index(const std::vector<RouteSettings>& routes) {
   join(lists);
 }
 
-void Router::Index::add(const Alternative& alternative, std::uint32_t rank,
+// False for a regex that does not compile.
+bool Router::Index::add(const Alternative& alternative, std::uint32_t rank,
                         std::vector<Lists>& lists) {
   const std::uint32_t number = hosts_.add(alternative.host);
   if (number == sets_.size()) {
@@ -101,17 +106,18 @@ void Router::Index::add(const Alternative& alternative, std::uint32_t rank,
   HostSet& set = sets_[number];
   if (set.first_rank == kNone) set.first_rank = rank;
   switch (alternative.path.kind) {
-    case PathKind::any: lists[number].any_path.push_back(rank); return;
+    case PathKind::any: lists[number].any_path.push_back(rank); break;
     case PathKind::regex:
       lists[number].regexes.push_back({rank, filters::compile_regex(alternative.path.text)});
-      return;
+      return lists[number].regexes.back().regex->ok();
     case PathKind::exact:
     case PathKind::prefix:
     case PathKind::glob:
       if (set.root == kNone) set.root = paths_.add_root();
       paths_.add(set.root, alternative.path, rank);
-      return;
+      break;
   }
+  return true;
 }
 
 void Router::Index::join(std::vector<Lists>& lists) {

@@ -42,7 +42,8 @@ struct Alternative {
 };
 
 /// Every alternative of every route, first the one that is tried first. Throws
-/// std::invalid_argument, naming the route, for a path that canonical_path() refuses.
+/// std::invalid_argument, naming the route, for a path that canonical_path() refuses; regexes are
+/// taken as they are.
 std::vector<Alternative> precedence(const std::vector<RouteSettings>& routes);
 
 /// Conditions besides host and path: one for each header, query parameter and cookie, and one each
