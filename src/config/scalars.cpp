@@ -359,7 +359,14 @@ Type<std::string> file_path(std::string_view what, std::vector<std::string_view>
   const auto is_word = [words = std::move(words)](const std::string& path) {
     return std::find(words.begin(), words.end(), path) != words.end();
   };
-  type.read = [read = type.read, is_word](Reader& reader, const Node& node, std::string& out) {
+  type.read = [read = type.read, is_word, what](Reader& reader, const Node& node,
+                                                std::string& out) {
+    // A key or a certificate itself, say, by ${credential:NAME}.
+    if (node.is_scalar() && node.secret && node.text.find('\n') != std::string::npos) {
+      return reader.error(
+          node, Reader::shown(node) + " is not " + std::string(what) + ": it holds a line end",
+          "the file of a credential is ${env:CREDENTIALS_DIRECTORY}/NAME");
+    }
     if (!read(reader, node, out)) return false;
     if (!is_word(out)) out = reader.path(node);
     return true;

@@ -53,6 +53,18 @@ TEST(DurationType, NeedsAUnit) {
     EXPECT_FALSE(read(duration(), bad)) << bad;
 }
 
+TEST(FileType, SaysWhatStandsForTheFileOfACredential) {
+  std::string said;
+  EXPECT_FALSE(read(file_path(), "-----BEGIN\nsecret\n", &said, true));
+  EXPECT_NE(said.find("error: <redacted> is not the path of a file: it holds a line end"),
+            std::string::npos)
+      << said;
+  EXPECT_NE(said.find("the file of a credential is ${env:CREDENTIALS_DIRECTORY}/NAME"),
+            std::string::npos)
+      << said;
+  EXPECT_EQ(read(file_path(), "/run/credentials/NAME", &said, true), "/run/credentials/NAME");
+}
+
 TEST(DurationType, TakesZeroOnlyWhereItMeansSomething) {
   EXPECT_EQ(read(duration(Zero::allowed), "0"), Duration(0));
   EXPECT_EQ(read(duration(Zero::allowed), "0s"), Duration(0));
