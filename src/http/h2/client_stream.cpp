@@ -25,7 +25,7 @@ ClientStream::ClientStream(ClientConnection& connection)
       writer_(connection.session_, connection.link_, Side::upstream),
       first_byte_(*this, &ClientStream::late),
       first_(connection.served_ == 1) {
-  writer_.set_rules(connection.settings_.write, Code::idle_timeout, 0);
+  set_write_limit(connection.settings_.write);
 }
 
 ClientStream::~ClientStream() {
@@ -75,7 +75,7 @@ void ClientStream::await_response(Duration limit) noexcept {
 }
 
 void ClientStream::set_write_limit(Duration limit) noexcept {
-  writer_.set_rules(limit, Code::idle_timeout, 0);
+  writer_.set_rules({limit}, Code::idle_timeout);
 }
 
 void ClientStream::late() noexcept {

@@ -32,7 +32,7 @@ Link::Link(std::unique_ptr<net::Transport> transport, Session& session, Owner& o
       owner_(owner),
       late_(*this, &Link::go_on),
       piece_(limits::kFirstRead),
-      stall_timer_(*this, &Link::stalled),
+      uptake_timer_(*this, &Link::look_at_uptake),
       side_(side),
       last_input_(loop_now()) {}
 
@@ -50,7 +50,7 @@ void Link::start(Bytes received) {
 void Link::stop() noexcept {
   stopped_ = true;
   transport_->readiness().watch(nullptr);
-  stall_timer_.disarm();
+  uptake_timer_.disarm();
   late_.forget();
   forget();
 }
@@ -176,13 +176,16 @@ void Link::write_out() noexcept {
     if (result.status != net::IoStatus::done) {
       blocked_ = true;
       write_wants_input_ = result.status == net::IoStatus::want_read;
-      if (!stall_timer_.armed()) watch_for_stall();
+      if (uptake_.waiting()) return;
+      uptake_.wait_begins(net::unacknowledged(*transport_), sent_);
+      if (!uptake_timer_.armed()) uptake_timer_.arm(uptake_.period());
       return;
     }
-    stall_timer_.disarm();
+    if (uptake_.waiting()) uptake_.wait_ends();
     sent_ += result.bytes;
     out_.consume(result.bytes);
   }
+  uptake_.all_taken();
 }
 
 // A server that closes may have answered before: what has come is read first, and its end or its
@@ -191,7 +194,7 @@ void Link::write_failed(const Error& error) noexcept {
   if (side_ == Side::downstream) return fail(error);
   write_error_ = error;
   blocked_ = input_left_ = true;
-  stall_timer_.disarm();
+  uptake_timer_.disarm();
   out_.release();
   // The event that tells of it may still be on its way.
   auto& readiness = transport_->readiness();
@@ -223,23 +226,18 @@ void Link::fail(const Error& error) noexcept {
   if (failed_) return;
   failed_ = true;
   late_.forget();
-  stall_timer_.disarm();
+  uptake_timer_.disarm();
   out_.release();
   transport_->readiness().watch(nullptr);
   owner_.on_link_failed(error);
   at_turn_end();
 }
 
-void Link::watch_for_stall() noexcept {
-  if (stall_.count() <= 0) return;
-  queued_ = net::unacknowledged(*transport_);
-  stall_timer_.arm(stall_);
-}
-
-// A peer that acknowledges is slow, but not gone; the kernel tells of room much later.
-void Link::stalled() noexcept {
-  const auto left = net::unacknowledged(*transport_);
-  if (queued_ && left && *left < *queued_) return watch_for_stall();
+// A peer that acknowledges is slow, but not gone; the kernel tells of room much later. Where it
+// tells of it often the timer runs on, or a wait would never be looked at.
+void Link::look_at_uptake() noexcept {
+  if (!uptake_.waiting()) return;
+  if (uptake_.look(net::unacknowledged(*transport_))) return uptake_timer_.arm(uptake_.period());
   fail(Error(stall_code_, side_, "the peer takes nothing of what is sent"));
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "http/h2/session.h"
+#include "http/h2/uptake_watch.h"
 #include "revproxyd/base/buffer.h"
 #include "revproxyd/base/deadline.h"
 #include "revproxyd/base/ready_queue.h"
@@ -34,14 +35,17 @@ class Link final : private net::Watcher, private TurnEnd {
     ~Owner() = default;
   };
 
-  /// `stall`: longest wait for the peer to take bytes, zero is none; it ends with `stall_code`.
   Link(std::unique_ptr<net::Transport> transport, Session& session, Owner& owner, Side side);
   ~Link();
 
+  /// `stall`: longest wait for the peer to take bytes where no stream that has something to send
+  /// allows more, zero is none; it ends with `code`.
   void set_stall(Duration stall, Code code) noexcept {
-    stall_ = stall;
+    uptake_.set_stall(stall);
     stall_code_ = code;
   }
+  /// For the streams.
+  UptakeWatch& uptake() noexcept { return uptake_; }
   /// Begins with what was read already, if anything.
   void start(Bytes received);
   /// The session has, or may have, something to send: takes it now as far as there is room, sends
@@ -78,8 +82,7 @@ class Link final : private net::Watcher, private TurnEnd {
   void make_room();
   void write_out() noexcept;
   void write_failed(const Error& error) noexcept;
-  void watch_for_stall() noexcept;
-  void stalled() noexcept;
+  void look_at_uptake() noexcept;
 
   std::unique_ptr<net::Transport> transport_;
   Session& session_;
@@ -89,9 +92,8 @@ class Link final : private net::Watcher, private TurnEnd {
   LateWork<Link> late_;
   std::size_t piece_;      // to be read at once
   std::size_t usual_ = 0;  // the most that lately was gathered in a turn
-  MemberTimer<Link> stall_timer_;
-  Duration stall_{0};
-  std::optional<std::size_t> queued_;  // unacknowledged when the timer was armed
+  UptakeWatch uptake_;
+  MemberTimer<Link> uptake_timer_;  // while the kernel has no room, or not for long
   Code stall_code_ = Code::write_timeout;
   Side side_;
   TimePoint last_input_;

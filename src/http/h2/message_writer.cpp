@@ -8,10 +8,17 @@
 namespace revproxyd::http::h2 {
 
 void MessageWriter::begin(StreamId id, BodyLength length, bool bodiless) noexcept {
+  count_from(link_.sent());
   id_ = id;
   length_ = length;
   begun_ = true;
   complete_ = bodiless;
+}
+
+void MessageWriter::hold_stall(bool held) noexcept {
+  held_ = held;
+  if (!taken()) link_.uptake().excuse(*this);
+  if (!held) progress_.set();
 }
 
 void MessageWriter::fail(const Error& error) noexcept {
@@ -27,6 +34,7 @@ Outgoing MessageWriter::take(std::size_t most) noexcept {
   if (!out.bytes.empty()) {
     rest_.remove_prefix(out.bytes.size());
     sent_ += out.bytes.size();
+    link_.uptake().carries(rules_.stall);
     progress_.set();
   }
   out.whole = rest_.empty();
@@ -57,20 +65,21 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
   return taken() ? Sent::settled(Result<void>()) : wait_taken();
 }
 
-// Only a closed window is the peer's doing, and that of the connection only when it stays closed
-// for all streams. Else the session sends other streams first, or the kernel takes nothing, which
-// the link watches.
+// A closed window is the peer's doing, that of the connection only when it stays closed for all
+// streams. That the kernel takes nothing is as well; the link looks at it. Else the session sends
+// other streams first.
 Task<Result<void>> MessageWriter::wait_taken() {
   const CancelScope* scope = co_await current_scope();
+  const UptakeWatch::Wait wait(link_.uptake(), *this);
   while (!taken()) {
     progress_.clear();
     const bool closed = session_.window_closed(id_);
     const std::uint64_t before = session_.content_sent();
     const TimePoint begun = loop_now();
-    auto code = co_await wait_within(progress_, stall_, stall_code_);
-    if (code == Code::none && error_.code() != Code::none) co_return error_;
+    auto code = co_await wait_within(progress_, rules_.stall, stall_code_);
+    if (error_.code() != Code::none) co_return error_;
     // At the last moment, when this had been woken already.
-    if (error_.code() == Code::none && taken()) code = Code::none;
+    if (taken()) code = Code::none;
     const bool cancelled = scope != nullptr && scope->cancelled();
     const bool in_turn = !session_.stream_window_closed(id_) &&
                          moves(session_.content_sent() - before, since(begun));
@@ -80,15 +89,25 @@ Task<Result<void>> MessageWriter::wait_taken() {
     if (code != Code::none)
       co_return give_up(Error(code, side_, "peer does not take what is sent"));
     if (blocked) rate_.waited(since(begun));
-    if (!taken() && rate_.too_slow(sent_, min_rate_))
+    if (!taken() && rate_.too_slow(sent_, rules_.min_rate))
       co_return give_up(Error(Code::body_too_slow, side_, "peer takes less than min_rate"));
   }
   co_return {};
 }
 
+// What has been taken whole meanwhile is no failure.
+void MessageWriter::on_slow(Uptake::Verdict verdict) noexcept {
+  if (error_.code() != Code::none || taken()) return;
+  if (verdict == Uptake::Verdict::too_slow) {
+    give_up(Error(Code::body_too_slow, side_, "peer takes less than min_rate"));
+  } else {
+    give_up(Error(stall_code_, side_, "peer does not take what is sent"));
+  }
+}
+
 // The peer takes what it has to, of any stream.
 bool MessageWriter::moves(std::uint64_t bytes, Duration time) const noexcept {
-  return bytes != 0 && bytes * 1000 >= min_rate_ * static_cast<std::uint64_t>(time.count());
+  return bytes != 0 && bytes * 1000 >= rules_.min_rate * static_cast<std::uint64_t>(time.count());
 }
 
 // What is being sent goes with the caller, and the message never ends: it must not pass for whole.

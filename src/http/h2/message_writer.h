@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "http/h2/session.h"
+#include "http/h2/uptake_watch.h"
 #include "http/rate_meter.h"
 #include "revproxyd/base/event.h"
 #include "revproxyd/base/task.h"
@@ -16,23 +17,19 @@ namespace revproxyd::http::h2 {
 
 class Link;
 
-class MessageWriter {
+class MessageWriter final : private UptakeWatch::Waiter {
  public:
   MessageWriter(Session& session, Link& link, Side side) noexcept
       : session_(session), link_(link), side_(side) {}
 
-  /// Longest wait for the peer to take bytes, and its least rate; zero is none.
-  void set_rules(Duration stall, Code stall_code, std::uint64_t min_rate) noexcept {
-    stall_ = stall;
+  /// Bounds on a peer that does not take bytes: that leaves a window closed, or does not read.
+  void set_rules(const UptakeRules& rules, Code stall_code) noexcept {
+    rules_ = rules;
     stall_code_ = stall_code;
-    min_rate_ = min_rate;
   }
   /// While `held`, no wait is too long. Afterwards one that is under way has all of its time again.
-  void hold_stall(bool held) noexcept {
-    held_ = held;
-    if (!held) progress_.set();
-  }
-  void drop_min_rate() noexcept { min_rate_ = 0; }
+  void hold_stall(bool held) noexcept;
+  void drop_min_rate() noexcept { rules_.min_rate = 0; }
 
   /// The head has been submitted on stream `id`; `length` is what it announced. `bodiless`: the
   /// head ended the message.
@@ -56,6 +53,8 @@ class MessageWriter {
   bool complete() const noexcept { return complete_; }
 
  private:
+  UptakeRules uptake_rules() const noexcept override { return held_ ? UptakeRules() : rules_; }
+  void on_slow(Uptake::Verdict verdict) noexcept override;
   Task<Result<void>> wait_taken();
   bool moves(std::uint64_t bytes, Duration time) const noexcept;
   Error give_up(const Error& error) noexcept;
@@ -69,11 +68,10 @@ class MessageWriter {
   Side side_;
   StreamId id_ = 0;
   BodyLength length_;
-  Duration stall_{0};
+  UptakeRules rules_;
   Code stall_code_ = Code::write_timeout;
-  std::uint64_t min_rate_ = 0;
-  RateMeter rate_;
-  Bytes rest_;  // of the piece that is being sent
+  RateMeter rate_;  // of the waits for a window
+  Bytes rest_;      // of the piece that is being sent
   Event progress_;
   Error error_{Code::none};
   std::uint64_t sent_ = 0;    // body bytes that the session has taken

@@ -56,7 +56,7 @@ ServerStream::ServerStream(ServerConnection& connection, StreamId id)
       writer_(connection.session_, connection.link_, Side::downstream) {
   section_.open(SectionKind::request);
   reader_.begin(id);
-  writer_.set_rules(connection.settings_.write, Code::write_timeout, 0);
+  set_write_rules(connection.settings_.write, connection.settings_.min_rate);
 }
 
 // What is left of the exchange on the wire is cut. After a whole answer that is no error: the rest
@@ -149,7 +149,7 @@ Request ServerStream::take_request() {
 }
 
 void ServerStream::set_write_rules(Duration stall, std::uint64_t min_rate) noexcept {
-  writer_.set_rules(stall, Code::write_timeout, min_rate);
+  writer_.set_rules({stall, min_rate}, Code::write_timeout);
 }
 
 Task<Result<Piece>> ServerStream::read_body() {

@@ -281,8 +281,10 @@ TEST_F(H2ServerLife, AClientThatTakesNothingIsGivenUp) {
   stream->stage_head(head_of(200, *stream, {Framing::length, 2}));
   EXPECT_TRUE(runner_.run(stream->send_body(Piece("ok", true))));
   settle();
-  pass(seconds(5));
+  pass(seconds(4));
   ask();
+  EXPECT_EQ(failure(), Code::none);
+  pass(seconds(2));
   EXPECT_EQ(failure(), Code::write_timeout);
 }
 
