@@ -105,6 +105,7 @@ void ClientConnection::on_link_failed(const Error& error) noexcept {
 void ClientConnection::on_link_over() noexcept {
   usable_ = false;
   pulse_.disarm();
+  if (session_.undecodable()) fail_for_a_head();
   const Code code = session_.broken() ? Code::protocol_error : Code::reset;
   fail_streams(for_streams(Error(code, Side::upstream, "the connection ended")));
   if (active_ == 0) owner_.on_idle_input(*this);
@@ -113,6 +114,16 @@ void ClientConnection::on_link_over() noexcept {
 void ClientConnection::fail_streams(const Error& error) noexcept {
   for (ClientStream* stream = streams_; stream != nullptr; stream = stream->next_)
     stream->fail(error);
+}
+
+// Nothing that comes after such a head can be decoded, though nothing else is wrong with it: the
+// others have lost their connection, as they may at any time. nghttp2 takes no field beyond 64 KiB.
+void ClientConnection::fail_for_a_head() noexcept {
+  const Error guilty(Code::malformed_response, Side::upstream,
+                     "a head that cannot be decoded, or has a field beyond 64 KiB");
+  const Error lost(Code::reset, Side::upstream, "another answer's head ended the connection");
+  for (ClientStream* stream = streams_; stream != nullptr; stream = stream->next_)
+    stream->fail(stream->in_fields_ ? guilty : lost);
 }
 
 void ClientConnection::note_silence(TimePoint begun) noexcept {

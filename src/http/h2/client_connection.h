@@ -47,6 +47,7 @@ class ClientConnection final : public http::ClientConnection,
   void on_link_over() noexcept override;
 
   void stream_ended(ClientStream& stream) noexcept;
+  void fail_for_a_head() noexcept;
   void fail_streams(const Error& error) noexcept;
   void on_pulse() noexcept;
   /// A stream has waited in vain; new ones go elsewhere if nobody has heard a word since `begun`.

@@ -99,6 +99,7 @@ Task<Result<ResponseHead>> ClientStream::read_head(Arena&) {
 }
 
 void ClientStream::on_fields_begin() {
+  in_fields_ = true;
   section_->open(head_seen_ ? SectionKind::response_trailers : SectionKind::response);
 }
 
@@ -107,6 +108,7 @@ void ClientStream::on_field(std::string_view name, std::string_view value) {
 }
 
 void ClientStream::on_fields_end(bool last) {
+  in_fields_ = false;
   response_started_ = true;
   if (error_) return;
   if (!head_seen_) return take_head(last);

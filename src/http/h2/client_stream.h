@@ -84,6 +84,7 @@ class ClientStream final : public http::ClientStream, private SessionStream {
   std::uint32_t interim_seen_ = 0;
   bool first_;
   bool head_seen_ = false;  // the final one
+  bool in_fields_ = false;  // between the first and the last of a section
   bool request_started_ = false;
   bool refused_ = false;  // by itself, not with all that is behind a GOAWAY
   bool response_started_ = false;

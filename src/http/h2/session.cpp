@@ -215,6 +215,7 @@ struct Session::Callbacks {
       case NGHTTP2_RST_STREAM: me.reset_sent(frame->hd.stream_id); break;
       case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) me.broken_ = true;
+        if (frame->goaway.error_code == NGHTTP2_COMPRESSION_ERROR) me.undecodable_ = true;
         // Its answer says that the announcement was heard; nghttp2 would send it first.
         if (frame->goaway.last_stream_id == kAnyStream) me.ping();
         break;

@@ -160,6 +160,8 @@ class Session final : private FrameScan::Finder {
   void conclude() noexcept { concluding_ = true; }
   /// A GOAWAY with an error has been produced: the peer broke the protocol, or was told to go.
   bool broken() const noexcept { return broken_; }
+  /// It was for a head that cannot be decoded.
+  bool undecodable() const noexcept { return undecodable_; }
   void ping() noexcept;
 
   /// A client may open one more stream on this connection: no GOAWAY came, and there are ids left.
@@ -204,6 +206,7 @@ class Session final : private FrameScan::Finder {
   std::int32_t last_taken_ = 0;  // once parted
   bool deaf_ = false;            // the peer was cut off: what it still sends is not looked at
   bool broken_ = false;
+  bool undecodable_ = false;
 };
 
 }  // namespace revproxyd::http::h2
