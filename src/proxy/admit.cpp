@@ -44,6 +44,8 @@ Result<void> admit_to_route(pipeline::Exchange& exchange, const RouteSettings& r
   const std::uint64_t max_body = route.max_body.value_or(listener.limits.max_body);
   if (max_body != 0 && head.length.framing == http::Framing::length &&
       head.length.bytes > max_body) {
+    // It is not to be sent at all.
+    if (exchange.stream() != nullptr) exchange.stream()->end_connection();
     return Error(Code::body_too_large, Side::downstream, "Content-Length exceeds max_body");
   }
   if (head.needs_upgrade && !opens_tunnel(exchange.request(), route)) {

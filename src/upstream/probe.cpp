@@ -87,8 +87,6 @@ Task<ProbeResult> ask(http::ClientConnection& connection, const Endpoint& endpoi
 ProbeResult without_connection(const Error& error) {
   ProbeResult failed(false, text_of(error));
   failed.asked = error.code() != Code::system && error.code() != Code::queue_timeout;
-  if (error.code() == Code::system)
-    failed.reason += ": " + std::generic_category().message(error.sys());
   return failed;
 }
 
@@ -120,6 +118,7 @@ Task<ProbeResult> ask_over(std::unique_ptr<net::Transport> transport, const Endp
 std::string text_of(const Error& error) {
   std::string text(name(error.code()));
   if (!error.text().empty()) text += ": " + std::string(error.text());
+  if (error.sys() != 0) text += ": " + std::generic_category().message(error.sys());
   return text;
 }
 

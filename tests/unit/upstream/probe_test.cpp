@@ -65,6 +65,16 @@ class Probe : public ::testing::Test {
   std::optional<ProbeResult> result_;
 };
 
+TEST_F(Probe, TellsWhatTheKernelSaysOfAServerThatCannotBeReached) {
+  settings_.health_check->type = HealthType::tcp;
+  endpoint_.set_addresses(std::make_shared<const AddressList>(
+      AddressList{*net::Address::unix_path("/nowhere/at/all.sock")}));
+  runner_.run(ask(*this));
+  ASSERT_TRUE(result_);
+  EXPECT_FALSE(result_->well);
+  EXPECT_TRUE(result_->reason.ends_with(": No such file or directory")) << result_->reason;
+}
+
 TEST_F(Probe, BlamesAServerThatIsSilentInItsHandshake) {
   TaskGroup asking;
   asking.spawn(ask(*this));
