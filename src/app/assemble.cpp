@@ -21,6 +21,9 @@ namespace {
 using config::Node;
 using config::Reader;
 
+/// Of the global `headers`, in bytes over all routes.
+constexpr std::size_t kMostCopies = 64u << 20;
+
 /// One pass over the settings for each kind of reference.
 class Assembly {
  public:
@@ -190,7 +193,18 @@ class Assembly {
     settings_.listeners = {std::move(http), std::move(https)};
   }
 
+  /// Each route has a copy of the global edits.
+  void copies_of_headers() {
+    const std::size_t size = filters::bytes_of(settings_.headers) * settings_.routes.size();
+    if (size <= kMostCopies) return;
+    reader_.error(*root_.find("headers"), "'headers', which each of " +
+                                              std::to_string(settings_.routes.size()) +
+                                              " routes copies, take more than 64 MiB in all");
+    settings_.headers = {};
+  }
+
   void routes() {
+    copies_of_headers();
     std::unordered_map<std::string, std::size_t> names;
     std::set<std::string> listener_names;
     for (const proxy::ListenerSettings& one : settings_.listeners) listener_names.insert(one.name);

@@ -15,6 +15,9 @@ namespace {
 
 using proxy::RouteSettings;
 
+/// Each takes a place in the router, and is compared with others.
+constexpr std::size_t kMostCombinations = 500'000;
+
 /// How a route is called in a message.
 std::string called(const config::Node& node, const RouteSettings& route) {
   const config::Node* name = node.find("name");
@@ -39,6 +42,24 @@ std::vector<bool> refuse_equal(config::Reader& reader, const std::vector<config:
                  "the other is at " + reader.report().place(nodes[first->second].mark));
   }
   return equal;
+}
+
+/// A small file may name thousands of hosts and of paths in one route.
+bool few_combinations(config::Reader& reader, const std::vector<config::Node>& nodes,
+                      const std::vector<RouteSettings>& routes) {
+  std::size_t all = 0;
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    const auto& match = routes[i].match;
+    all +=
+        std::max<std::size_t>(match.hosts.size(), 1) * std::max<std::size_t>(match.paths.size(), 1);
+    if (all <= kMostCombinations) continue;
+    return reader.error(nodes[i],
+                        "more than " + std::to_string(kMostCombinations) +
+                            " combinations of host and path in the routes up to " +
+                            called(nodes[i], routes[i]),
+                        "write what all hosts share without 'host'");
+  }
+  return true;
 }
 
 /// Whether requests of a listener can meet the route, as far as listener and scheme decide.
@@ -74,6 +95,7 @@ void check_reachable(config::Reader& reader, const std::vector<config::Node>& no
   const std::vector<bool> equal = refuse_equal(reader, nodes, routes);
   // One that could not be read has no patterns to compare.
   if (std::ranges::any_of(routes, &RouteSettings::refused)) return;
+  if (!few_combinations(reader, nodes, routes)) return;
   for (const proxy::ShadowedRoute& one : proxy::shadowed_routes(routes)) {
     if (equal[one.route]) continue;
     reader.warning(nodes[one.route].mark,

@@ -121,6 +121,18 @@ FieldEdits merged(const FieldEdits& global, const FieldEdits& own) {
   return out;
 }
 
+// Of a pair of strings, beside their text.
+constexpr std::size_t kEachEdit = 2 * sizeof(std::string);
+
+std::size_t bytes_of(const FieldEdits& edits) noexcept {
+  std::size_t size = 0;
+  for (const auto* pairs : {&edits.set, &edits.add}) {
+    for (const auto& [name, value] : *pairs) size += kEachEdit + name.size() + value.size();
+  }
+  for (const std::string& name : edits.remove) size += kEachEdit + name.size();
+  return size;
+}
+
 }  // namespace
 
 std::string regex_problem(const std::string& regex) {
@@ -191,6 +203,10 @@ HeadersSettings merged(const HeadersSettings& global, const HeadersSettings& own
   out.request = merged(global.request, own.request);
   out.response = merged(global.response, own.response);
   return out;
+}
+
+std::size_t bytes_of(const HeadersSettings& headers) noexcept {
+  return bytes_of(headers.request) + bytes_of(headers.response);
 }
 
 }  // namespace revproxyd::filters

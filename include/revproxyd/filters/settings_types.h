@@ -1,6 +1,7 @@
 #pragma once
 // How the configuration writes the settings of filters.
 
+#include <cstddef>
 #include <string>
 
 #include "revproxyd/config/type.h"
@@ -19,6 +20,9 @@ config::Type<std::vector<std::pair<std::string, std::string>>> fields();
 /// Every edit of `global` about a field that `own` does not name in the same direction, then those
 /// of `own`.
 HeadersSettings merged(const HeadersSettings& global, const HeadersSettings& own);
+
+/// What a copy takes, about.
+std::size_t bytes_of(const HeadersSettings& headers) noexcept;
 
 /// Why RE2 refuses `regex`; empty if it does not. Linear-time matching bounds what a hostile path
 /// can cost.

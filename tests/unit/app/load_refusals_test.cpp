@@ -211,5 +211,30 @@ TEST(LoadRefusals, TestsOfRoutesNameARequestAndWhatIsExpected) {
   });
 }
 
+// A small file, and hours or gigabytes otherwise.
+TEST(LoadRefusals, HostsTimesPathsAreBounded) {
+  const auto routes = [](int hosts, int paths) {
+    std::string text = "routes: [ { respond: { body: x }, match: { host: [";
+    for (int i = 0; i < hosts; ++i) text += " h" + std::to_string(i) + ".a,";
+    text += " h.a ], path: [";
+    for (int i = 0; i < paths; ++i) text += " /" + std::to_string(i) + ",";
+    return text + " /x ] } } ]\n";
+  };
+  const std::string report = refusal(routes(999, 999));
+  EXPECT_TRUE(holds(report, "2:11: error: more than 500000 combinations of host and path"))
+      << report.substr(0, 200);
+  EXPECT_EQ(good(std::string(kListener) + routes(99, 99)).routes.size(), 1U);
+}
+
+TEST(LoadRefusals, GlobalHeadersAreBoundedOverAllRoutes) {
+  std::string text =
+      "headers: { response: { set: { X-A: " + std::string(1 << 20, 'x') + " } } }\nroutes:\n";
+  for (int i = 0; i < 64; ++i)
+    text += "  - { host: h" + std::to_string(i) + ".a, respond: { body: x } }\n";
+  const std::string report = refusal(text);
+  EXPECT_TRUE(holds(report, "'headers', which each of 64 routes copies, take more than 64 MiB"))
+      << report.substr(0, 200);
+}
+
 }  // namespace
 }  // namespace revproxyd::app
