@@ -75,6 +75,7 @@ bool open_logs(const Settings& settings, const Settings& before,
     return false;
   }
   logs.process = std::move(*opened);
+  if (logs.process == nullptr) logs.files.back().keep();  // it is in use
   return true;
 }
 

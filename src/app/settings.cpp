@@ -28,7 +28,7 @@ config::Type<Settings> version() {
   config::Type<Settings> type;
   type.schema = config::any_of(
       {Value::map({{"enum", Value::list({Value::of_number(1), Value::of_text("1")})}}),
-       Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
+       config::expansion_schema()});
   type.read = [](Reader& reader, const Node& node, Settings&) {
     const std::string* text = reader.scalar(node, "a version");
     if (text == nullptr) return false;

@@ -35,6 +35,11 @@ SocketFile::SocketFile(std::string path, bool inherited) : path_(std::move(path)
   inode_ = status.st_ino;
 }
 
+bool SocketFile::is_there() const noexcept {
+  struct stat status {};
+  return ::lstat(path_.c_str(), &status) == 0 && is_that(status);
+}
+
 bool SocketFile::is_lost() const noexcept {
   if (path_.empty()) return false;
   struct stat status {};
@@ -44,8 +49,7 @@ bool SocketFile::is_lost() const noexcept {
 
 // An open socket keeps its inode, so no other file has that number.
 void SocketFile::remove() const noexcept {
-  struct stat status {};
-  if (::lstat(path_.c_str(), &status) == 0 && is_that(status)) ::unlink(path_.c_str());
+  if (is_there()) ::unlink(path_.c_str());
 }
 
 bool SocketFile::is_that(const struct stat& status) const noexcept {

@@ -52,6 +52,8 @@ class SocketFile {
   bool was_never_seen() const noexcept { return !path_.empty() && inode_ == 0; }
   /// It is lost, and nobody else can see it either.
   bool is_out_of_reach() const noexcept { return is_lost() && !was_never_seen(); }
+  /// It leads to the socket.
+  bool is_there() const noexcept;
   /// Takes it away if it is still that of the socket, which must be open.
   void remove() const noexcept;
   /// How it was lost, for the log; `removed` where it was there.

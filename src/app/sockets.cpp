@@ -253,7 +253,7 @@ std::vector<std::pair<std::string, int>> ListeningSockets::all() const {
   std::vector<std::pair<std::string, int>> out;
   for (const auto& [identity, one] : open_) {
     if (one.file.is_out_of_reach()) continue;
-    const bool own = one.where.starts_with(kUnix) && !one.held;
+    const bool own = one.where.starts_with(kUnix) && !one.held && one.file.is_there();
     const std::string label = (own ? std::string(kOwnSocket) : std::string()) + identity;
     for (const net::Descriptor& socket : one.kept) out.emplace_back(label, socket.get());
   }

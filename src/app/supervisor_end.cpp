@@ -169,6 +169,8 @@ void Supervisor::finish_stop() {
   }
   const bool complete = draining_.empty();
   if (complete) workers_.clear();
+  // A start that failed late has bound all the same.
+  if (sockets_ != nullptr) sockets_->close();
   upstreams_.stop();
   if (control_ != nullptr) control_->stop();
   const TimePoint end = Clock::now() + kCutTime;

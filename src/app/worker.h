@@ -65,7 +65,7 @@ class Worker {
 
   // Called from the supervisor's thread; what they do happens on the worker.
   /// Calls `done` on the worker when the configuration is in force there, and the listeners that it
-  /// does not have any more are closed.
+  /// does not have any more are closed, but for those that wait for descriptors for their queue.
   void install(Installation installation, std::function<void()> done);
   /// No new connections; those that are there finish what is under way. `done` runs on the worker
   /// when none is left.

@@ -18,9 +18,12 @@ Value scalar_schema(std::string_view description) {
   return Value::map({{"type", types}, {"title", Value::of_text(description)}});
 }
 
+Value expansion_schema() {
+  return Value::map({{"$ref", Value::of_text("#/definitions/expansion")}});
+}
+
 Value word_schema(std::string_view word) {
-  return any_of({Value::map({{"const", Value::of_text(word)}}),
-                 Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
+  return any_of({Value::map({{"const", Value::of_text(word)}}), expansion_schema()});
 }
 
 Value any_of(std::vector<Value> alternatives) {

@@ -239,8 +239,7 @@ Value enum_schema(const std::vector<std::string_view>& words) {
     names.items.push_back(Value::of_text(word));
     if (ascii::is_digit(word.front())) names.items.push_back(Value::of_plain(word));  // 1.2
   }
-  return any_of({Value::map({{"enum", std::move(names)}}),
-                 Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
+  return any_of({Value::map({{"enum", std::move(names)}}), expansion_schema()});
 }
 
 }  // namespace detail
@@ -249,8 +248,7 @@ Type<bool> boolean() {
   Type<bool> type;
   const Value words = Value::list({Value::of_bool(true), Value::of_bool(false),
                                    Value::of_text("true"), Value::of_text("false")});
-  type.schema = any_of({Value::map({{"enum", words}}),
-                        Value::map({{"$ref", Value::of_text("#/definitions/expansion")}})});
+  type.schema = any_of({Value::map({{"enum", words}}), expansion_schema()});
   type.read = [](Reader& reader, const Node& node, bool& out) {
     const std::string* text = reader.scalar(node, "true or false");
     if (text == nullptr) return false;

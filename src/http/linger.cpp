@@ -1,7 +1,6 @@
 #include "http/linger.h"
 
 #include <cstddef>
-#include <optional>
 #include <utility>
 
 #include "revproxyd/base/deadline.h"
@@ -13,15 +12,6 @@ namespace revproxyd::http {
 namespace {
 
 constexpr Code kLook = Code::write_timeout;
-
-// Where the client has had its time, what the kernel still holds for it, which may be megabytes, is
-// not to stay there for minutes.
-bool still_takes(net::Transport& transport, Leftover& leftover,
-                 std::optional<std::size_t> left) noexcept {
-  if (leftover.goes_on(left)) return true;
-  transport.abort_on_close();
-  return false;
-}
 
 // False when the client makes no room, or the connection is of no more use.
 Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
@@ -73,6 +63,13 @@ Task<void> linger(net::Transport& transport) {
 }
 
 }  // namespace
+
+bool still_takes(net::Transport& transport, Leftover& leftover,
+                 std::optional<std::size_t> left) noexcept {
+  if (leftover.goes_on(left)) return true;
+  transport.abort_on_close();
+  return false;
+}
 
 Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send) {
   auto closed = co_await half_close(transport, leftover);

@@ -37,12 +37,16 @@ constexpr Duration closing_stall(Duration one, Duration other) noexcept {
   return std::min(limited(one), limited(other));
 }
 
+/// Leftover::goes_on(). For a client that takes too little the kernel, which may hold megabytes for
+/// minutes, is to keep nothing when the transport goes.
+bool still_takes(net::Transport& transport, Leftover& leftover,
+                 std::optional<std::size_t> left) noexcept;
+
 /// Ends our side; a client that reads slowly may have to make room for close_notify first. Then
 /// waits until the client's kernel has everything, as long as it takes some of it; not for less
 /// than limits::kSoonTaken where the client sends no more. What it sends meanwhile is read and
 /// thrown away; it is left in the kernel when more than limits::kLingerBytes have come and
-/// limits::kLingerTime is over. A client that takes too little is reset when the transport goes,
-/// so that the kernel keeps nothing for it. One that `may_send` before it reads is read on for
+/// limits::kLingerTime is over. One that `may_send` before it reads is read on for
 /// another limits::kLingerTime, or until it closes.
 Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send);
 

@@ -8,6 +8,7 @@
 
 #include "http/rate_meter.h"
 #include "revproxyd/base/deadline.h"
+#include "revproxyd/base/limits.h"
 #include "revproxyd/base/units.h"
 
 namespace revproxyd::http {
@@ -16,6 +17,14 @@ struct UptakeRules {
   Duration stall{0};           // longest time in which it takes nothing; zero: no limit
   std::uint64_t min_rate = 0;  // bytes a second while waiting, after limits::kRateGrace; zero: none
 };
+
+/// How often a wait is looked at. What was under way already is acknowledged by any peer: several
+/// times within `stall`, and within the grace of the rate.
+constexpr Duration look_period(Duration stall) noexcept {
+  constexpr int kLooks = 8;
+  constexpr Duration kLongest = limits::kRateGrace / kLooks;
+  return stall.count() > 0 ? std::min(kLongest, (stall + Duration(kLooks - 1)) / kLooks) : kLongest;
+}
 
 /// The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
 /// reader that is slow but steady is seen by what it has not acknowledged yet, `left`, which is

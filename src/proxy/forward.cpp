@@ -326,7 +326,6 @@ Task<bool> Forwarding::another_try() {
 // The budget keeps retries from finishing off servers that are overloaded. When a server has died
 // its requests go to the others all the same, however many there were at once.
 Task<bool> Forwarding::moves_away() {
-  co_await exchange_.finish();
   auto gone = co_await cluster_.gone(*endpoint_);
   co_return gone && !exchange_.scope().cancelled() && !late();
 }
@@ -356,13 +355,14 @@ Task<http::Response> Forward::handle(pipeline::Exchange& exchange) const {
   for (;;) {
     auto response = co_await forwarding.attempt();
     if (response) co_return std::move(*response);
+    // The attempt's pump must be gone before the next one reads the same body, and its stream
+    // before there may be room for a look at the server.
+    co_await exchange.finish();
     auto again = co_await forwarding.another_try();
     if (!again) co_return pipeline::error_response(exchange, forwarding.error());
     ++exchange.notes.retries;
     // What is kept for requests to come must not fail one that is there.
     if (is_out_of_descriptors(forwarding.error())) exchange.snapshot().close_idle();
-    // The attempt's pump must be gone before the next one reads the same body.
-    co_await exchange.finish();
     if (!forwarding.rewind()) co_return pipeline::error_response(exchange, forwarding.error());
   }
 }

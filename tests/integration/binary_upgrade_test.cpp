@@ -359,12 +359,12 @@ TEST(BinaryUpgrade, ABinaryThatFailsChangesNothing) {
 
 // What it leaves becomes a child of the daemon.
 TEST(BinaryUpgrade, ABinaryThatLeavesChildrenLeavesNoneThatHaveEnded) {
-  const OwnBinary own(responding("old") + "shutdown: { drain: 1s, upgrade: 200ms }\n");
+  const OwnBinary own(responding("old") + "shutdown: { drain: 1s, upgrade: 1s }\n");
   const Daemon& daemon = *own.daemon;
-  own.replace("sleep 0.3 & sleep 0.35 & wait");
+  own.replace("sleep 1.1 & sleep 1.15 & wait");
   EXPECT_EQ(daemon.ctl("upgrade").status, 1);
   EXPECT_EQ(child_of(daemon.pid()), -1) << "it waits for more than the first one's end";
-  own.replace("sleep 2; true");
+  own.replace("sleep 4; true");
   EXPECT_EQ(daemon.ctl("upgrade").status, 1);
   EXPECT_NE(child_of(daemon.pid()), -1);
   EXPECT_TRUE(wait_until([&] { return child_of(daemon.pid()) == -1; }));

@@ -38,7 +38,7 @@ void expect_others_are_only_lost(const Block& head) {
 
 }  // namespace
 
-TEST(H2UpstreamHeads, AFieldBeyondWhatCanBeDecodedFailsItsOwnRequestAlone) {
+TEST(H2UpstreamHeads, AFieldBeyondWhatCanBeDecodedIsBlamedOnItsOwnRequestAlone) {
   expect_others_are_only_lost([](std::uint32_t stream) {
     return h2::headers(stream, {{":status", "200"}, {"x-large", std::string(70'000, 'v')}});
   });

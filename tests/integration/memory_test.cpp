@@ -55,7 +55,7 @@ TEST(Memory, WhenThereIsTooLittleTheStartFailsAndSaysWhy) {
   const TempDir directory;
   const std::string config = directory.file("proxy.yaml");
   write_file(config, large_configuration("x"));
-  const std::string room = "--as=" + std::to_string(36U << 20);
+  const std::string room = "--as=" + std::to_string(60U << 20);
   const CommandResult result = run_command({"prlimit", room, binary_path(), "-c", config});
   EXPECT_EQ(result.status, 3) << result.out;
   EXPECT_EQ(result.out, "revproxyd: out of memory\n");

@@ -98,6 +98,17 @@ TEST(UnixSocketFiles, OfOthersStay) {
   EXPECT_TRUE(exists(place.path));
 }
 
+TEST(UnixSocketFiles, OfOthersStayAfterAnUpgrade) {
+  const Place place;
+  Daemon daemon(place.with);
+  std::filesystem::remove(place.path);
+  const Stranger stranger(place.path);
+  ASSERT_EQ(daemon.upgrade().status, 0);
+  EXPECT_EQ(daemon.wait_former(), 0);
+  ASSERT_TRUE(daemon.reload(place.without));
+  EXPECT_TRUE(exists(place.path));
+}
+
 TEST(UnixSocketFiles, PassToAnUpgradedBinaryAndGoWithThat) {
   const Place place;
   Daemon daemon(place.with);

@@ -69,9 +69,9 @@ inline constexpr std::chrono::milliseconds kTunnelEnd{10000};
 // A request body up to this size is kept so that the request can be tried again on another server.
 inline constexpr std::size_t kReplayBody = 64 * 1024;
 
-// What is still read of a request body after the response, so that the connection can be kept, and
-// for how long.
+// What is still read of a request body after the response, so that the connection can be kept.
 inline constexpr std::size_t kDrainBytes = 64 * 1024;
+// While clients are to go, how long is waited for what one has yet to send.
 inline constexpr std::chrono::milliseconds kDrainTime{1000};
 
 // Before a close input is read and thrown away so that the answer is not lost to a reset: while it

@@ -51,6 +51,8 @@ struct Type {
 Value string_schema(std::string_view description);
 /// The same for a text that may look like a number or a truth value.
 Value scalar_schema(std::string_view description);
+/// ${...}, which may become anything.
+Value expansion_schema();
 /// The one text `word`, or ${...}, which may become it.
 Value word_schema(std::string_view word);
 /// A schema that one of `alternatives` satisfies.

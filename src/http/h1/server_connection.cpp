@@ -90,7 +90,8 @@ Task<Next> ServerConnection::next_stream() {
 Task<Result<void>> ServerConnection::discard_unread() {
   CancelScope patience(&idle_scope_);
   Deadline deadline(patience);
-  deadline.set(settings_.keepalive, Code::keepalive_timeout);
+  deadline.set(draining_ ? Duration(limits::kDrainTime) : settings_.keepalive,
+               Code::keepalive_timeout);
   std::size_t dropped = 0;
   while (!unread_->done()) {
     auto reading = unread_->read();
@@ -304,6 +305,7 @@ void ServerConnection::stream_ended(ServerStream& stream) noexcept {
     stream.reader_->release_view();
     if (!stream.reader_->done()) {
       stream.reader_->keep_trailers_in(nullptr);
+      stream.reader_->set_rules(BodyRules());  // from here on it has the time of an idle client
       unread_ = std::move(stream.reader_);
     }
   }

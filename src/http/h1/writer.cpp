@@ -6,13 +6,6 @@
 
 namespace revproxyd::http::h1 {
 
-namespace {
-
-// In the time that a peer may take nothing.
-constexpr int kLooks = 8;
-
-}  // namespace
-
 Result<std::span<iovec>> Writer::write_now(std::span<iovec> pieces) noexcept {
   pieces = net::drop_front(pieces, 0);
   while (!pieces.empty() && pieces.back().iov_len == 0) pieces = pieces.first(pieces.size() - 1);
@@ -64,10 +57,9 @@ Task<Result<void>> Writer::write_from(net::Pipe& pipe) {
   co_return {};
 }
 
-// What was under way already is acknowledged by any: it is looked at several times.
 Task<Result<void>> Writer::wait(net::Want want) {
   auto& readiness = transport_.readiness();
-  const Duration look = (rules_.uptake.stall + Duration(kLooks - 1)) / kLooks;
+  const Duration look = look_period(rules_.uptake.stall);
   for (uptake_.wait_begins(net::unacknowledged(transport_), sent_);;) {
     readiness.write_deadline(look, rules_.stall_code);
     auto code = co_await readiness.wait_to_write(want);

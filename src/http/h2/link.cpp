@@ -238,6 +238,8 @@ void Link::fail(const Error& error) noexcept {
 void Link::look_at_uptake() noexcept {
   if (!uptake_.waiting()) return;
   if (uptake_.look(net::unacknowledged(*transport_))) return uptake_timer_.arm(uptake_.period());
+  // What the kernel holds would stay there for minutes.
+  transport_->abort_on_close();
   fail(Error(stall_code_, side_, "the peer takes nothing of what is sent"));
 }
 

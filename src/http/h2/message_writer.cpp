@@ -34,7 +34,7 @@ Outgoing MessageWriter::take(std::size_t most) noexcept {
   if (!out.bytes.empty()) {
     rest_.remove_prefix(out.bytes.size());
     sent_ += out.bytes.size();
-    link_.uptake().carries(rules_.stall);
+    link_.uptake().carries(uptake_rules().stall);
     progress_.set();
   }
   out.whole = rest_.empty();

@@ -243,7 +243,8 @@ Task<bool> ServerConnection::last_words_sent(Leftover& leftover) {
     leftover.sent = in_kernel + link_.sent() - earlier;
     if (code == Code::none) co_return !link_.failed();
     if (code != Code::write_timeout) co_return false;
-    if (!leftover.goes_on(net::unacknowledged(link_.transport()))) co_return false;
+    net::Transport& transport = link_.transport();
+    if (!still_takes(transport, leftover, net::unacknowledged(transport))) co_return false;
   }
 }
 

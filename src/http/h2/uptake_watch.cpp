@@ -36,7 +36,7 @@ void UptakeWatch::set_stall(Duration stall) noexcept {
 }
 
 void UptakeWatch::note_stall(Duration stall) noexcept {
-  if (stall.count() > 0) period_ = std::min(period_, (stall + Duration(kLooks - 1)) / kLooks);
+  period_ = std::min(period_, look_period(stall));
 }
 
 void UptakeWatch::carries(Duration stall) noexcept {

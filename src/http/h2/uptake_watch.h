@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "http/uptake.h"
-#include "revproxyd/base/limits.h"
 #include "revproxyd/base/units.h"
 
 namespace revproxyd::http::h2 {
@@ -73,11 +72,6 @@ class UptakeWatch {
   Duration period() const noexcept { return period_; }
 
  private:
-  // What was under way already is acknowledged by any: it is looked at several times in the
-  // shortest time that any message allows.
-  static constexpr int kLooks = 8;
-  static constexpr Duration kLongestPeriod = limits::kRateGrace / kLooks;
-
   void note_stall(Duration stall) noexcept;
   void begin(Waiter& waiter) const noexcept;
   void count(Waiter& waiter) const noexcept;
@@ -88,7 +82,7 @@ class UptakeWatch {
   std::optional<std::size_t> left_;  // as it was last seen
   std::uint64_t sent_ = 0;           // when it was blocked
   Waiter* waiters_ = nullptr;
-  Duration period_ = kLongestPeriod;
+  Duration period_ = look_period(Duration::zero());  // of the shortest time that any allows
   bool waiting_ = false;
 };
 

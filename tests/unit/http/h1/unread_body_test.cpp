@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "revproxyd/base/limits.h"
 #include "tests/unit/http/h1/server_connection_fixture.h"
 
 namespace revproxyd::http::h1 {
@@ -75,11 +76,15 @@ TEST_F(H1UnreadBody, DropsTheRestOfAChunkedBodyOfWhichAPartWasRead) {
 // RFC 9112 section 9.6: it was told that the connection stays.
 TEST_F(H1UnreadBody, GivesASlowClientTheTimeForTheRestOfItsBody) {
   open({.keepalive = seconds(10)});
-  auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n");
+  auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+  BodyRules rules;
+  rules.stall = seconds(1);
+  rules.min_rate = 1000;
+  stream->set_body_rules(rules);
   answer(std::move(stream), "1");
   ask();
-  for (int i = 0; i < 8; ++i) {
-    runner_.pass(seconds(1));
+  for (int i = 0; i < 4; ++i) {
+    runner_.pass(seconds(2));
     ASSERT_FALSE(next_) << i;
     peer_.send("x");
   }
@@ -97,6 +102,20 @@ TEST_F(H1UnreadBody, ClosesWhenTheRestOfABodyTakesLongerThanTheNextRequestMay) {
   runner_.pass(seconds(10) - milliseconds(100));
   EXPECT_FALSE(next_);
   runner_.pass(milliseconds(100));
+  EXPECT_TRUE(drained());
+}
+
+TEST_F(H1UnreadBody, ADrainBeforeTheAnswerIsOverWaitsASecondForTheRest) {
+  open();
+  auto stream = next_stream_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+  stream->stage_head(head_of(200, *stream, 1));
+  connection_->drain();
+  peer_.send("some");
+  ASSERT_TRUE(runner_.run(stream->send_body(Piece("1", true))));
+  stream.reset();
+  ask();
+  EXPECT_FALSE(next_);
+  runner_.pass(limits::kDrainTime);
   EXPECT_TRUE(drained());
 }
 
