@@ -76,7 +76,7 @@ struct LogWriter::State {
   const int wake_fd;
   std::atomic<std::uint64_t> dropped{0};
   std::atomic<std::size_t> pending_size{0};  // written under the mutex
-  std::atomic<std::size_t> batches{0};
+  std::atomic<std::size_t> batch_count{0};   // of LogBatch
 
   std::mutex mutex;
   std::condition_variable progress;  // nothing pending, or ended
@@ -153,10 +153,12 @@ std::size_t LogWriter::pending_bytes() const noexcept {
 }
 
 // All workers may hand over in the same moment.
-void LogWriter::admit_batch() noexcept { state_->batches.fetch_add(1, std::memory_order_relaxed); }
+void LogWriter::admit_batch() noexcept {
+  state_->batch_count.fetch_add(1, std::memory_order_relaxed);
+}
 
 void LogWriter::dismiss_batch() noexcept {
-  state_->batches.fetch_sub(1, std::memory_order_relaxed);
+  state_->batch_count.fetch_sub(1, std::memory_order_relaxed);
 }
 
 Result<void> LogWriter::reopen() {
@@ -203,7 +205,7 @@ bool LogWriter::State::join(Bytes lines) {
 // Takes the buffer and leaves a spare one, if there is any.
 bool LogWriter::State::take_in(Buffer& batch) {
   const std::size_t size = pending_size.load(std::memory_order_relaxed) + cost_of(batch);
-  const std::size_t of_batches = batches.load(std::memory_order_relaxed) * LogBatch::kSize;
+  const std::size_t of_batches = batch_count.load(std::memory_order_relaxed) * LogBatch::kSize;
   if (stop_by || size > options.pending_bytes + of_batches) return false;
   pending.push_back(std::move(batch));
   pending_size.store(size, std::memory_order_relaxed);

@@ -98,11 +98,10 @@ Task<Result<void>> MessageWriter::wait_taken() {
 // What has been taken whole meanwhile is no failure.
 void MessageWriter::on_slow(Uptake::Verdict verdict) noexcept {
   if (error_.code() != Code::none || taken()) return;
-  if (verdict == Uptake::Verdict::too_slow) {
-    give_up(Error(Code::body_too_slow, side_, "peer takes less than min_rate"));
-  } else {
-    give_up(Error(stall_code_, side_, "peer does not take what is sent"));
-  }
+  const auto why = verdict == Uptake::Verdict::too_slow
+                       ? Error(Code::body_too_slow, side_, "peer takes less than min_rate")
+                       : Error(stall_code_, side_, "peer does not take what is sent");
+  ignore(give_up(why), "whoever waits is told");
 }
 
 // The peer takes what it has to, of any stream.
