@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -48,6 +49,11 @@ std::string text_of(const Error& error) {
   std::string text(error.text());
   if (error.sys() != 0) text += ": " + std::generic_category().message(error.sys());
   return text;
+}
+
+const char* text_of(const std::exception& problem) noexcept {
+  const bool memory = dynamic_cast<const std::bad_alloc*>(&problem) != nullptr;
+  return memory ? "out of memory" : problem.what();
 }
 
 bool open_logs(const Settings& settings, const Settings& before,

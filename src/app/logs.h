@@ -1,6 +1,7 @@
 #pragma once
 // The two logs of the process, as the configuration wants them.
 
+#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -50,5 +51,7 @@ void reopen_logs(LogWriter* access_log);
 
 /// The text of an error with the meaning of its errno.
 std::string text_of(const Error& error);
+/// What an exception says, in our words where those of the library say nothing to an operator.
+const char* text_of(const std::exception& problem) noexcept;
 
 }  // namespace revproxyd::app

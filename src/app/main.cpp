@@ -5,13 +5,13 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <new>
 #include <string_view>
 #include <vector>
 
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "app/descriptors.h"
+#include "app/logs.h"
 
 int main(int argc, char** argv) {
   revproxyd::app::occupy_standard_descriptors();
@@ -24,11 +24,8 @@ int main(int argc, char** argv) {
   const std::vector<std::string_view> arguments(argv + 1, argv + argc);
   try {
     return revproxyd::app::run_command(revproxyd::app::parse_command_line(arguments), program);
-  } catch (const std::bad_alloc&) {
-    std::fputs("revproxyd: out of memory\n", stderr);
-    return revproxyd::app::kExitStartFailed;
   } catch (const std::exception& problem) {
-    std::fprintf(stderr, "revproxyd: %s\n", problem.what());
+    std::fprintf(stderr, "revproxyd: %s\n", revproxyd::app::text_of(problem));
     return revproxyd::app::kExitStartFailed;
   }
 }

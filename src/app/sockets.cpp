@@ -170,8 +170,9 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
     return bind_address(listener.address, workers_, alone);
   }
   auto bound = share_out(std::move(inherited), workers_);
-  if (bound) bound->inherited = true;
-  if (bound) bound->held = !own;
+  if (!bound) return bound;
+  bound->inherited = true;
+  bound->held = !own;
   return bound;
 }
 

@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
-#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -102,11 +101,9 @@ bool Supervisor::start_held(const Settings& settings) {
     if (!start(settings)) return false;
     signals_ =
         std::make_unique<net::Signals>(loop_, own, [this](int number) { on_signal(number); });
-    // Workers that have been made must be ended.
-  } catch (const std::bad_alloc&) {
-    return start_failed("out of memory");
   } catch (const std::exception& problem) {
-    return start_failed(problem.what());
+    // Workers that have been made must be ended.
+    return start_failed(text_of(problem));
   }
   return true;
 }
@@ -334,10 +331,8 @@ Verdict Supervisor::reload() {
 Verdict Supervisor::attempt(Cause cause) {
   try {
     return cause == Cause::reload ? load_and_apply() : apply(settings_, cause);
-  } catch (const std::bad_alloc&) {
-    return refuse("out of memory", cause);
   } catch (const std::exception& problem) {
-    return refuse(problem.what(), cause);
+    return refuse(text_of(problem), cause);
   }
 }
 

@@ -219,7 +219,7 @@ Task<Acquired> Cluster::connect(Pool& pool, const Origin& origin) {
   const bool gave_up = scope != nullptr && scope->cancelled();
   if (!gave_up) endpoint.count_connect_failure();
   const Code code = stream.error().code();
-  if (!gave_up && blames_server(code) && !may_be_busy(endpoint, code)) {
+  if (!gave_up && blames(endpoint, code)) {
     take_out(endpoint, trial);
   } else if (endpoint.end_trial(trial)) {
     shared_->wake_for(endpoint);

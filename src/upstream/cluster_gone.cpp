@@ -90,7 +90,7 @@ Task<bool> Cluster::look(Endpoint& endpoint) {
   on_place_free();
   const CancelScope* scope = co_await current_scope();
   if (scope != nullptr && scope->cancelled()) co_return false;
-  look.gone = blames_server(code) && !may_be_busy(endpoint, code);
+  look.gone = blames(endpoint, code);
   if (*look.gone) {
     endpoint.count_connect_failure();
     take_out(endpoint);
