@@ -30,6 +30,8 @@ constexpr std::size_t kSpares = 4;
 constexpr std::size_t kFew = 16 * 1024;
 // While a reader is behind, the writer looks up this often to report the loss.
 constexpr int kBlockedTick_ms = 1000;
+// What failed is tried again this often: nobody tells when a disk has room.
+constexpr int kRetry_ms = 200;
 // Beyond its limit flush_and_stop gives a system call in progress so long to return.
 constexpr Duration kStopGrace{100};
 // Lines longer than usual must not leave large buffers behind.
@@ -57,6 +59,7 @@ struct LogWriter::State {
 
   void run();
   void wake() const noexcept;
+  void woken() const noexcept;
   bool join(Bytes lines);
   bool take_in(Buffer& batch);
   bool take(std::vector<Buffer>& batches);
@@ -64,12 +67,13 @@ struct LogWriter::State {
   void batch_done(Buffer batch);
   bool adopt_output();
   bool wait_writable();
+  bool wait_to_retry(int error);
   bool expired();
-  void lose(Bytes rest, bool torn, int error);
+  void lose(Bytes rest);
   bool may_tell_of_trouble();
   void tell(const std::string& what);
   std::string cause() const;
-  void announce_loss();
+  void announce_trouble();
   void announce_recovery();
 
   const LogWriterOptions options;
@@ -88,7 +92,6 @@ struct LogWriter::State {
   bool ended = false;
 
   LogOutput output;
-  std::string torn_rest;  // of a line whose front was written before a failure
   int last_error = 0;
   std::uint64_t announced = 0;
   bool trouble_announced = false;
@@ -194,6 +197,11 @@ void LogWriter::State::wake() const noexcept {
          "the event can only be full, and then the thread wakes anyway");
 }
 
+void LogWriter::State::woken() const noexcept {
+  std::uint64_t count = 0;
+  ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
+}
+
 // Puts few lines behind what nobody has begun to write, so that they do not hold a buffer each.
 bool LogWriter::State::join(Bytes lines) {
   if (stop_by || pending.empty() || lines.size() > kFew) return false;
@@ -225,7 +233,6 @@ void LogWriter::State::run() {
     }
     batches.clear();
   }
-  if (!torn_rest.empty()) dropped.fetch_add(1, std::memory_order_relaxed);
   slab::trim();
   const std::lock_guard lock(mutex);
   ended = true;
@@ -249,8 +256,7 @@ bool LogWriter::State::take(std::vector<Buffer>& batches) {
     }
     pollfd entry{wake_fd, POLLIN, 0};
     ::poll(&entry, 1, -1);
-    std::uint64_t count = 0;
-    ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
+    woken();
   }
 }
 
@@ -272,33 +278,28 @@ void LogWriter::State::batch_done(Buffer batch) {
   slab::trim();
 }
 
+// What fails is kept and tried again until it is written or the writer has to stop.
 void LogWriter::State::write_batch(const Buffer& batch) {
-  bool torn = !torn_rest.empty();
-  std::string joined;
   Bytes rest = batch.held();
-  if (torn) {
-    joined = std::exchange(torn_rest, {}).append(rest);
-    rest = joined;
-  }
+  bool torn = false;
   while (!rest.empty()) {
     if (adopt_output() && torn) {
       // Its front is in the old file; the rest would be no line in the new one.
-      rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+      rest.remove_prefix(rest.find('\n') + 1);
       dropped.fetch_add(1, std::memory_order_relaxed);
       torn = false;
       continue;
     }
-    if (expired()) return lose(rest, torn, 0);
+    if (expired()) return lose(rest);
     const ssize_t size = output.write(output.piece(rest));
-    if (size >= 0) {
-      if (size == 0) return lose(rest, torn, EIO);
+    if (size > 0) {
       torn = rest[static_cast<std::size_t>(size) - 1] != '\n';
       rest.remove_prefix(static_cast<std::size_t>(size));
     } else if (size == -EAGAIN) {
-      if (!wait_writable()) return lose(rest, torn, 0);
-      announce_loss();
-    } else {
-      return lose(rest, torn, static_cast<int>(-size));
+      if (!wait_writable()) return lose(rest);
+      announce_trouble();
+    } else if (!wait_to_retry(size == 0 ? EIO : static_cast<int>(-size))) {
+      return lose(rest);
     }
   }
   announce_recovery();
@@ -313,10 +314,6 @@ bool LogWriter::State::adopt_output() {
   }
   if (!next) return false;
   output = std::move(*next);
-  if (!torn_rest.empty()) {
-    torn_rest.clear();
-    dropped.fetch_add(1, std::memory_order_relaxed);
-  }
   return true;
 }
 
@@ -333,9 +330,20 @@ bool LogWriter::State::wait_writable() {
   }
   std::array<pollfd, 2> entries{pollfd{output.fd(), POLLOUT, 0}, pollfd{wake_fd, POLLIN, 0}};
   ::poll(entries.data(), entries.size(), timeout);
-  std::uint64_t count = 0;
-  if (entries[1].revents != 0)
-    ignore(::read(wake_fd, &count, sizeof count), "only empties the event");
+  if (entries[1].revents != 0) woken();
+  return true;
+}
+
+// The same after a failure. Who stops does not wait for a disk to be mended.
+bool LogWriter::State::wait_to_retry(int error) {
+  last_error = error;
+  announce_trouble();
+  {
+    const std::lock_guard lock(mutex);
+    if (stop_by) return false;
+  }
+  pollfd entry{wake_fd, POLLIN, 0};
+  if (::poll(&entry, 1, kRetry_ms) > 0) woken();
   return true;
 }
 
@@ -344,17 +352,9 @@ bool LogWriter::State::expired() {
   return stop_by && Clock::now() >= *stop_by;
 }
 
-// Gives up `rest`, except the rest of a line that is partly written: that one is finished as soon
-// as writing works again.
-void LogWriter::State::lose(Bytes rest, bool torn, int error) {
-  std::uint64_t lines = count_lines(rest);
-  if (torn) {
-    torn_rest = rest.substr(0, std::min(rest.find('\n'), rest.size() - 1) + 1);
-    if (lines != 0) --lines;
-  }
-  dropped.fetch_add(lines, std::memory_order_relaxed);
-  last_error = error;
-  announce_loss();
+void LogWriter::State::lose(Bytes rest) {
+  dropped.fetch_add(count_lines(rest), std::memory_order_relaxed);
+  announce_trouble();
 }
 
 bool LogWriter::State::may_tell_of_trouble() {
@@ -376,7 +376,7 @@ std::string LogWriter::State::cause() const {
   return std::generic_category().message(last_error);
 }
 
-void LogWriter::State::announce_loss() {
+void LogWriter::State::announce_trouble() {
   if (dropped.load(std::memory_order_relaxed) == announced && last_error == 0) return;
   if (!may_tell_of_trouble()) return;
   trouble_announced = true;
@@ -395,7 +395,7 @@ void LogWriter::State::announce_recovery() {
     tell("writing again after: " + cause());
   }
   last_error = 0;
-  announce_loss();
+  announce_trouble();
 }
 
 void LogBatch::append(Bytes line) {

@@ -6,8 +6,9 @@ same members in one run, as a measure.
   tests/bench/logcost.py --binary build/release/revproxyd --rounds 9
 
 At a fixed rate, because a load generator that goes as fast as it can has its core to itself only as long as the proxy is no slower: with
-the log on it begins to sleep between answers, and the waking of it, which the kernel counts as the proxy's, is not the log's cost. The
-logs are emptied before each measurement, because a virtual machine pays for memory that it touches for the first time.
+the log on it begins to sleep between answers, and the waking of it, which the kernel counts as the proxy's, is not the log's cost. Before
+each measurement a log is filled as far as it may get and emptied: the first touch of memory that a virtual machine has, or has given back,
+is paid by whoever touches it, three to five times what the writing of a line costs (`--cold` leaves it out).
 
 Needs h2load, nginx, openssl, c++, two cores, and a machine that has nothing else to do."""
 
@@ -44,6 +45,8 @@ log_format all escape=json '{{"ts":"$time_iso8601","id":"$request_id","client":"
     '"bytes_out":$body_bytes_sent,"user_agent":"$http_user_agent","upstream":"$proxy_host","server":"$upstream_addr",'
     '"t_ttfb":$upstream_header_time,"t_total":$request_time}}';
   access_log {dir}/{tls}.log all buffer=128k flush=200ms;"""
+# A line has fewer bytes.
+LINE = 512
 NAMES = ["revproxyd", "revproxyd with log", "nginx", "nginx with log"]
 
 
@@ -69,13 +72,23 @@ class Proxy:
         return cpu_seconds(*family(self.process.pid))
 
 
+def empty(log, size, cold):
+    """The log is open for appending, so its next line is its first. What is let go of is what the kernel gives out next."""
+    if not cold:
+        with open(log, "wb") as file:
+            for _ in range(size >> 20):
+                file.write(bytes(1 << 20))
+    os.truncate(log, 0)
+
+
 def measure(proxy, scenario, options, seconds):
     """CPU microseconds a request."""
-    _, arguments, connections, rate = SCENARIOS[scenario]
+    _, arguments, connections, full = SCENARIOS[scenario]
+    rate = full * options.load
     requests = int(rate * seconds)
     url = f"{'http' if scenario == 'plain' else 'https'}://bench.test/1k"
     if proxy.log is not None:
-        os.truncate(proxy.log, 0)
+        empty(proxy.log, requests * LINE, options.cold)
     before = proxy.cpu()
     load = pinned([which("h2load"), *arguments, "-n", str(requests), f"--rps={rate / connections}",
                    f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, stdout=subprocess.PIPE, text=True)
@@ -88,7 +101,7 @@ def measure(proxy, scenario, options, seconds):
     number, unit = re.search(r"finished in ([0-9.]+)(m?s)", output).groups()
     took = float(number) / (1000 if unit == "ms" else 1)
     if took > 1.2 * seconds + 0.2:
-        raise SystemExit(f"logcost: {rate} requests a second are too many for this machine")
+        raise SystemExit(f"logcost: {rate:.0f} requests a second are too many for this machine: --load")
     return (proxy.cpu() - before) * 1e6 / requests
 
 
@@ -114,6 +127,8 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--load", type=float, default=1, help="factor of the rates; a slow machine needs less than 1")
+    parser.add_argument("--cold", action="store_true", help="logs grow into memory that nobody may have touched")
     parser.add_argument("--proxy-cpu", type=int, default=1)
     parser.add_argument("--load-cpu", type=int, default=0)
     options = parser.parse_args()
@@ -131,12 +146,13 @@ def main():
             stop(origin)
     print("| | requests a second | revproxyd, µs | its log | nginx, µs | its log |\n|---|---|---|---|---|---|")
     for scenario, rounds in results.items():
-        title, _, _, rate = SCENARIOS[scenario]
+        title, _, _, full = SCENARIOS[scenario]
+        rate = full * options.load
         cells = []
         for name in ("revproxyd", "nginx"):
             ratio = statistics.median(one[name + " with log"] / one[name] for one in rounds)
             cells += [f"{statistics.median(one[name] for one in rounds):.2f}", f"{100 * (ratio - 1):+.1f} %"]
-        print(f"| {title} | {rate} | " + " | ".join(cells) + " |")
+        print(f"| {title} | {rate:.0f} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ struct LogWriterOptions {
 /// Writes batches in the order in which they were handed over. Every function may be called from
 /// any thread.
 ///
-/// A write that fails (disk full, I/O error, reader gone) costs the lines of that batch and is
-/// tried again with the next one. A line of which a part is on the disk is finished first when
-/// writing works again, so that no line is ever torn; only reopen() in such a moment leaves half a
-/// line, at the end of the old file.
+/// What cannot be written (disk full, I/O error, reader gone) is kept, in order, and tried again
+/// five times a second, within the bound of what may wait; what is handed over beyond that is
+/// dropped. No line is torn: only reopen() and a stop in such a moment leave half a line, at the
+/// end of the old file.
 class LogWriter {
  public:
   /// Opens the path and starts the thread. The error has Code::system and the errno.
@@ -66,8 +66,8 @@ class LogWriter {
   /// Waits until nothing is pending, at most `limit`; whether that was reached.
   bool flush(Duration limit);
 
-  /// Writes what is pending within `limit`, drops and counts the rest, ends the thread. Later
-  /// batches are dropped.
+  /// Writes what is pending within `limit`, drops and counts the rest, ends the thread. A write
+  /// that fails is not tried again. Later batches are dropped.
   void flush_and_stop(Duration limit);
 
  private:

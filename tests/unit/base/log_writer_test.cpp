@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -31,18 +32,58 @@ class Reports {
     options.report = [this](std::string_view line) {
       const std::lock_guard lock(mutex_);
       lines_.emplace_back(line);
+      times_.push_back(Clock::now());
+      more_.notify_all();
     };
     return options;
+  }
+  bool wait_for(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return more_.wait_for(lock, kPatience, [&] { return lines_.size() >= count; });
   }
   std::vector<std::string> lines() {
     const std::lock_guard lock(mutex_);
     return lines_;
   }
+  std::vector<TimePoint> times() {
+    const std::lock_guard lock(mutex_);
+    return times_;
+  }
 
  private:
   std::mutex mutex_;
+  std::condition_variable more_;
   std::vector<std::string> lines_;
+  std::vector<TimePoint> times_;
 };
+
+/// While it lives no file of this process may grow beyond so many bytes: a write that would is cut
+/// short, and the next one fails with EFBIG.
+class SmallFiles {
+ public:
+  explicit SmallFiles(rlim_t size) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    rlimit small = before_;
+    small.rlim_cur = size;
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  }
+  ~SmallFiles() {
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before_), 0);
+    std::signal(SIGXFSZ, ignored_);
+  }
+  SmallFiles(const SmallFiles&) = delete;
+  SmallFiles& operator=(const SmallFiles&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*ignored_)(int) = std::signal(SIGXFSZ, SIG_IGN);
+};
+
+/// A name that leads to one device or file after the other.
+void point(const std::string& link, const std::string& target) {
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink(target, link);
+}
 
 TEST_F(LogWriterTest, AppendsBatchesInOrder) {
   std::ofstream(path("log")) << "before\n";
@@ -104,103 +145,124 @@ TEST_F(LogWriterTest, KeepsTheOldFileWhenReopenFails) {
   EXPECT_EQ(text(path("moved/log")), "line\n");
 }
 
-TEST_F(LogWriterTest, CountsEveryLineThatAFullDiskTakes) {
-  auto writer = open("/dev/full");
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(writer->submit("one\ntwo\n"));
+TEST_F(LogWriterTest, KeepsLinesUntilTheDiskHasRoom) {
+  Reports reports;
+  point(path("log"), "/dev/full");
+  auto writer = open(reports.options(path("log")));
+  std::string expected;
+  for (int i = 0; i < 100; ++i) {
+    const std::string line = std::to_string(i) + "\n";
+    EXPECT_TRUE(writer->submit(line));
+    expected += line;
+  }
+  ASSERT_TRUE(reports.wait_for(1));
+  point(path("log"), path("room"));
+  ASSERT_TRUE(writer->reopen().has_value());
   ASSERT_TRUE(writer->flush(kPatience));
-  EXPECT_EQ(writer->dropped_lines(), 200U);
+  EXPECT_EQ(text(path("room")), expected);
+  EXPECT_EQ(writer->dropped_lines(), 0U);
+}
+
+TEST_F(LogWriterTest, BoundsWhatWaitsForAFullDiskAndCountsTheRest) {
+  auto writer = open("/dev/full", 64 * 1024);
+  const std::string batch = std::string(999, 'x') + "\n";
+  std::uint64_t refused = 0;
+  for (int i = 0; i < 1000; ++i) {
+    if (!writer->submit(batch)) ++refused;
+    EXPECT_LE(writer->pending_bytes(), 64U * 1024U);
+  }
+  EXPECT_GT(refused, 900U);
+  EXPECT_EQ(writer->dropped_lines(), refused);
+}
+
+TEST_F(LogWriterTest, StopDoesNotWaitForAFullDisk) {
+  auto writer = open("/dev/full");
+  writer->submit("one\ntwo\n");
+  const TimePoint start = Clock::now();
+  writer->flush_and_stop(kPatience);
+  EXPECT_LT(Clock::now() - start, kPatience / 2);
+  EXPECT_EQ(writer->dropped_lines(), 2U);
 }
 
 TEST_F(LogWriterTest, ReportsAFullDiskOnceInTheInterval) {
   Reports reports;
-  auto writer = open(reports.options("/dev/full"));
-  for (int i = 0; i < 50; ++i) {
-    writer->submit("line\n");
-    ASSERT_TRUE(writer->flush(kPatience));
-  }
-  ASSERT_EQ(reports.lines().size(), 1U);
-  EXPECT_EQ(reports.lines()[0], "log /dev/full: No space left on device; lines lost so far: 1");
+  LogWriterOptions options = reports.options("/dev/full");
+  options.report_interval = Duration{300};
+  auto writer = open(options);
+  writer->submit("line\n");
+  ASSERT_TRUE(reports.wait_for(3));
+  EXPECT_EQ(reports.lines()[0], "log /dev/full: No space left on device; lines lost so far: 0");
+  const std::vector<TimePoint> times = reports.times();
+  // The interval is taken between two looks at the clock, each before the report's own.
+  for (std::size_t i = 2; i < times.size(); ++i)
+    EXPECT_GT(times[i] - times[i - 2], options.report_interval);
 }
 
 TEST_F(LogWriterTest, GoesOnAndSaysSoWhenTheTroubleIsOver) {
   Reports reports;
-  std::filesystem::create_symlink("/dev/full", path("log"));
+  point(path("log"), "/dev/full");
   auto writer = open(reports.options(path("log")));
-  writer->submit("lost\n");
-  ASSERT_TRUE(writer->flush(kPatience));
-  std::filesystem::remove(path("log"));
+  writer->submit("line\n");
+  ASSERT_TRUE(reports.wait_for(1));
+  point(path("log"), "/dev/null");
   ASSERT_TRUE(writer->reopen().has_value());
-  writer->submit("kept\n");
-  writer->flush_and_stop(kPatience);
-  EXPECT_EQ(text(path("log")), "kept\n");
-  EXPECT_EQ(writer->dropped_lines(), 1U);
-  ASSERT_EQ(reports.lines().size(), 2U);
-  EXPECT_EQ(reports.lines()[1], "log " + path("log") + ": writing again; lines lost so far: 1");
+  ASSERT_TRUE(reports.wait_for(2));
+  EXPECT_EQ(reports.lines()[1], "log " + path("log") + ": writing again; lines lost so far: 0");
 }
 
 TEST_F(LogWriterTest, TellsOfASecondTroubleLaterWithItsOwnCause) {
   Reports reports;
   LogWriterOptions options = reports.options(path("log"));
   options.report_interval = Duration{4000};
-  std::filesystem::create_symlink("/dev/full", path("log"));
+  options.pending_bytes = 64 * 1024;
+  point(path("log"), "/dev/full");
   auto writer = open(options);
-  for (const char* target : {"/dev/null", "/dev/full", "/dev/null"}) {
-    writer->submit("line\n");
-    ASSERT_TRUE(writer->flush(kPatience));
-    std::filesystem::remove(path("log"));
-    std::filesystem::create_symlink(target, path("log"));
-    ASSERT_TRUE(writer->reopen().has_value());
-  }
+  writer->submit("line\n");
+  ASSERT_TRUE(reports.wait_for(1));
+  point(path("log"), "/dev/null");
+  ASSERT_TRUE(writer->reopen().has_value());
+  ASSERT_TRUE(reports.wait_for(2));
+  point(path("log"), "/dev/full");
+  ASSERT_TRUE(writer->reopen().has_value());
+  while (writer->submit(std::string(999, 'x') + "\n")) continue;
+  point(path("log"), "/dev/null");
+  ASSERT_TRUE(writer->reopen().has_value());
   const TimePoint give_up = Clock::now() + kPatience;
   while (reports.lines().size() < 3 && Clock::now() < give_up) {
-    writer->submit("line\n");
     ASSERT_TRUE(writer->flush(kPatience));
+    writer->submit("line\n");
   }
   ASSERT_EQ(reports.lines().size(), 3U);
   EXPECT_EQ(reports.lines()[2], "log " + path("log") +
                                     ": writing again after: No space left on device; lines lost "
-                                    "so far: 2");
+                                    "so far: 1");
 }
 
 TEST_F(LogWriterTest, FinishesATornLineBeforeTheNextOne) {
-  // A file may not grow beyond this limit: a write that would is cut short and the next one fails
-  // with EFBIG.
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  rlimit small = before;
-  small.rlim_cur = 13;
-  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
-  auto writer = open(path("log"));
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  writer->submit("whole\nbroken line\ndropped\n");
-  const bool tried = writer->flush(kPatience);
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  std::signal(SIGXFSZ, ignored);
-  ASSERT_TRUE(tried);
-  EXPECT_EQ(text(path("log")), "whole\nbroken ");
-  EXPECT_EQ(writer->dropped_lines(), 1U);
+  Reports reports;
+  auto writer = open(reports.options(path("log")));
+  {
+    const SmallFiles small(13);
+    writer->submit("whole\nbroken line\n");
+    ASSERT_TRUE(reports.wait_for(1));
+    EXPECT_EQ(text(path("log")), "whole\nbroken ");
+  }
   writer->submit("next\n");
   ASSERT_TRUE(writer->flush(kPatience));
   EXPECT_EQ(text(path("log")), "whole\nbroken line\nnext\n");
-  EXPECT_EQ(writer->dropped_lines(), 1U);
+  EXPECT_EQ(writer->dropped_lines(), 0U);
 }
 
 TEST_F(LogWriterTest, NeverPutsTheRestOfALineIntoANewFile) {
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  rlimit small = before;
-  small.rlim_cur = 3;
-  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
-  auto writer = open(path("log"));
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  writer->submit("broken\n");
-  const bool tried = writer->flush(kPatience);
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  std::signal(SIGXFSZ, ignored);
-  ASSERT_TRUE(tried);
-  std::filesystem::rename(path("log"), path("log.1"));
-  ASSERT_TRUE(writer->reopen().has_value());
-  writer->submit("next\n");
+  Reports reports;
+  auto writer = open(reports.options(path("log")));
+  {
+    const SmallFiles small(3);
+    writer->submit("broken\nnext\n");
+    ASSERT_TRUE(reports.wait_for(1));
+    std::filesystem::rename(path("log"), path("log.1"));
+    ASSERT_TRUE(writer->reopen().has_value());
+  }
   ASSERT_TRUE(writer->flush(kPatience));
   EXPECT_EQ(text(path("log.1")), "bro");
   EXPECT_EQ(text(path("log")), "next\n");
@@ -296,13 +358,16 @@ TEST_F(LogWriterTest, KeepsLinesWholeInAPipeThatOthersWriteTo) {
                                                {std::string(150, 't'), 200}}));
 }
 
-TEST_F(LogWriterTest, SurvivesAReaderThatWentAway) {
-  Fifo fifo(path("fifo"));
-  auto writer = open(path("fifo"));
-  fifo.close();
+TEST_F(LogWriterTest, GoesOnWithTheNextReaderOfAFifo) {
+  Reports reports;
+  auto first = std::make_unique<Fifo>(path("fifo"));
+  auto writer = open(reports.options(path("fifo")));
+  first.reset();
   writer->submit("a\nb\n");
-  ASSERT_TRUE(writer->flush(kPatience));
-  EXPECT_EQ(writer->dropped_lines(), 2U);
+  ASSERT_TRUE(reports.wait_for(1));
+  Fifo next(path("fifo"));
+  EXPECT_EQ(next.drain(*writer), "a\nb\n");
+  EXPECT_EQ(writer->dropped_lines(), 0U);
 }
 
 TEST_F(LogWriterTest, StopGivesUpOnABlockedReaderAtItsLimit) {
