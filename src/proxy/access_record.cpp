@@ -199,7 +199,7 @@ std::size_t room_for(const AccessRecord& r) noexcept {
 }
 
 void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buffer) {
-  buffer.reserve(room_for(record));
+  assert(buffer.room().size() >= room_for(record));
   Pen out(buffer.room().data());
   out.put("{\"ts\":\"");
   put_timestamp(out, record.ts);
@@ -247,7 +247,7 @@ void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buf
 }
 
 void format_combined(const AccessRecord& record, const AccessMask& mask, Buffer& buffer) {
-  buffer.reserve(room_for(record));
+  assert(buffer.room().size() >= room_for(record));
   Pen out(buffer.room().data());
   put_or_dash(out, record.client);
   out.put(" - - [");

@@ -101,11 +101,12 @@ class LogBatch {
   LogBatch(const LogBatch&) = delete;
   LogBatch& operator=(const LogBatch&) = delete;
 
-  /// Formats in place: reserve what the line needs, append it with its newline, then call
-  /// line_done(). With `room` bytes the buffer does not grow beyond kSize, unless a line needs more
-  /// than half of that.
+  /// Formats in place: append the line with its newline to what is returned, which has `room`
+  /// bytes for it, then call line_done(). The buffer does not grow beyond kSize, unless a line
+  /// needs more than half of that.
   Buffer& line(std::size_t room) {
     if (lines_.size() + room > kSize && lines_.size() >= kHandOver / 2) flush();
+    lines_.reserve(room);
     return lines_;
   }
   void line_done() {

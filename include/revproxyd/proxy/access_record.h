@@ -1,6 +1,6 @@
 #pragma once
 // One line of the access log: what is recorded of a request, what is hidden, and the two formats
-// (docs/log.md). Pure functions of the record; they allocate nothing but the room in the buffer.
+// (docs/log.md). Pure functions of the record; they allocate nothing.
 
 #include <chrono>
 #include <cstddef>
@@ -78,10 +78,11 @@ std::size_t room_for(const AccessRecord& record) noexcept;
 
 /// One JSON object (RFC 8259), pure ASCII, and a newline. Members that have nothing to say are left
 /// out, except ts, id, client, method, path, status, bytes_out and t_total. Times are milliseconds
-/// with three decimals.
+/// with three decimals. The buffer has room_for(record) already.
 void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buffer);
 
-/// The combined format of the Apache and nginx logs, in UTC, and a newline.
+/// The combined format of the Apache and nginx logs, in UTC, and a newline. The buffer has
+/// room_for(record) already.
 void format_combined(const AccessRecord& record, const AccessMask& mask, Buffer& buffer);
 
 }  // namespace revproxyd::proxy

@@ -15,7 +15,7 @@ TEST_F(LogBatchTest, DoesNotGrowForLinesThatMayBeLong) {
   std::string expected;
   for (int i = 0; i < 400; ++i) {
     Buffer& line = batch.line(kRoom);
-    line.reserve(kRoom);
+    ASSERT_GE(line.room().size(), kRoom);
     EXPECT_LE(line.capacity(), LogBatch::kSize) << i;
     const std::string text = std::string(4096, 'x') + "\n";
     line.append(text);
@@ -36,7 +36,7 @@ TEST_F(LogBatchTest, IsFullWhenItIsHandedOverHoweverItsBufferGrew) {
     ASSERT_TRUE(writer->flush(kPatience));
     ASSERT_EQ(std::filesystem::file_size(path("log")), 0U) << "handed over with " << size;
     Buffer& at = batch.line(kRoom);
-    at.reserve(kRoom);
+    ASSERT_GE(at.room().size(), kRoom);
     at.append(line);
     batch.line_done();
   }
