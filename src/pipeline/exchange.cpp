@@ -68,6 +68,13 @@ std::string_view Exchange::id() {
   return id_;
 }
 
+std::string_view Exchange::address_text() {
+  if (!address_text_.empty()) return address_text_;
+  net::Address::HostRoom room;
+  address_text_ = arena_.copy(address_.host(room));
+  return address_text_;
+}
+
 Task<Result<void>> Exchange::interim(const http::ResponseHead& head) {
   if (stream_ == nullptr) return Task<Result<void>>::settled(Result<void>());
   return stream_->send_interim(head);

@@ -137,14 +137,20 @@ void remove_other_forwarded(http::Fields& fields) {
 }
 
 // Empty for a UNIX socket, whose peer has none.
-std::string_view text_of(const net::Address& address, Arena& arena) {
+std::string_view client_text(pipeline::Exchange& exchange) {
+  return exchange.address().is_ip() ? exchange.address_text() : std::string_view();
+}
+
+std::string_view peer_text(pipeline::Exchange& exchange, Arena& arena) {
+  if (!exchange.standing().trusted) return client_text(exchange);  // the same
+  const net::Address& peer = exchange.client().peer;
   net::Address::HostRoom room;
-  return address.is_ip() ? arena.copy(address.host(room)) : std::string_view();
+  return peer.is_ip() ? arena.copy(peer.host(room)) : std::string_view();
 }
 
 void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena& arena) {
   const bool trusted = exchange.standing().trusted;
-  const std::string_view peer = text_of(exchange.client().peer, arena);
+  const std::string_view peer = peer_text(exchange, arena);
   if (!trusted) {
     fields.remove(FieldName::x_forwarded_for);
     remove_other_forwarded(fields);
@@ -163,7 +169,7 @@ void set_forwarded_for(pipeline::Exchange& exchange, http::Fields& fields, Arena
   const net::Address& local = exchange.client().local;
   keep_or_set(FieldName::x_forwarded_port,
               local.is_ip() ? port_text(local.port(), arena) : std::string_view());
-  const std::string_view client = trusted ? text_of(exchange.address(), arena) : peer;
+  const std::string_view client = client_text(exchange);
   if (client.empty()) {
     fields.remove(FieldName::x_real_ip);
   } else {

@@ -75,10 +75,9 @@ void log_refusal(pipeline::Exchange& exchange, const http::ServerStream& stream,
   // Of a stream that was reset for what came behind its head, `ended` is about what that cut.
   const std::optional<Error>& behind = stream.refusal();
   const Error& why = behind && behind->code() == ended.code() ? *behind : ended;
-  net::Address::HostRoom client;
   log::Line(log::Level::debug, name(why.code()))
       << "listener " << exchange.standing().listener << ": request " << exchange.id() << " from "
-      << exchange.address().host(client) << " refused: " << why;
+      << exchange.address_text() << " refused: " << why;
 }
 
 // The wall clock's reading at `moment`. What lies between the two clocks is read once a turn of the
@@ -154,10 +153,9 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   AccessRecord record;
   fill_request(record, exchange_);
   fill_upstream(record, exchange_);
-  net::Address::HostRoom client;
   const auto total = std::chrono::duration_cast<microseconds>(Clock::now() - exchange_.notes.began);
   record.ts = wall_time(exchange_.notes.began);
-  record.client = exchange_.address().host(client);
+  record.client = exchange_.address_text();
   record.listener = exchange_.standing().listener;
   if (const net::TlsInfo* tls = exchange_.client().tls; tls != nullptr) {
     record.tls = tls->version;

@@ -74,7 +74,13 @@ class Exchange {
   void set_standing(const Standing& standing) noexcept { standing_ = standing; }
   /// The client's address through trusted proxies; the peer's until admit() has looked.
   const net::Address& address() const noexcept { return address_; }
-  void set_address(const net::Address& address) noexcept { address_ = address; }
+  void set_address(const net::Address& address) noexcept {
+    address_ = address;
+    address_text_ = {};
+  }
+  /// As servers and logs are told of it, without port; "unix" for a UNIX socket. In the arena, made
+  /// when it is first asked for.
+  std::string_view address_text();
   /// The scheme that the client used, through trusted proxies.
   net::Scheme scheme() const noexcept { return scheme_; }
   void set_scheme(net::Scheme scheme) noexcept { scheme_ = scheme; }
@@ -117,6 +123,7 @@ class Exchange {
   const proxy::Snapshot& snapshot_;
   http::Request request_;
   net::Address address_;
+  std::string_view address_text_;
   net::Scheme scheme_;
   Error refusal_{Code::none};
   std::string_view id_;
