@@ -149,6 +149,8 @@ config::Type<HeadersSettings> headers_settings() {
              "Edits of what the client gets.")
       .later({"preset"})
       .check([](Reader& reader, const Node& node, HeadersSettings& headers) {
+        if (names_host(headers.response))
+          return reader.error(*node.find("response"), "'Host' is no field of a response");
         if (!names_host(headers.request)) return true;
         return reader.error(*node.find("request"), "'Host' is not edited here", "use host_header");
       })

@@ -45,14 +45,6 @@ constexpr std::string_view kNoTrailers[] = {
 
 constexpr std::string_view kNoTrailerPrefixes[] = {"Proxy-", "X-Forwarded-", "Access-Control-"};
 
-// Cuts the first element off a comma-separated list.
-std::string_view next_element(std::string_view& list) noexcept {
-  const std::size_t comma = list.find(',');
-  const std::string_view element = ascii::trim(list.substr(0, comma));
-  list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-  return element;
-}
-
 bool value_has_token(std::string_view list, std::string_view token) noexcept {
   while (!list.empty()) {
     if (ascii::iequals(next_element(list), token)) return true;
@@ -94,6 +86,13 @@ bool offers(std::string_view list, std::string_view protocol) noexcept {
 }
 
 }  // namespace
+
+std::string_view next_element(std::string_view& list) noexcept {
+  const std::size_t comma = list.find(',');
+  const std::string_view element = ascii::trim(list.substr(0, comma));
+  list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+  return element;
+}
 
 void remove_hop_by_hop(Fields& fields) {
   const Named named = named_by_connection(fields);

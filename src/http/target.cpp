@@ -170,11 +170,11 @@ std::optional<Error> check_name(std::string_view host, bool& capitals) noexcept 
   return std::nullopt;
 }
 
-// Port of ":80", 0 of nothing; anything else is no port.
+// Port of ":80", 0 of nothing and of ":" (RFC 3986 section 3.2.3); anything else is no port.
 std::optional<std::uint16_t> read_port(std::string_view text) noexcept {
-  if (text.empty()) return std::uint16_t{0};
+  if (text.size() <= 1) return std::uint16_t{0};
   text.remove_prefix(1);
-  if (text.empty() || text.size() > 5) return std::nullopt;
+  if (text.size() > 5) return std::nullopt;
   unsigned value = 0;
   for (char c : text) {
     if (!ascii::is_digit(c)) return std::nullopt;

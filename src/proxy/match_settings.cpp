@@ -216,8 +216,6 @@ config::Type<std::string> method() {
 std::string_view why_never_there(std::string_view field) {
   if (field.find('_') != std::string_view::npos)
     return "a request with '_' in the name of a field always gets 400";
-  if (ascii::iequals(field, "Client-Cert") || ascii::iequals(field, "Client-Cert-Chain"))
-    return "it is removed from every request before";
   return {};
 }
 

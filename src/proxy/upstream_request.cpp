@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "revproxyd/base/ascii.h"
+#include "revproxyd/http/hop_by_hop.h"
 #include "revproxyd/pipeline/error_response.h"
 
 namespace revproxyd::proxy {
@@ -36,6 +38,26 @@ bool passes(const RouteSettings& route, std::string_view token) noexcept {
   return std::ranges::any_of(route.upgrade, [token](const std::string& allowed) {
     return ascii::iequals(allowed, token);
   });
+}
+
+bool any_passes(const RouteSettings& route, std::string_view list) noexcept {
+  while (!list.empty()) {
+    if (passes(route, http::next_element(list))) return true;
+  }
+  return false;
+}
+
+// Clients offer several protocols in the order in which they like them (RFC 9110 section 7.8).
+std::string_view those_that_pass(const RouteSettings& route, std::string_view list, Arena& arena) {
+  if (passes(route, list)) return list;
+  std::string passing;
+  while (!list.empty()) {
+    const std::string_view token = http::next_element(list);
+    if (!passes(route, token)) continue;
+    if (!passing.empty()) passing += ", ";
+    passing += token;
+  }
+  return arena.copy(passing);
 }
 
 }  // namespace
@@ -90,7 +112,7 @@ upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::Balance
 }
 
 bool opens_tunnel(const http::Request& request, const RouteSettings& route) noexcept {
-  return asks_for_tunnel(request) && passes(route, request.head.upgrade);
+  return asks_for_tunnel(request) && any_passes(route, request.head.upgrade);
 }
 
 void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route) {
@@ -98,6 +120,7 @@ void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route) {
   http::RequestHead& head = request.head;
   if (head.upgrade.empty()) return;
   if (opens_tunnel(request, route)) {
+    head.upgrade = those_that_pass(route, head.upgrade, exchange.arena());
     head.fields.set(FieldName::upgrade, head.upgrade);
     head.length = {};
     return;

@@ -22,14 +22,14 @@ std::string_view upstream_host(pipeline::Exchange& exchange,
 /// sockets have no address.
 upstream::PickKey pick_key(pipeline::Exchange& exchange, const upstream::BalanceSettings& balance);
 
-/// The request asks for a tunnel, and the route lets its token pass.
+/// The request asks for a tunnel, and the route lets one of its protocols pass.
 bool opens_tunnel(const http::Request& request, const RouteSettings& route) noexcept;
 
 /// A request that is nothing without its upgrade got a success that is none.
 bool leaves_upgrade_out(pipeline::Exchange& exchange, const http::Response& response) noexcept;
 
-/// Keeps the Upgrade of the request when the route lets its token pass, and makes it an ordinary
-/// request otherwise.
+/// Keeps those protocols in the Upgrade of the request that the route lets pass, and makes it an
+/// ordinary request where there are none.
 void settle_upgrade(pipeline::Exchange& exchange, const RouteSettings& route);
 
 }  // namespace revproxyd::proxy

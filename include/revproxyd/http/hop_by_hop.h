@@ -13,6 +13,10 @@ namespace revproxyd::http {
 /// the work of matching each option against each field.
 inline constexpr std::size_t kMostConnectionOptions = 64;
 
+/// Cuts the first element off a comma-separated list without quoted strings (RFC 9110 section
+/// 5.6.1); it may be empty.
+std::string_view next_element(std::string_view& list) noexcept;
+
 /// Removes Connection and every field that it names, Keep-Alive, Proxy-Connection, TE, Trailer,
 /// Transfer-Encoding, Upgrade, HTTP2-Settings, Proxy-Authenticate and Proxy-Authorization. Names in
 /// Connection that must not be dropped on a peer's word (Host, Content-Length, Authorization,

@@ -251,6 +251,8 @@ TEST(LoadForms, WhereTlsIsRefusedNothingIsSaidOfMissingListeners) {
 TEST(LoadForms, HostIsRemovedByNobody) {
   EXPECT_TRUE(
       holds(refusal("headers: { request: { remove: [ X-A, Host ] } }\n"), "use host_header"));
+  EXPECT_TRUE(holds(refusal("headers: { response: { set: { host: a } } }\n"),
+                    "'Host' is no field of a response"));
 }
 
 TEST(LoadForms, FieldsThatARouteNamesAreNotAddedGlobally) {

@@ -138,8 +138,6 @@ TEST_F(LoadWarningsOfRoutes, FieldsThatNoRequestHasAreTold) {
                       "x:2:47: warning: 'X_B' can never match: a request with '_' in the name"));
   EXPECT_TRUE(holds(said_of_match("header: { X_B: false }"),
                     "x:2:41: warning: 'X_B' has no effect in match of route 'a': a request with"));
-  EXPECT_TRUE(holds(said_of_match("header: { client-cert: true }"),
-                    "'client-cert' can never match: it is removed from every request before"));
   EXPECT_EQ(said_of_match("header: { X-B: a_b }, cookie: { a_b: true }, query: { a_b: true }"), "");
 }
 

@@ -154,9 +154,18 @@ TEST(Authority, TakesPortsFromOneTo65535) {
   EXPECT_EQ(parse_authority("a:1", arena)->port, 1);
   EXPECT_EQ(parse_authority("[::1]:65535", arena)->port, 65'535);
   for (const char* text :
-       {"a:", "a:0", "a:65536", "a:100000", "a:+1", "a:1x", "a: 1", "[::1]:", "[::1]:x"}) {
+       {"a:0", "a:65536", "a:100000", "a:+1", "a:1x", "a: 1", "a::", "[::1]:x", "[::1]::"}) {
     EXPECT_FALSE(parse_authority(text, arena)) << text;
   }
+}
+
+// RFC 3986 section 3.2.3, RFC 9110 section 7.2.
+TEST(Authority, AnEmptyPortIsNone) {
+  Arena arena;
+  EXPECT_EQ(parse_authority("a:", arena)->port, 0);
+  EXPECT_EQ(parse_authority("a:", arena)->host, "a");
+  EXPECT_EQ(parse_authority("[::1]:", arena)->host, "[::1]");
+  EXPECT_FALSE(parse_authority(":", arena));
 }
 
 TEST(Authority, RefusesWhatIsNoHost) {

@@ -174,6 +174,22 @@ TEST(SettleUpgrade, KeepsATokenThatTheRouteListsInAnyCase) {
   EXPECT_NE(exchange->request().body, nullptr);
 }
 
+TEST(SettleUpgrade, KeepsThoseOfAListThatTheRouteLists) {
+  RouteSettings route;
+  route.upgrade = {"foo", "websocket"};
+  for (const auto& [offered, kept] :
+       {std::pair("websocket, foo", "websocket, foo"), std::pair("bar,h2c , Foo", "Foo"),
+        std::pair("foo ,websocket/13", "foo"), std::pair("foo,,\t, websocket", "foo, websocket"),
+        std::pair("bar, baz", "")}) {
+    OneExchange exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " +
+                         std::string(offered) + "\r\n\r\n");
+    exchange->request().body = std::make_unique<NoBytes>();
+    EXPECT_EQ(opens_tunnel(exchange->request(), route), !std::string(kept).empty()) << offered;
+    settle_upgrade(*exchange, route);
+    EXPECT_EQ(exchange->head().upgrade, kept) << offered;
+  }
+}
+
 TEST(SettleUpgrade, MakesAnOrdinaryRequestOfATokenThatIsNotListed) {
   OneExchange exchange(kWebSocket);
   exchange->request().body = std::make_unique<NoBytes>();
