@@ -218,17 +218,18 @@ void Forwarding::fail(Attempt& attempt, const Error& error) noexcept {
   // A client that leaves, fails or does not want to wait says nothing about the server.
   const bool client_failed =
       late() || exchange_.scope().cancelled() || attempt.downstream_error().code() != Code::none;
-  if (!client_failed) {
-    attempt.endpoint().count_failure();
-    log_server_failure(settings_.name, exchange_.notes.server, error);
-  }
+  const bool overtaken = attempt.stream().overtaken();
   failure_.error = late() ? kLate : error;
   failure_.sent = attempt.stream().request_started();
-  if (attempt.stream().overtaken()) excuse();
+  if (overtaken) excuse();
   failure_.response_began = attempt.stream().response_started();
   failure_.kept = attempt.stream().reused() && !attempt.stream().reset_alone() &&
                   !failure_.response_began && !lost_kept_;
   if (failure_.kept) lost_kept_ = loop_now();
+  // Servers close connections when they like: that has failed a request only where it cannot go on.
+  if (client_failed || (overtaken && may_retry())) return;
+  attempt.endpoint().count_failure();
+  log_server_failure(settings_.name, exchange_.notes.server, error);
 }
 
 // The server has not looked at it, so there is no reason to leave it. One that does the same again

@@ -133,6 +133,34 @@ TEST(H2UpstreamDrain, WhatAServerHasNotLookedAtStaysWithIt) {
   }
 }
 
+TEST(H2UpstreamDrain, WhatAServerHasNotLookedAtIsNoFailureOfIt) {
+  const H2Upstream proxy(one_request_a_connection("answer"), {{}, "workers: 1\n", {}});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(proxy.get().body, "answer");
+  EXPECT_EQ(proxy.origin.connections(), 3U);
+  EXPECT_NE(proxy.daemon.ctl("status").out.find(" in all, 0 failed\n"), std::string::npos)
+      << proxy.daemon.ctl("status").out;
+  EXPECT_EQ(proxy.daemon.log().find("server " + proxy.origin.url()), std::string::npos)
+      << proxy.daemon.log();
+}
+
+TEST(H2UpstreamDrain, WhatCanGoNowhereElseIsAFailureOfTheServerThatLeft) {
+  constexpr std::size_t kMoreThanIsHeld = 128 * 1024;
+  const H2Upstream proxy(
+      [](const H2Request& request) {
+        if (request->stream() == 1) return request->respond("answer");
+        request->wait([](const H2Message& asked) { return asked.body.size() > kMoreThanIsHeld; });
+        request->link().goaway(1);
+      },
+      {{}, "workers: 1\n", {}});
+  EXPECT_EQ(proxy.get().body, "answer");
+  RawClient client = proxy.connect();
+  client.send(post_text("/", std::string(8 * kMoreThanIsHeld, 'b')));
+  EXPECT_EQ(client.response().status, 502);
+  proxy.daemon.wait_log("server " + proxy.origin.url() + ": reset");
+  EXPECT_NE(proxy.daemon.ctl("status").out.find(" in all, 1 failed\n"), std::string::npos)
+      << proxy.daemon.ctl("status").out;
+}
+
 TEST(H2UpstreamDrain, AServerThatDoesNotLookAgainIsLeft) {
   H2Origin leaving([](const H2Request& request) {
     if (request->link().number() != 0) return request->link().goaway(0);
