@@ -65,12 +65,14 @@ Task<Result<void>> first_record(net::Transport& plain) {
 /// doing: the limit is for either alone.
 class ServersTime {
  public:
-  ServersTime(Duration limit, Code on_timeout) noexcept : limit_(limit), on_timeout_(on_timeout) {}
+  /// `queued` counts what was waited behind others.
+  ServersTime(Duration limit, Code on_timeout, Duration& queued) noexcept
+      : limit_(limit), on_timeout_(on_timeout), queued_(queued) {}
 
   /// Sets the limit on waiting for the server after another wait for our turn since `asked`.
   Code after_turn(net::Readiness& readiness, TimePoint asked) noexcept {
-    if (limit_.count() <= 0) return Code::none;
     queued_ += since(asked);
+    if (limit_.count() <= 0) return Code::none;
     if (queued_ >= limit_) return Code::queue_timeout;
     begin_limit(readiness, std::max(limit_ + queued_ - since(begun_), Duration(1)), on_timeout_);
     return Code::none;
@@ -79,7 +81,7 @@ class ServersTime {
  private:
   Duration limit_;
   Code on_timeout_;
-  Duration queued_{0};
+  Duration& queued_;
   TimePoint begun_ = loop_now();
 };
 
@@ -191,7 +193,7 @@ Task<Result<std::unique_ptr<net::Transport>>> connect(std::unique_ptr<net::Trans
   transport->negotiation().server_name = std::move(name);
   transport->negotiation().session_key = std::move(key);
   transport->negotiation().named = true;
-  ServersTime time(limit, on_timeout);
+  ServersTime time(limit, on_timeout, transport->negotiation().queued);
   auto done = co_await run(*transport, &time);
   if (!done) co_return done.error();
   // OpenSSL itself refuses a choice that was not offered.

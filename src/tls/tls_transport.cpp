@@ -261,6 +261,7 @@ void TlsTransport::settle() noexcept {
   info_.group = negotiation_.group;
   if (info_.group != nullptr && !info_.resumed) info_.presented = info_.group->presented(ssl);
   info_.named = negotiation_.named;
+  info_.queued = negotiation_.queued;
 }
 
 bool TlsTransport::Info::covers(std::string_view host) const noexcept {

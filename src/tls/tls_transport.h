@@ -24,6 +24,7 @@ class TlsTransport final : public net::Transport {
     const char* refusal = nullptr;  // why a callback of ours ended the handshake; static text
     std::string server_name;        // SNI received, or the name to verify
     std::string session_key;        // client: what sessions are kept under
+    Duration queued{0};             // client: what steps have waited behind other handshakes
   };
 
   /// `context` is what the callbacks refer to; kept alive until the connection is gone.

@@ -126,7 +126,7 @@ std::string probe_authority(const net::ServerUrl& url, const HealthSettings& set
   return settings.host.empty() ? url.authority() : settings.host;
 }
 
-// The connection has the same limit of its own, but for what its handshake waits behind others.
+// What the handshake waits behind others is not the server's time; dial() bounds it.
 Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,
                         const tls::ClientContext* tls) {
   const HealthSettings& settings = *upstream.health_check;
@@ -135,9 +135,9 @@ Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstre
   auto transport = co_await dial(endpoint, upstream, tls, ourselves, settings.timeout);
   if (!transport) co_return without_connection(transport.error());
   if (settings.type == HealthType::tcp) co_return ProbeResult(true, {});
-  const Duration left = settings.timeout - since(begun);
-  if (left.count() <= 0)
-    co_return without_connection(Error(Code::queue_timeout, "the handshake waited behind others"));
+  const net::TlsInfo* info = (*transport)->tls();
+  const Duration taken = since(begun) - (info != nullptr ? info->queued : Duration::zero());
+  const Duration left = std::max(settings.timeout - taken, Duration(1));
   CancelScope* parent = co_await current_scope();
   CancelScope patience(parent);
   Deadline deadline(patience);

@@ -25,7 +25,8 @@ std::string text_of(const Error& error);
 /// Host, or :authority, of a probe.
 std::string probe_authority(const net::ServerUrl& url, const HealthSettings& settings);
 
-/// Asks `endpoint` as `settings` say, within settings.timeout. `tls` is used for an https URL;
+/// Asks `endpoint` as `settings` say, within settings.timeout but for what the handshake waits
+/// behind others, which may be as long. `tls` is used for an https URL;
 /// `server_name` is the name to verify.
 Task<ProbeResult> probe(const Endpoint& endpoint, const UpstreamSettings& upstream,
                         const tls::ClientContext* tls);

@@ -52,6 +52,7 @@ struct TlsInfo {
   std::string_view cipher;   // OpenSSL's name
   std::string server_name;   // SNI as sent, lower case; empty when none
   std::string alpn;          // empty when none
+  Duration queued{0};        // what a handshake with a server waited behind others of its thread
   bool resumed = false;
   bool client_certificate = false;                    // one was presented and verified
   std::unique_ptr<const ClientCertFields> passed_on;  // null: servers are told of none
