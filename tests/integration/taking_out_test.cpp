@@ -68,6 +68,13 @@ class NarrowServer {
   std::vector<int> sockets_;
 };
 
+std::size_t count_of(std::string_view word, std::string_view text) {
+  std::size_t count = 0;
+  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1))
+    ++count;
+  return count;
+}
+
 // As `ctl stats` counts them.
 long connect_failures(const Daemon& daemon) {
   const std::string_view key = "\"upstream_connect_failures\":";
@@ -152,16 +159,18 @@ TEST(TakingOut, ATimeoutOfOneConnectTakesNoServerOutThatHasRequestsUnderWay) {
 TEST(TakingOut, AConnectThatManyRequestsWaitForFailsOnce) {
   NarrowServer silent;
   silent.fall_silent();
-  const Daemon daemon(
-      std::string(kPlainListener) + "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" +
-      silent.url().substr(4) + "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
-      "routes: [ { name: all, to: app } ]\n");
+  Daemon daemon(std::string(kPlainListener) +
+                "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" + silent.url().substr(4) +
+                "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
+                "routes: [ { name: all, to: app } ]\n");
   std::vector<RawClient> clients;
   for (int i = 0; i < 5; ++i) clients.emplace_back(daemon.port());
   for (RawClient& client : clients) client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   for (RawClient& client : clients) EXPECT_EQ(client.response().status, 504);
   EXPECT_TRUE(comes_to(daemon, "requests_active", 0));
   EXPECT_TRUE(comes_to(daemon, "upstream_connect_failures", 1));
+  EXPECT_TRUE(daemon.reload()) << "what it says comes behind all warnings";
+  EXPECT_EQ(count_of(": connect_timeout", daemon.log()), 1U) << daemon.log();
 }
 
 TEST(TakingOut, OneRequestTriesASilentServerAgainAndTheOthersDoNotWait) {

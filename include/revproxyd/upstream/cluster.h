@@ -52,7 +52,7 @@ struct Acquired {
       : endpoint(tried_endpoint), lease(std::move(result)) {}
   const Endpoint* endpoint;  // null when none was picked
   Result<Lease> lease;
-  bool joined = false;  // it waited for a connection that another request made
+  bool joined = false;  // it waited for a connection of another request, which tells of a failure
 };
 
 /// Survives a reload that leaves its upstream's settings alone. Dies with the last snapshot that
