@@ -135,9 +135,20 @@ std::size_t bytes_of(const FieldEdits& edits) noexcept {
 
 }  // namespace
 
-std::string regex_problem(const std::string& regex) {
+bool check_regex(Reader& reader, const Node& node, const std::string& regex) {
+  std::size_t& instructions = reader.taken("instructions of regexes");
+  // It has been told, and each further one costs time.
+  if (instructions > kRegexInstructions) return true;
   const auto compiled = compile_regex(regex);
-  return compiled->ok() ? std::string() : compiled->error();
+  if (!compiled->ok())
+    return reader.error(node,
+                        "invalid regular expression" + Reader::detail(node, compiled->error()));
+  instructions += static_cast<std::size_t>(compiled->ProgramSize());
+  return instructions <= kRegexInstructions ||
+         reader.error(node,
+                      "the regular expressions up to here compile to more than " +
+                          std::to_string(kRegexInstructions) + " instructions",
+                      "counted repetitions like {1,100} and classes like \\pL take many");
 }
 
 config::Type<Pairs> fields() { return fields_named(config::field_name()); }
@@ -191,8 +202,7 @@ config::Type<RewriteSettings> rewrite_settings() {
       .check([](Reader& reader, const Node& node, RewriteSettings& rewrite) {
         const Node& regex = *node.find("regex");
         const Node& to = *node.find("to");
-        if (const std::string problem = regex_problem(rewrite.regex); !problem.empty())
-          return reader.error(regex, "invalid regular expression" + Reader::detail(regex, problem));
+        if (!check_regex(reader, regex, rewrite.regex)) return false;
         if (const std::string problem = rewrite_problem(rewrite); !problem.empty())
           return reader.error(to, "invalid replacement" + Reader::detail(to, problem));
         return true;

@@ -75,10 +75,8 @@ config::Type<PathPattern> path_pattern() {
     if (text == nullptr) return false;
     if (text->starts_with('~')) {
       out = {PathKind::regex, text->substr(1)};
-      const std::string problem = filters::regex_problem(out.text);
       if (out.text.empty()) return bad_path(reader, node, "the expression is missing");
-      return problem.empty() ||
-             reader.error(node, "invalid regular expression" + Reader::detail(node, problem));
+      return filters::check_regex(reader, node, out.text);
     }
     std::string problem = path_problem(*text);
     if (problem.empty()) problem = star_problem(*text);
@@ -158,9 +156,7 @@ config::Type<ValuePattern> value_pattern() {
     }
     out.kind = ValueKind::regex;
     out.text = text->substr(1);
-    const std::string problem = filters::regex_problem(out.text);
-    return problem.empty() ||
-           reader.error(node, "invalid regular expression" + Reader::detail(node, problem));
+    return filters::check_regex(reader, node, out.text);
   };
   type.write = [](const ValuePattern& value) {
     switch (value.kind) {

@@ -1,9 +1,10 @@
 #include "revproxyd/proxy/router.h"
 
 #include <algorithm>
-#include <iterator>
 #include <span>
 #include <stdexcept>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "proxy/conditions.h"
@@ -32,7 +33,7 @@ class Router::Index {
   };
   struct RegexPath {
     std::uint32_t rank;
-    std::unique_ptr<const re2::RE2> regex;
+    const re2::RE2* regex;  // in programs_
   };
   // By number of the host table; small, for there may be thousands. Its part of regexes_ and of
   // any_path_ begins at the index here and ends where that of the next set begins.
@@ -52,12 +53,15 @@ class Router::Index {
   };
 
   bool add(const Alternative& alternative, std::uint32_t rank, std::vector<Lists>& lists);
+  const re2::RE2* program_of(const std::string& regex);
   void join(std::vector<Lists>& lists);
   bool holds(std::uint32_t rank, const MatchInput& input) const noexcept;
   void search_list(std::span<const std::uint32_t> ranks, Search& search) const noexcept;
   void search_set(const HostSet* set, Search& search) const noexcept;
 
   HostTable hosts_;
+  // By its text: a route compiles one for all its hosts.
+  std::unordered_map<std::string, std::unique_ptr<const re2::RE2>> programs_;
   std::vector<HostSet> sets_;            // and one more, which ends the last
   std::vector<RegexPath> regexes_;       // of each set ascending by rank
   std::vector<std::uint32_t> any_path_;  // of each set ascending
@@ -108,7 +112,7 @@ bool Router::Index::add(const Alternative& alternative, std::uint32_t rank,
   switch (alternative.path.kind) {
     case PathKind::any: lists[number].any_path.push_back(rank); break;
     case PathKind::regex:
-      lists[number].regexes.push_back({rank, filters::compile_regex(alternative.path.text)});
+      lists[number].regexes.push_back({rank, program_of(alternative.path.text)});
       return lists[number].regexes.back().regex->ok();
     case PathKind::exact:
     case PathKind::prefix:
@@ -120,13 +124,19 @@ bool Router::Index::add(const Alternative& alternative, std::uint32_t rank,
   return true;
 }
 
+const re2::RE2* Router::Index::program_of(const std::string& regex) {
+  auto& program = programs_[regex];
+  if (program == nullptr) program = filters::compile_regex(regex);
+  return program.get();
+}
+
 void Router::Index::join(std::vector<Lists>& lists) {
   sets_.emplace_back();
   for (std::size_t i = 0; i < sets_.size(); ++i) {
     sets_[i].regexes = static_cast<std::uint32_t>(regexes_.size());
     sets_[i].any_path = static_cast<std::uint32_t>(any_path_.size());
     if (i == lists.size()) return;
-    std::move(lists[i].regexes.begin(), lists[i].regexes.end(), std::back_inserter(regexes_));
+    regexes_.insert(regexes_.end(), lists[i].regexes.begin(), lists[i].regexes.end());
     any_path_.insert(any_path_.end(), lists[i].any_path.begin(), lists[i].any_path.end());
   }
 }

@@ -1,6 +1,8 @@
 #pragma once
 // Where in the configuration a reading function is, and how it complains.
 
+#include <cstddef>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -39,6 +41,9 @@ class Reader {
   std::string path(const Node& node);
   /// The secrets that were made so.
   std::set<std::string> take_secrets() noexcept { return std::move(secrets_); }
+  /// What has been taken so far of something that is bounded over the whole configuration, by its
+  /// name; nothing at first.
+  std::size_t& taken(const std::string& of) { return taken_[of]; }
   bool expect_list(const Node& node, std::string_view what);
   bool expect_map(const Node& node, std::string_view what);
 
@@ -65,6 +70,7 @@ class Reader {
   Report& report_;
   std::vector<Label> labels_;
   std::set<std::string> secrets_;
+  std::map<std::string, std::size_t> taken_;
 };
 
 }  // namespace revproxyd::config

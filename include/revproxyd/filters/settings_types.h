@@ -24,8 +24,9 @@ HeadersSettings merged(const HeadersSettings& global, const HeadersSettings& own
 /// What a copy takes, about.
 std::size_t bytes_of(const HeadersSettings& headers) noexcept;
 
-/// Why RE2 refuses `regex`; empty if it does not. Linear-time matching bounds what a hostile path
-/// can cost.
-std::string regex_problem(const std::string& regex);
+/// Whether `regex`, which `node` says, compiles, and fits with all that this reader has met before
+/// into kRegexInstructions; otherwise reports. Linear-time matching bounds what a hostile path can
+/// cost.
+bool check_regex(config::Reader& reader, const config::Node& node, const std::string& regex);
 
 }  // namespace revproxyd::filters

@@ -226,6 +226,30 @@ TEST(LoadRefusals, HostsTimesPathsAreBounded) {
   EXPECT_EQ(good(std::string(kListener) + routes(99, 99)).routes.size(), 1U);
 }
 
+// A counted repetition takes little to write and much when it is compiled.
+TEST(LoadRefusals, RegexesAreBoundedInSum) {
+  constexpr std::string_view kLarge = "\\pL{1,100}";  // about 119,000 instructions
+  const auto routes = [&](int number) {
+    std::string text = "routes:\n";
+    for (int i = 0; i < number; ++i) {
+      const std::string n = std::to_string(i);
+      text += "  - match: { path: '~" + n + std::string(kLarge) + "'";
+      for (const char* of : {"header", "query", "cookie"})
+        text += std::string(", ") + of + ": { X: '~" + n + std::string(kLarge) + "' }";
+      text += " }\n    rewrite: { regex: '" + n + std::string(kLarge) + "', to: /x }\n";
+      text += "    to: http://a\n";
+    }
+    return text;
+  };
+  const std::string report = refusal(routes(7));
+  EXPECT_TRUE(holds(report,
+                    "21:110: error: the regular expressions up to here compile to "
+                    "more than 4000000 instructions"))
+      << report;
+  EXPECT_EQ(report.find("error:"), report.rfind("error:")) << report;
+  EXPECT_EQ(good(std::string(kListener) + routes(6)).routes.size(), 6U);
+}
+
 TEST(LoadRefusals, GlobalHeadersAreBoundedOverAllRoutes) {
   std::string text =
       "headers: { response: { set: { X-A: " + std::string(1 << 20, 'x') + " } } }\nroutes:\n";
