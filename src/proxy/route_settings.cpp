@@ -237,16 +237,12 @@ config::Type<R> route_limits() {
       .type();
 }
 
-std::vector<std::string> default_upgrade() { return {"websocket"}; }
-
 /// Of a route that answers itself, what only matters to requests that are forwarded.
-void warn_of_no_effect(Reader& reader, const Node& node, const R& route) {
+void warn_of_no_effect(Reader& reader, const Node& node) {
   for (const config::Entry& entry : node.entries) {
     const bool edits_path =
         entry.key == "strip_prefix" || entry.key == "add_prefix" || entry.key == "rewrite";
-    // -T prints the default of every route.
-    const bool upgrades = entry.key == "upgrade" && route.upgrade != default_upgrade();
-    if (edits_path || upgrades)
+    if (edits_path || entry.key == "upgrade")
       reader.warning(entry.mark, "'" + entry.key + "' has no effect in " + reader.context() +
                                      ": nothing is forwarded");
   }
@@ -288,7 +284,7 @@ bool check_route(Reader& reader, const Node& node, R& out) {
   if (out.host_header && out.targets.empty() && count == 1)
     good = reader.error(*node.find("host_header"),
                         "'host_header' is for a route with 'to' or 'split'");
-  if (out.redirect || out.respond) warn_of_no_effect(reader, node, out);
+  if (out.redirect || out.respond) warn_of_no_effect(reader, node);
   return good;
 }
 
@@ -314,7 +310,7 @@ config::Type<RouteSettings> route_settings() {
     return value.regex.empty() ? Value::none() : write(value);
   };
   R defaults;
-  defaults.upgrade = default_upgrade();
+  defaults.upgrade = {"websocket"};
   config::Type<R> route =
       Record<R>("route", defaults)
           .field("name", &R::name, config::name_text("a name"),
@@ -354,7 +350,7 @@ config::Type<RouteSettings> route_settings() {
   // A default that has no effect is not worth a warning when what -T prints is read.
   route.write = [write = route.write, upgrade = defaults.upgrade](const R& one) {
     Value map = write(one);
-    if (one.upgrade_idle && one.upgrade == upgrade)
+    if ((one.upgrade_idle || one.redirect || one.respond) && one.upgrade == upgrade)
       std::erase_if(map.members, [](const auto& member) { return member.first == "upgrade"; });
     return map;
   };

@@ -25,15 +25,14 @@ TEST(LoadWarnings, WhatOnlyMattersToForwardedRequestsIsToldOfOtherRoutes) {
   for (const std::string& end :
        {std::string("respond: { status: 200 }"), std::string("redirect: { to: /x }")}) {
     for (const char* key : {"strip_prefix: /a", "add_prefix: /a", "rewrite: { regex: a, to: /b }",
-                            "upgrade: [ foo ]", "upgrade: []"}) {
+                            "upgrade: [ foo ]", "upgrade: [ websocket ]", "upgrade: []"}) {
       const std::string name = std::string(key).substr(0, std::string(key).find(':'));
       const std::string warning =
           "x:4:5: warning: '" + name + "' has no effect in route 'a': nothing is forwarded";
       EXPECT_TRUE(holds(said_of_route(std::string(key) + "\n    " + end), warning)) << key;
       EXPECT_EQ(said_of_route(std::string(key) + "\n    to: http://a"), "");
     }
-    // As -T prints it of every route.
-    EXPECT_EQ(said_of_route("upgrade: [ websocket ]\n    " + end), "");
+    EXPECT_EQ(said_of_route(end), "");
     EXPECT_EQ(said_of_route("allow_encoded_slash: true\n    " + end), "");
   }
 }
@@ -56,6 +55,14 @@ TEST(LoadWarnings, AnUpgradeThatNoServerIsAskedForIsTold) {
   EXPECT_EQ(told("split: [ { to: b }, { to: c } ]", upgrade, two), "");
   EXPECT_EQ(told("to: https://a", upgrade, ""), "");
   EXPECT_EQ(told("to: h2c://a", "upgrade: []", ""), "");
+}
+
+TEST(LoadWarnings, WhatIsPrintedSaysNothingOfAnUpgradeWhereNothingIsForwarded) {
+  for (const char* end : {"respond: { status: 200 }", "redirect: { to: /x }"}) {
+    const std::string printed = print_effective(good(std::string(kListener) + route(end)));
+    EXPECT_FALSE(holds(printed, "websocket")) << printed;
+    EXPECT_EQ(said(printed), "");
+  }
 }
 
 TEST(LoadWarnings, WhatIsPrintedSaysNothingOfAnUpgradeThatNoServerIsAskedFor) {
