@@ -1,7 +1,6 @@
 #include "app/control.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -113,7 +112,7 @@ int ControlServer::fd() const noexcept {
 ControlServer::~ControlServer() {
   // Another process may listen at it by now: a successor, unless it has another path. A service
   // manager would take the question for a client, and start the service anew.
-  if (!held_ && nobody_listens_at(path_)) ::unlink(path_.c_str());
+  if (!held_) remove_idle_socket(path_);
 }
 
 void ControlServer::hand_over() noexcept { accepting_.cancel(Code::shutdown); }

@@ -12,6 +12,9 @@
 
 namespace revproxyd::app {
 
+namespace {
+
+// Connecting to it is refused.
 bool nobody_listens_at(const std::string& path) noexcept {
   const auto address = net::Address::unix_path(path);
   const net::Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -19,10 +22,13 @@ bool nobody_listens_at(const std::string& path) noexcept {
          errno == ECONNREFUSED;
 }
 
-// Another process may have put its own in that place.
-FreshSocketFile::~FreshSocketFile() {
-  if (!path_.empty() && nobody_listens_at(path_)) ::unlink(path_.c_str());
+}  // namespace
+
+void remove_idle_socket(const std::string& path) noexcept {
+  if (!path.empty() && nobody_listens_at(path)) ::unlink(path.c_str());
 }
+
+FreshSocketFile::~FreshSocketFile() { remove_idle_socket(path_); }
 
 SocketFile::SocketFile(std::string path, bool inherited) : path_(std::move(path)) {
   struct stat status {};

@@ -10,8 +10,9 @@
 
 namespace revproxyd::app {
 
-/// Nobody listens at the path: connecting to it is refused.
-bool nobody_listens_at(const std::string& path) noexcept;
+/// Takes away the file at `path`, which may be empty, if nobody listens there: another process may
+/// have put its own in that place.
+void remove_idle_socket(const std::string& path) noexcept;
 
 /// The file of a UNIX socket that was bound and is not in use yet, or not any more. Destroyed once
 /// that socket is closed, it takes the file away, so that nobody finds what is not there.
