@@ -1,6 +1,5 @@
 #include "app/sockets.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "app/build.h"
 #include "app/logs.h"
+#include "app/open_socket.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/net/listener.h"
 
@@ -20,18 +20,7 @@ namespace {
 constexpr int kBacklog = 4096;
 constexpr std::string_view kUnix = "unix:";
 
-std::shared_ptr<net::Descriptor> duplicate(const net::Descriptor& socket) {
-  const int copy = ::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
-  return copy < 0 ? nullptr : std::make_shared<net::Descriptor>(copy);
-}
-
 Error cannot_duplicate() { return Error(Code::system, "cannot duplicate a socket", errno); }
-
-bool reuses_port(const net::Descriptor& socket) noexcept {
-  int value = 0;
-  socklen_t size = sizeof value;
-  return ::getsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &value, &size) == 0 && value != 0;
-}
 
 // Each worker may have one of its own: they all share one address and the option for that.
 bool are_siblings(const std::vector<net::Descriptor>& sockets) {
@@ -39,20 +28,6 @@ bool are_siblings(const std::vector<net::Descriptor>& sockets) {
   return first.is_ip() && std::ranges::all_of(sockets, [&](const net::Descriptor& socket) {
            return reuses_port(socket) && net::local_address(socket.get()) == first;
          });
-}
-
-net::BindAddress address_of(const net::Descriptor& socket) {
-  const net::Address bound = net::local_address(socket.get());
-  net::BindAddress address;
-  address.text = bound.text();
-  address.host = bound.host();
-  address.port = bound.port();
-  int only = 1;
-  socklen_t size = sizeof only;
-  const bool v6 = ::getsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, &size) == 0;
-  // A socket for both families is what an empty host makes.
-  if (v6 && only == 0 && address.host == "::") address.host.clear();
-  return address;
 }
 
 bool give(WorkerSockets& worker, const net::Descriptor& socket) {
@@ -97,6 +72,33 @@ void describe(BoundAddress& bound) {
   const net::Address where = net::local_address(bound.kept.front().get());
   bound.where = where.text();
   bound.port = where.port();
+}
+
+bool is_among(const std::vector<net::Descriptor>& sockets, const net::Descriptor& one) {
+  return std::ranges::any_of(
+      sockets, [&](const net::Descriptor& other) { return same_socket(one.get(), other.get()); });
+}
+
+// Each worker goes on with what it has not closed yet.
+Result<BoundAddress> taken_back(const std::vector<WorkerSockets>& open) {
+  BoundAddress bound;
+  bound.of_workers.resize(open.size());
+  for (std::size_t worker = 0; worker < open.size(); ++worker) {
+    for (const auto& socket : open[worker]) {
+      if (!give(bound.of_workers[worker], *socket)) return cannot_duplicate();
+      if (is_among(bound.kept, *socket)) continue;
+      auto copy = duplicate(*socket);
+      if (copy == nullptr) return cannot_duplicate();
+      bound.kept.push_back(std::move(*copy));
+    }
+  }
+  const bool siblings = are_siblings(bound.kept);
+  if (siblings) bound.sibling = address_of(bound.kept.front());
+  for (WorkerSockets& worker : bound.of_workers) {
+    if (worker.empty() && !siblings && !give(worker, bound.kept.front())) return cannot_duplicate();
+  }
+  describe(bound);
+  return bound;
 }
 
 }  // namespace
@@ -159,6 +161,7 @@ void complete(BoundAddress& bound) {
 Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
                                                 const std::vector<proxy::ListenerSettings>& all,
                                                 const Fresh& fresh) {
+  if (const auto open = leaving_.bound_to(listener.address); !open.empty()) return taken_back(open);
   const bool own = inherited_.is_own(listener.address.path);
   auto inherited = inherited_.take(listener, all);
   if (inherited.empty()) {
@@ -166,7 +169,8 @@ Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& l
       return collides(net::local_address(one.second.kept.front().get()), listener.address);
     };
     const bool alone = std::ranges::none_of(open_, same) && std::ranges::none_of(fresh, same) &&
-                       !inherited_.holds_port(listener.address.port);
+                       !inherited_.holds_port(listener.address.port) &&
+                       !leaving_.hold_port(listener.address.port);
     return bind_address(listener.address, workers_, alone);
   }
   auto bound = share_out(std::move(inherited), workers_);
@@ -223,12 +227,15 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
     BoundAddress& bound = found->second;
     bound.file.keep();
     complete(bound);
-    one = Open{bound.where, bound.port, std::move(bound.kept), file_of(bound), bound.held};
+    one = Open{bound.where,    bound.port, std::move(bound.kept), seen(bound.of_workers),
+               file_of(bound), bound.held};
     log::Line(log::Level::info) << "listener " << listener.settings->name << ": listening on "
                                 << one.where;
   }
-  for (const auto& [identity, one] : open_) {
-    if (!now.contains(identity) && !one.held) one.file.remove();
+  for (auto& [identity, one] : open_) {
+    if (now.contains(identity)) continue;
+    if (!one.held) one.file.remove();
+    leaving_.add(std::move(one.of_workers));
   }
   open_ = std::move(now);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/inherited.h"
+#include "app/leaving.h"
 #include "app/socket_file.h"
 #include "revproxyd/app/settings.h"
 #include "revproxyd/base/result.h"
@@ -20,9 +21,6 @@
 namespace revproxyd::app {
 
 struct BuiltListener;
-
-/// Sockets of one worker; shared only because functions that are posted are copied.
-using WorkerSockets = std::vector<std::shared_ptr<net::Descriptor>>;
 
 /// Sockets bound for one address.
 struct BoundAddress {
@@ -61,6 +59,7 @@ class ListeningSockets {
     std::string where;
     std::uint16_t port = 0;
     std::vector<net::Descriptor> kept;
+    SeenSockets of_workers;
     SocketFile file;
     bool held = false;  // see BoundAddress: its file is not ours to remove
   };
@@ -69,7 +68,8 @@ class ListeningSockets {
       : inherited_(std::move(inherited)), workers_(workers) {}
 
   /// Binds, or takes from what was inherited, what `settings` names and is not open yet, or cannot
-  /// be reached any more since its file was removed, unless that is to be left. An inherited socket
+  /// be reached any more since its file was removed, unless that is to be left. What workers have
+  /// not closed yet is taken back. An inherited socket
   /// whose file was never seen here stays beside the new one, and alone if there can be none. Ports
   /// that the kernel chooses are written into the settings. False with `problem` on a failure.
   bool bind(Settings& settings, Ports ports, Lost lost, Fresh& fresh, std::string& problem);
@@ -94,6 +94,7 @@ class ListeningSockets {
                                 const Fresh& fresh);
 
   InheritedSockets inherited_;
+  LeavingSockets leaving_;
   std::size_t workers_;
   std::map<std::string, Open> open_;   // by identity
   std::vector<FreshSocketFile> left_;  // of those that were closed

@@ -7,6 +7,7 @@
 #include <latch>
 #include <utility>
 
+#include "app/open_socket.h"
 #include "revproxyd/base/limits.h"
 #include "revproxyd/base/log.h"
 #include "revproxyd/base/slab.h"
@@ -177,8 +178,8 @@ bool Worker::open(const ListenerInstall& wanted) {
   active->settings = wanted.settings;
   active->tls = wanted.tls;
   for (const auto& socket : wanted.sockets) {
-    auto listener = net::Listener::open(std::move(*socket),
-                                        {wanted.settings->name, true, &counts_.accept_pauses});
+    auto listener =
+        net::Listener::open(socket, {wanted.settings->name, true, &counts_.accept_pauses});
     if (listener) {
       active->listeners.push_back(std::move(*listener));
       active->accepting.spawn(accept_loop(*active, *active->listeners.back()));
@@ -187,9 +188,23 @@ bool Worker::open(const ListenerInstall& wanted) {
           << "listener " << wanted.settings->name << ": " << listener.error();
     }
   }
+  forget_closing(wanted.sockets);
   const bool all = active->listeners.size() == wanted.sockets.size();
   if (!active->listeners.empty()) listeners_[wanted.identity] = std::move(active);
   return all;
+}
+
+// What was to be closed, and is taken back, is served by the new settings alone. Its queue stays
+// with the other descriptor.
+void Worker::forget_closing(const WorkerSockets& taken_back) {
+  std::erase_if(closing_, [&](const std::unique_ptr<Active>& active) {
+    return active->accepting.size() == 0 &&
+           std::ranges::any_of(active->listeners, [&](const auto& listener) {
+             return std::ranges::any_of(taken_back, [&](const auto& socket) {
+               return same_socket(socket->get(), listener->fd());
+             });
+           });
+  });
 }
 
 void Worker::close_listener(Active& active) { active.accepting.cancel(Code::shutdown); }

@@ -116,6 +116,7 @@ class Worker {
   void retire_outdated();
   /// False when not all of it could be opened.
   bool open(const ListenerInstall& wanted);
+  void forget_closing(const WorkerSockets& taken_back);
   void close_listener(Active& active);
   bool accept_rest(Active& active);
   void sweep_closed();

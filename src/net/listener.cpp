@@ -84,21 +84,22 @@ Address local_address(int fd) noexcept { return address_by(::getsockname, fd); }
 Address peer_address(int fd) noexcept { return address_by(::getpeername, fd); }
 
 Result<std::unique_ptr<Listener>> Listener::open(Descriptor socket, ListenerOptions options) {
+  return open(std::make_shared<const Descriptor>(std::move(socket)), std::move(options));
+}
+
+Result<std::unique_ptr<Listener>> Listener::open(std::shared_ptr<const Descriptor> socket,
+                                                 ListenerOptions options) {
   Poller& poller = Loop::current().poller();
   std::unique_ptr<Listener> listener(new Listener(std::move(socket), poller, std::move(options)));
   if (auto added = poller.add(listener->fd(), listener->readiness_); !added) return added.error();
   return listener;
 }
 
-Listener::Listener(Descriptor socket, Poller& poller, ListenerOptions options) noexcept
+Listener::Listener(std::shared_ptr<const Descriptor> socket, Poller& poller,
+                   ListenerOptions options) noexcept
     : socket_(std::move(socket)), poller_(poller), options_(std::move(options)) {}
 
-Listener::~Listener() { ignore(release(), "closing it is all that is left"); }
-
-Descriptor Listener::release() noexcept {
-  if (socket_) poller_.remove(socket_.get(), readiness_);
-  return std::move(socket_);
-}
+Listener::~Listener() { poller_.remove(fd(), readiness_); }
 
 void Listener::run_short(int reason) {
   short_ = true;
@@ -116,7 +117,7 @@ void Listener::count_pause() noexcept {
 
 // The kernel gives the lowest number that is free.
 void Listener::look_again() {
-  const Descriptor probe(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));
+  const Descriptor probe(::fcntl(fd(), F_DUPFD_CLOEXEC, 0));
   if (!probe || (options_.spares && is_spare(probe.get(), Taker::client))) return;
   short_ = false;
   if (!std::exchange(told_, false)) return;
@@ -134,7 +135,7 @@ Task<Result<Accepted>> Listener::accept() {
     }
     auto code = co_await readiness_.wait(Want::read);
     if (code != Code::none) co_return Error(code, "accept ended");
-    Taken taken = take(socket_.get());
+    Taken taken = take(fd());
     if (taken.socket) {
       if (options_.spares && is_spare(taken.socket.get(), Taker::client)) run_short(EMFILE);
       co_return Accepted(std::move(taken.socket), taken.peer);
@@ -158,7 +159,7 @@ Pending Listener::take_pending(std::size_t limit) {
   Pending out;
   if (short_) look_again();
   while (!short_ && out.connections.size() < limit) {
-    Taken taken = take(socket_.get());
+    Taken taken = take(fd());
     if (taken.socket) {
       if (options_.spares && is_spare(taken.socket.get(), Taker::client)) run_short(EMFILE);
       out.connections.emplace_back(std::move(taken.socket), taken.peer);
@@ -175,7 +176,7 @@ Pending Listener::take_pending(std::size_t limit) {
 }
 
 bool Listener::waited_for() const noexcept {
-  pollfd queue{socket_.get(), POLLIN, 0};
+  pollfd queue{fd(), POLLIN, 0};
   return ::poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN) != 0;
 }
 

@@ -69,6 +69,26 @@ TEST_F(ClosingListener, WhoWaitsIsServedBeforeAListenerThatIsTakenOutCloses) {
   for (RawClient& client : waited.waiting) EXPECT_EQ(client.response().status, 200);
 }
 
+TEST_F(ClosingListener, AReloadTakesBackWhatStillWaits) {
+  Waited waited;
+  const std::string port = std::to_string(waited.daemon.port("other"));
+  waited.daemon.write_config(waited.with_listeners(""));
+  ASSERT_EQ(waited.daemon.ctl("reload").status, 0);
+
+  waited.daemon.write_config(
+      waited.with_listeners(", { name: again, address: '127.0.0.1:" + port + "' }"));
+  const CommandResult reload = waited.daemon.ctl("reload");
+  EXPECT_EQ(reload.status, 0) << reload.out;
+
+  waited.crowd.clear();
+  for (RawClient& client : waited.waiting) EXPECT_EQ(client.response().status, 200);
+  waited.daemon.wait_access(
+      [](const AccessEntry& entry) { return entry.text("listener") == "again"; });
+  RawClient late(waited.daemon.port("again"));
+  late.send(kLastGet);
+  EXPECT_EQ(late.response().status, 200);
+}
+
 TEST_F(ClosingListener, WhoWaitsIsServedBeforeAStop) {
   Waited waited("shutdown: { drain: 20s }\n");
   waited.daemon.signal(SIGTERM);

@@ -68,7 +68,10 @@ class Listener {
   /// queue meanwhile.
   static constexpr std::chrono::milliseconds kExhaustedPause{100};
 
-  /// Registers a listening, non-blocking socket with the current loop.
+  /// Registers a listening, non-blocking socket with the current loop. Whoever else has the
+  /// descriptor keeps it open beyond the listener's end.
+  static Result<std::unique_ptr<Listener>> open(std::shared_ptr<const Descriptor> socket,
+                                                ListenerOptions options = {});
   static Result<std::unique_ptr<Listener>> open(Descriptor socket, ListenerOptions options = {});
   ~Listener();
   Listener(const Listener&) = delete;
@@ -89,23 +92,20 @@ class Listener {
   /// Whether somebody waits in the kernel's queue.
   bool waited_for() const noexcept;
 
-  /// Gives the descriptor back, still open and listening, and ends the registration: for passing it
-  /// on.
-  Descriptor release() noexcept;
-
-  int fd() const noexcept { return socket_.get(); }
+  int fd() const noexcept { return socket_->get(); }
   /// Pauses for want of descriptors or memory so far.
   std::uint64_t exhausted() const noexcept { return exhausted_; }
   /// Connections that were gone before they were taken.
   std::uint64_t aborted() const noexcept { return aborted_; }
 
  private:
-  Listener(Descriptor socket, Poller& poller, ListenerOptions options) noexcept;
+  Listener(std::shared_ptr<const Descriptor> socket, Poller& poller,
+           ListenerOptions options) noexcept;
   void run_short(int reason);
   void count_pause() noexcept;
   void look_again();
 
-  Descriptor socket_;
+  std::shared_ptr<const Descriptor> socket_;
   Poller& poller_;
   ListenerOptions options_;
   Readiness readiness_;
