@@ -7,6 +7,7 @@
 
 #include "tls/credential.h"
 #include "tls/policy.h"
+#include "tls/system_authorities.h"
 #include "tls/tls_transport.h"
 
 namespace revproxyd::tls {
@@ -38,9 +39,7 @@ std::string judge_by(State& state, const UpstreamTls& settings) {
     std::string error = read_authorities(settings.ca, authorities);
     return error.empty() ? trust(context, authorities) : error;
   }
-  if (SSL_CTX_set_default_verify_paths(context) != 1)
-    return "the system's certificate authorities: " + reason_text();
-  return {};
+  return trust_system(context);
 }
 
 config::Finding present(State& state, const UpstreamTls& settings) {

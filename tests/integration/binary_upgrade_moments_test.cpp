@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -82,38 +81,36 @@ std::size_t lost_until_refused(std::uint16_t port) {
 class HeldAuthorities {
  public:
   HeldAuthorities() {
-    EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+    write_file(path_, authority_.authority_pem());
+    held_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    // Who opens the file waits for the end of the lease (fcntl(2)), of which a signal tells us.
+    ::signal(SIGIO, SIG_IGN);
+    EXPECT_EQ(::fcntl(held_, F_SETLEASE, F_WRLCK), 0);
     ::setenv("SSL_CERT_FILE", path_.c_str(), 1);
   }
   HeldAuthorities(const HeldAuthorities&) = delete;
   HeldAuthorities& operator=(const HeldAuthorities&) = delete;
   ~HeldAuthorities() {
     ::unsetenv("SSL_CERT_FILE");
-    ::close(writer_);
+    release();
+    ::signal(SIGIO, SIG_DFL);
   }
 
   static std::string config() {
     return "upstreams: { held: { servers: [ { url: 'https://127.0.0.1:1' } ] } }\n" + kConfig;
   }
   // Throws when nobody comes to read them.
-  void wait_for_reader() {
-    const auto opened = [this] {
-      return (writer_ = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0;
-    };
-    if (!wait_until(opened)) throw TimedOut("nobody reads the authorities");
+  void wait_for_reader() const {
+    if (!wait_until([this] { return ::fcntl(held_, F_GETLEASE) != F_WRLCK; }))
+      throw TimedOut("nobody reads the authorities");
   }
-  void release() {
-    const std::string pem = authority_.authority_pem();
-    EXPECT_EQ(::write(writer_, pem.data(), pem.size()), static_cast<ssize_t>(pem.size()));
-    write_file(path_, pem);  // for those who read it again
-    ::close(std::exchange(writer_, -1));
-  }
+  void release() { ::close(std::exchange(held_, -1)); }
 
  private:
   Certificates authority_;
   TempDir directory_;
   std::string path_ = directory_.file("authorities.pem");
-  int writer_ = -1;
+  int held_ = -1;
 };
 
 /// An upgrade of a daemon whose new process has no help of the one between the two, which stands
