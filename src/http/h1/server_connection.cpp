@@ -234,7 +234,7 @@ Next ServerConnection::refuse_stream(Error error) {
   auto stream = std::make_unique<ServerStream>(*this);
   stream_ = stream.get();
   // Enough of the line to find the culprit in the log; the rest may be of any size.
-  const Bytes line = first_line(in_.held());
+  const Bytes line = first_line(in_.held().substr(scanner_.skipped()));
   const Bytes kept = stream->arena().copy(line.substr(0, 256));
   stream->refuse(error, kept, version_of(line), in_.size());
   return Next::of(std::move(stream));

@@ -310,6 +310,16 @@ TEST_F(H1ServerConnection, ARefusedHeadHasTheVersionOfItsLineIfThatNamesOne) {
   }
 }
 
+// They are skipped, and are no part of its line (RFC 9112 section 2.2).
+TEST_F(H1ServerConnection, AHeadThatIsRefusedBeforeItsEndHasItsLineBehindEmptyOnesToo) {
+  open();
+  const auto stream = next_stream_of("\r\n\r\nGET /v09\r\n");
+  ASSERT_TRUE(stream->refusal());
+  const Request request = stream->take_request();
+  EXPECT_EQ(request.head.method_text, "GET");
+  EXPECT_EQ(request.head.raw_target, "/v09");
+}
+
 TEST_F(H1ServerConnection, ARefusedHeadIsCounted) {
   open();
   const std::string_view head = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
