@@ -108,14 +108,17 @@ Task<Result<void>> ServerConnection::discard_unread() {
   co_return {};
 }
 
-// Behind a rest the time of before runs on: what wakes it need be no request.
+// Behind a rest the time of before runs on: what wakes it need be no request. If it ran out as that
+// came, what is here is read and nothing else is waited for.
 void ServerConnection::begin_idle() noexcept {
   auto& readiness = transport_->readiness();
   const bool first = served_ == 0;
-  if (first || served_ != settings_.served || readiness.read_expired() != Code::none) {
-    const Duration patience = draining_ ? limits::kDrainTime
-                              : first   ? settings_.header
-                                        : settings_.keepalive;
+  const bool rested = !first && served_ == settings_.served;
+  if (!rested || readiness.read_expired() != Code::none) {
+    const Duration patience = rested      ? Duration(1)
+                              : draining_ ? limits::kDrainTime
+                              : first     ? settings_.header
+                                          : settings_.keepalive;
     readiness.read_deadline(patience, first ? Code::header_timeout : Code::keepalive_timeout);
   }
   if (in_.empty()) release_buffers();

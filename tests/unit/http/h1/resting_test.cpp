@@ -108,6 +108,43 @@ TEST_F(H1Resting, AnEmptyLineWakesItForNoLongerThanTheTimeThatIsLeft) {
   EXPECT_TRUE(drained());
 }
 
+// The client's byte and the end of its time come in one turn: it is woken, and there is no more.
+TEST_F(H1Resting, AnEmptyLineAtTheVeryEndOfItsTimeBringsNoOther) {
+  auto settings = listed();
+  settings.keepalive = 10 * limits::kRestAfter;
+  open(settings);
+  answer(next_stream_of(kGet), "1");
+  ask();
+  runner_.pass(2 * limits::kRestAfter);
+  ASSERT_TRUE(rests());
+  Resting rest = connection_->rest();
+  runner_.pass(8 * limits::kRestAfter);
+  peer_.send("\r\n");
+  settings.served = rest.served;
+  settings.idle = nullptr;
+  connection_ =
+      std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  ask();
+  runner_.pass(limits::kRestAfter);
+  EXPECT_TRUE(drained());
+}
+
+TEST_F(H1Resting, ARequestAtTheVeryEndOfItsTimeIsServed) {
+  auto settings = listed();
+  open(settings);
+  answer(next_stream_of(kGet), "1");
+  ask();
+  runner_.pass(2 * limits::kRestAfter);
+  ASSERT_TRUE(rests());
+  Resting rest = connection_->rest();
+  runner_.pass(settings.keepalive);
+  settings.served = rest.served;
+  connection_ =
+      std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  answer(next_stream_of(kGet), "2");
+  EXPECT_EQ(peer_.received(), answered("1") + answered("2"));
+}
+
 // No event tells that nothing more is there.
 TEST_F(H1Resting, AnUploadWhoseLastReadFilledItsRoomIsFollowedByTheIdleTime) {
   auto settings = listed();
