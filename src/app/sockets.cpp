@@ -82,6 +82,7 @@ bool is_among(const std::vector<net::Descriptor>& sockets, const net::Descriptor
 // Each worker goes on with what it has not closed yet.
 Result<BoundAddress> taken_back(const std::vector<WorkerSockets>& open) {
   BoundAddress bound;
+  bound.held = true;  // who knows
   bound.of_workers.resize(open.size());
   for (std::size_t worker = 0; worker < open.size(); ++worker) {
     for (const auto& socket : open[worker]) {

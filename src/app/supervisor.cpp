@@ -229,9 +229,11 @@ void Supervisor::install(ListeningSockets::Fresh fresh) {
     installation.generation = generation_;
     for (const auto& listener : built_->listeners) {
       const auto found = fresh.find(listener.identity);
-      installation.listeners.push_back(
-          {listener.identity, listener.settings, listener.tls,
-           found == fresh.end() ? WorkerSockets() : found->second.of_workers[i]});
+      ListenerInstall& one = installation.listeners.emplace_back(
+          ListenerInstall{listener.identity, listener.settings, listener.tls, {}});
+      if (found == fresh.end()) continue;
+      one.sockets = found->second.of_workers[i];
+      one.held = found->second.held;
     }
     workers_[i]->install(std::move(installation), [this] { loop_.post([this] { installed(); }); });
   }

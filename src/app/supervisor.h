@@ -91,6 +91,7 @@ class Supervisor {
   void begin_stop();
   void drain();
   void hurry();
+  void tell_lost_queues() const;
   void finish_stop();
   void every_second();
   void drain_time_over();

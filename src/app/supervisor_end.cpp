@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "app/command_line.h"
@@ -157,6 +159,17 @@ void Supervisor::give_up() {
   loop_.stop();
 }
 
+// Each worker may have had a queue of its own for the listener.
+void Supervisor::tell_lost_queues() const {
+  std::set<std::string> names;
+  for (const auto& worker : workers_) {
+    if (std::ranges::find(draining_, worker.get()) == draining_.end())
+      names.insert(worker->lost_queues().begin(), worker->lost_queues().end());
+  }
+  for (const std::string& name : names)
+    log::Line(log::Level::warn) << "listener " << name << ": closed with clients in its queue";
+}
+
 void Supervisor::finish_stop() {
   signals_.reset();
   watchdog_.reset();
@@ -167,6 +180,7 @@ void Supervisor::finish_stop() {
   for (auto& worker : workers_) {
     if (std::ranges::find(draining_, worker.get()) == draining_.end()) worker->join();
   }
+  tell_lost_queues();
   const bool complete = draining_.empty();
   if (complete) workers_.clear();
   // A start that failed late has bound all the same.

@@ -54,6 +54,7 @@ struct Worker::Active {
   std::shared_ptr<const tls::ServerContext> tls;
   std::vector<std::unique_ptr<net::Listener>> listeners;  // one, or what was inherited
   TaskGroup accepting;
+  bool held = false;         // another process may listen on in the same sockets
   bool handed_over = false;  // another process takes what waits in the same sockets
 };
 
@@ -177,6 +178,7 @@ bool Worker::open(const ListenerInstall& wanted) {
   auto active = std::make_unique<Active>();
   active->settings = wanted.settings;
   active->tls = wanted.tls;
+  active->held = wanted.held;
   for (const auto& socket : wanted.sockets) {
     auto listener =
         net::Listener::open(socket, {wanted.settings->name, true, &counts_.accept_pauses});
@@ -238,9 +240,8 @@ bool Worker::accept_rest(Active& active) {
   bool all = true;
   for (const auto& listener : active.listeners) {
     if (clients_->cancelled()) {
-      if (!active.handed_over && listener->waited_for())
-        log::Line(log::Level::warn)
-            << "listener " << active.settings->name << ": closed with clients in its queue";
+      if (!active.handed_over && !active.held && listener->waited_for())
+        lost_queues_.insert(active.settings->name);
       continue;
     }
     net::Pending pending = listener->take_pending(kRest);

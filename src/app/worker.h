@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,6 +34,7 @@ struct ListenerInstall {
   std::shared_ptr<const proxy::ListenerSettings> settings;
   std::shared_ptr<const tls::ServerContext> tls;
   WorkerSockets sockets;  // of an address that is new to it, else none
+  bool held = false;      // see BoundAddress; of an address that is new to it
 };
 
 /// A configuration on its way to a worker.
@@ -85,6 +87,9 @@ class Worker {
   /// The same with what it has not needed for a while. Call it once a second; while the worker has
   /// not come to it, no more than once counts.
   void scavenge();
+
+  /// Listeners whose queue was lost with clients in it. Only after join().
+  const std::set<std::string>& lost_queues() const noexcept { return lost_queues_; }
 
   const metrics::WorkerCounts& counts() const noexcept { return counts_; }
   const metrics::LoopCounts& loop_counts() const noexcept { return loop_counts_; }
@@ -153,6 +158,7 @@ class Worker {
   std::map<std::string, std::unique_ptr<Active>> listeners_;  // by identity
   std::vector<std::unique_ptr<Active>> closing_;              // see sweep_closed()
   std::vector<std::function<void()>> closed_;                 // called when none of these accepts
+  std::set<std::string> lost_queues_;                         // names of listeners
   bool sweeping_ = false;                                     // sweep_again() is under way
   std::unique_ptr<Clients> clients_;
   Spread spread_;

@@ -1,7 +1,10 @@
 // Listeners that close while the daemon is out of descriptors: the kernel resets whoever waits in
 // their queue then.
 
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
 #include <utility>
@@ -18,17 +21,23 @@ namespace {
 
 const std::string kLastGet = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
+// What a stop waits for until the drain time is over.
+const std::string kHalf = "GET / HTTP/1.1\r\n";
+const std::string kTwoWorkers = "workers: 2\nshutdown: { drain: 300ms }\n";
+
 // A daemon whose descriptors have been taken by the clients of one listener, while others wait
 // at another one.
 struct Waited {
-  explicit Waited(std::string more = {}, const std::string& request = kLastGet)
-      : settings(std::move(more)),
-        daemon(with_listeners(", { name: other, address: '127.0.0.1:0', protocols: [http/1.1] }")),
+  explicit Waited(const std::string& more = {}, const std::string& request = kLastGet,
+                  const Activation& activation = {}, const std::string& of_crowd = {})
+      : settings(more.find("workers:") == std::string::npos ? "workers: 1\n" + more : more),
+        daemon(with_listeners(", { name: other, address: '127.0.0.1:0', protocols: [http/1.1] }"),
+               activation),
         most(daemon.descriptors() + 30),
         limit(daemon.pid(), most) {
     const std::size_t of_clients = most - most / 8;
     for (std::size_t i = daemon.descriptors(); i < of_clients; ++i)
-      crowd.emplace_back(daemon.port("web"));
+      crowd.emplace_back(daemon.port("web")).send(of_crowd);
     if (!wait_until([&] { return daemon.descriptors() == of_clients; }))
       throw TimedOut("descriptors are left");
     for (int i = 0; i < 20; ++i) {
@@ -38,7 +47,7 @@ struct Waited {
   }
   std::string with_listeners(const std::string& other) const {
     return "listeners: [ { name: web, address: '127.0.0.1:0' }" + other +
-           " ]\nroutes: [ { respond: { body: x } } ]\nworkers: 1\n" + settings;
+           " ]\nroutes: [ { respond: { body: x } } ]\n" + settings;
   }
 
   std::string settings;
@@ -48,6 +57,17 @@ struct Waited {
   std::vector<RawClient> crowd;
   std::vector<RawClient> waiting;
 };
+
+// As a service manager makes it.
+int listening_socket() {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(::listen(socket, 100), 0);
+  return socket;
+}
 
 // See Descriptors of bad_days_test.cpp.
 class ClosingListener : public ::testing::Test {
@@ -107,12 +127,27 @@ TEST_F(ClosingListener, OneThatWasTakenOutHoldsUpNoUpgrade) {
   EXPECT_EQ(upgrade.out.find("stands still"), std::string::npos) << upgrade.out;
 }
 
-TEST_F(ClosingListener, TheLogTellsOfThoseForWhomThereWasNoneUntilTheEnd) {
-  Waited waited("shutdown: { drain: 300ms }\n");
-  for (RawClient& client : waited.crowd) client.send("GET / HTTP/1.1\r\n");
+// Each worker has a queue of its own.
+TEST_F(ClosingListener, TheLogTellsOnceOfThoseForWhomThereWasNoneUntilTheEnd) {
+  Waited waited(kTwoWorkers, kHalf, {}, kHalf);
   waited.daemon.signal(SIGTERM);
   EXPECT_EQ(waited.daemon.wait_exit(), 0);
   waited.daemon.wait_log("warning: listener other: closed with clients in its queue");
+  const std::string log = waited.daemon.log();
+  EXPECT_EQ(log.find("in its queue"), log.rfind("in its queue")) << log;
+}
+
+// The next process serves them.
+TEST_F(ClosingListener, TheLogTellsOfNoneWhoWaitWhereAServiceManagerListensOn) {
+  const int socket = listening_socket();
+  {
+    Waited waited(kTwoWorkers, kHalf, {{socket}, "other"}, kHalf);
+    waited.daemon.signal(SIGTERM);
+    EXPECT_EQ(waited.daemon.wait_exit(), 0);
+    waited.daemon.wait_log("stopped");
+    EXPECT_EQ(waited.daemon.log().find("in its queue"), std::string::npos) << waited.daemon.log();
+  }
+  ::close(socket);
 }
 
 }  // namespace revproxyd::testing
