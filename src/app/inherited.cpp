@@ -137,13 +137,16 @@ bool InheritedSockets::holds_port(std::uint16_t port) const {
   });
 }
 
-void InheritedSockets::drop_rest() {
+std::vector<std::string> InheritedSockets::drop_rest() {
+  std::vector<std::string> labels;
   for (const Socket& socket : sockets_) {
     log::Line(log::Level::warn) << "inherited socket '" << log::escaped(socket.label) << "' at "
                                 << socket.where.text()
                                 << " fits no listener of the configuration and is closed";
+    labels.push_back(socket.label);
   }
   sockets_.clear();
+  return labels;
 }
 
 InheritedSockets sockets_of_service_manager() {

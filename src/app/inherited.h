@@ -48,8 +48,8 @@ class InheritedSockets {
   /// One of those that nobody has taken yet is bound to it.
   bool holds_port(std::uint16_t port) const;
 
-  /// Closes what nobody has taken, with a warning for each.
-  void drop_rest();
+  /// Closes what nobody has taken, with a warning for each; their labels.
+  std::vector<std::string> drop_rest();
   bool empty() const noexcept { return sockets_.empty(); }
 
  private:

@@ -216,7 +216,8 @@ bool ListeningSockets::bind(Settings& settings, Ports ports, Lost lost, Fresh& f
 }
 
 void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh) {
-  inherited_.drop_rest();
+  auto dropped = inherited_.drop_rest();
+  if (!dropped.empty()) dropped_ = std::move(dropped);
   std::map<std::string, Open> now;
   for (const auto& listener : listeners) {
     const auto found = fresh.find(listener.identity);
@@ -256,6 +257,15 @@ void ListeningSockets::look_for_files() {
                                        "the file of the socket was removed, nobody can connect")
                                 << "; a reload makes it anew";
   }
+}
+
+std::set<std::string> ListeningSockets::taken(const std::vector<std::string>& left) const {
+  std::set<std::string> out;
+  for (const auto& [identity, one] : open_) {
+    if (!one.file.is_out_of_reach()) out.insert(identity);
+  }
+  for (const std::string& identity : left) out.erase(identity);
+  return out;
 }
 
 std::vector<std::pair<std::string, int>> ListeningSockets::all() const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,12 +79,16 @@ class ListeningSockets {
   /// `listeners` are all there are from now on; what is kept of others is closed here, before the
   /// workers close theirs, and files that lead to them go.
   void put_in_force(const std::vector<BuiltListener>& listeners, Fresh& fresh);
+  /// Labels of inherited sockets that fit no listener when the first ones were put in force.
+  const std::vector<std::string>& dropped() const noexcept { return dropped_; }
   /// Says of every UNIX socket once when its file is lost.
   void look_for_files();
   /// Identity and descriptor of all that is open, without those that nobody can reach for sure: a
   /// successor makes these anew.
   std::vector<std::pair<std::string, int>> all() const;
   const std::map<std::string, Open>& open() const noexcept { return open_; }
+  /// Identities of what all() holds, without those that a successor has `left`.
+  std::set<std::string> taken(const std::vector<std::string>& left) const;
   /// Closes all. Files to which nobody listens at the end of this object go then: a successor may
   /// have taken none, some or all.
   void close();
@@ -96,7 +101,8 @@ class ListeningSockets {
   InheritedSockets inherited_;
   LeavingSockets leaving_;
   std::size_t workers_;
-  std::map<std::string, Open> open_;   // by identity
+  std::map<std::string, Open> open_;  // by identity
+  std::vector<std::string> dropped_;
   std::vector<FreshSocketFile> left_;  // of those that were closed
 };
 

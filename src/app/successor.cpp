@@ -123,8 +123,8 @@ bool Successor::may_accept() {
   return packet && packet->text == message::kGo;
 }
 
-void Successor::serves() {
-  await_decision();
+void Successor::serves(const std::vector<std::string>& dropped) {
+  await_decision(dropped);
   // From here on the starter's end is no reason to die.
   ::prctl(PR_SET_PDEATHSIG, 0);
   ignore(send_packet(channel_.get(), message::kStays), "a predecessor that has gone asks no more");
@@ -136,8 +136,10 @@ void Successor::serves() {
   channel_.reset();
 }
 
-void Successor::await_decision() {
-  const std::string ready = std::string(message::kReady) + std::to_string(::getpid());
+void Successor::await_decision(const std::vector<std::string>& dropped) {
+  std::string ready = std::string(message::kReady) + std::to_string(::getpid()) + "\n";
+  const auto lines = pack_lines(dropped, kPacketBytes - ready.size());
+  if (!lines.empty()) ready += lines.front();
   if (send_packet(channel_.get(), ready)) {
     const auto packet = receive_packet(channel_.get());
     if (packet && packet->text == message::kDecided) return;

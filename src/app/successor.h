@@ -25,8 +25,10 @@ inline constexpr std::string_view kDown = "down\n";            // P: servers tha
 inline constexpr std::string_view kEnd = "end";                // P: that was all
 inline constexpr std::string_view kPrepared = "prepared";      // S: nothing can fail any more
 inline constexpr std::string_view kGo = "go";                  // P: accept
-inline constexpr std::string_view kReady = "ready ";           // S: all workers accept; its number
-inline constexpr std::string_view kDecided = "decided";        // P: stay, whatever becomes of me
+inline constexpr std::string_view kReady =
+    "ready ";  // S: all workers accept; its number, and a line for each label that it has no
+               // listener for
+inline constexpr std::string_view kDecided = "decided";  // P: stay, whatever becomes of me
 inline constexpr std::string_view kStays = "stays";      // S: I do, if my starter cannot say so
 inline constexpr std::string_view kYours = "yours";      // P: speak for the service
 inline constexpr std::string_view kFailed = "failed\n";  // S: why; its end follows
@@ -51,8 +53,9 @@ class Successor {
   /// What may fail has been done; waits for the word to accept. False: it will not come.
   bool may_accept();
   /// All workers accept. Until the predecessor has decided this process dies with its starter;
-  /// after that it waits a moment for the predecessor to step back.
-  void serves();
+  /// after that it waits a moment for the predecessor to step back. `dropped`: labels of sockets
+  /// that it does not listen on, so that the predecessor serves who waits there.
+  void serves(const std::vector<std::string>& dropped);
   /// Why this process will end.
   void fail(std::string_view reason);
 
@@ -60,7 +63,7 @@ class Successor {
   Successor(net::Descriptor channel, net::Descriptor starter) noexcept
       : channel_(std::move(channel)), starter_(std::move(starter)) {}
 
-  void await_decision();
+  void await_decision(const std::vector<std::string>& dropped);
 
   net::Descriptor channel_;
   net::Descriptor starter_;  // the starter waits for a byte here

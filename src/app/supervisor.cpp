@@ -162,7 +162,7 @@ bool Supervisor::put_in_force_first(ListeningSockets::Fresh fresh) {
 
 void Supervisor::begin_service() {
   if (launch_.successor != nullptr) {
-    launch_.successor->serves();
+    launch_.successor->serves(sockets_->dropped());
     // They may have been renamed since the start; the signal went to the predecessor.
     reopen_logs(access_log_.writer().get());
     launch_.successor.reset();

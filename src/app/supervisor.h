@@ -86,7 +86,7 @@ class Supervisor {
   void installed();
   Task<Verdict> upgrade();
   Task<void> upgrade_by_signal();
-  void hand_over(pid_t successor);
+  void hand_over(const Upgrade::Outcome& outcome);
   std::function<void()> drained(const Worker& worker);
   void begin_stop();
   void drain();

@@ -47,7 +47,7 @@ Task<Verdict> Supervisor::upgrade() {
   auto scoped = std::move(running).under(jobs_.scope());  // a stop ends it
   auto outcome = co_await std::move(scoped);
   if (outcome.successor > 0) {
-    hand_over(outcome.successor);
+    hand_over(outcome);
     // Whoever connects after the verdict meets the new process.
     auto closed = co_await none_left(accepting_, kCloseTime);
     verdict.ok = true;
@@ -75,7 +75,9 @@ Task<void> Supervisor::upgrade_by_signal() {
 }
 
 // Whoever watches this process hears of the new one before that says anything itself.
-void Supervisor::hand_over(pid_t successor) {
+void Supervisor::hand_over(const Upgrade::Outcome& outcome) {
+  const pid_t successor = outcome.successor;
+  const std::set<std::string> taken = sockets_->taken(outcome.left);
   const bool stopping = phase_ == Phase::stopping;
   const std::string text = "process " + std::to_string(successor) + " serves";
   notify_service_manager("MAINPID=" + std::to_string(successor) + "\nREADY=1\nSTATUS=" + text,
@@ -90,7 +92,8 @@ void Supervisor::hand_over(pid_t successor) {
   accepting_ = workers_.size();
   for (auto& worker : workers_) {
     draining_.push_back(worker.get());
-    worker->hand_over([this] { loop_.post([this] { --accepting_; }); }, drained(*worker));
+    worker->hand_over(
+        taken, [this] { loop_.post([this] { --accepting_; }); }, drained(*worker));
   }
   if (stopping) return hurry();
   drain_.arm(std::max(settings_.shutdown.drain, Duration(1)));

@@ -155,6 +155,7 @@ Task<Upgrade::Outcome> Upgrade::converse() {
       if (!decide()) co_return failure(end_starter());
       Outcome outcome;
       outcome.successor = successor_;
+      outcome.left = std::move(left_);
       co_return outcome;
     }
   }
@@ -189,7 +190,11 @@ bool Upgrade::answer(const std::string& message) {
     return committed_ = send_packet(socket, message::kGo).has_value();
   if (message.starts_with(message::kReady)) {
     const char* begin = message.data() + message::kReady.size();
-    std::from_chars(begin, message.data() + message.size(), successor_);
+    const char* end = message.data() + message.size();
+    const auto number = std::from_chars(begin, end, successor_);
+    // Binaries of before end here, and have told nothing of what they left.
+    const auto lines = lines_of(std::string_view(number.ptr, end));
+    left_.assign(lines.begin(), lines.end());
     return successor_ > 0;
   }
   if (message.starts_with(message::kFailed)) {

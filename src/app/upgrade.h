@@ -31,8 +31,9 @@ struct Estate {
 class Upgrade {
  public:
   struct Outcome {
-    pid_t successor = -1;  // that serves; -1: there is none
-    std::string problem;   // why
+    pid_t successor = -1;           // that serves; -1: there is none
+    std::string problem;            // why
+    std::vector<std::string> left;  // labels of sockets that it does not listen on
   };
 
   explicit Upgrade(Program program) : program_(std::move(program)) {}
@@ -77,6 +78,7 @@ class Upgrade {
   bool committed_ = false;
   pid_t starter_ = -1;  // our child, and the successor's parent until it serves
   pid_t successor_ = -1;
+  std::vector<std::string> left_;
 };
 
 /// A message of ticket keys and back.

@@ -364,10 +364,12 @@ void Worker::drain(std::function<void()> done) {
 }
 
 // Of a listener that is gone every connection is outdated.
-void Worker::hand_over(std::function<void()> closed, std::function<void()> done) {
-  loop_->post([this, closed = std::move(closed), done = std::move(done)]() mutable {
+void Worker::hand_over(std::set<std::string> taken, std::function<void()> closed,
+                       std::function<void()> done) {
+  loop_->post([this, taken = std::move(taken), closed = std::move(closed),
+               done = std::move(done)]() mutable {
     closed_.push_back(std::move(closed));
-    for (auto& [address, active] : listeners_) active->handed_over = true;
+    for (auto& [identity, active] : listeners_) active->handed_over = taken.contains(identity);
     stop_accepting();
     retire_outdated();
     sweep_closed();

@@ -73,8 +73,10 @@ class Worker {
   /// when none is left.
   void drain(std::function<void()> done);
   /// The same without haste: clients are told to connect again before their connection ends, and
-  /// another process accepts them. `closed` runs when this one accepts no more.
-  void hand_over(std::function<void()> closed, std::function<void()> done);
+  /// another process accepts them. `closed` runs when this one accepts no more. `taken`: identities
+  /// of the listeners that the other has; who waits at another one is served here.
+  void hand_over(std::set<std::string> taken, std::function<void()> closed,
+                 std::function<void()> done);
   /// Connections without a request end now, those with one after it.
   void hurry();
   /// Ends what is left at once.

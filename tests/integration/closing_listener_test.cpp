@@ -127,6 +127,15 @@ TEST_F(ClosingListener, OneThatWasTakenOutHoldsUpNoUpgrade) {
   EXPECT_EQ(upgrade.out.find("stands still"), std::string::npos) << upgrade.out;
 }
 
+// Nobody else takes what waits there.
+TEST_F(ClosingListener, WhoWaitsAtOneThatAnUpgradeLeavesBehindIsServed) {
+  Waited waited("shutdown: { drain: 20s }\n");
+  waited.daemon.write_config(waited.with_listeners(""));
+  EXPECT_EQ(waited.daemon.upgrade().status, 0);
+  waited.crowd.clear();
+  for (RawClient& client : waited.waiting) EXPECT_EQ(client.response().status, 200);
+}
+
 // Each worker has a queue of its own.
 TEST_F(ClosingListener, TheLogTellsOnceOfThoseForWhomThereWasNoneUntilTheEnd) {
   Waited waited(kTwoWorkers, kHalf, {}, kHalf);

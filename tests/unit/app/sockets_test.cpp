@@ -114,7 +114,7 @@ TEST(Inherited, OthersAreLeft) {
   listener.address = loopback(9);
   EXPECT_TRUE(inherited.take(listener, {}).empty());
   EXPECT_FALSE(inherited.empty());
-  inherited.drop_rest();
+  EXPECT_EQ(inherited.drop_rest(), std::vector<std::string>{"other"});
   EXPECT_TRUE(inherited.empty());
 }
 
