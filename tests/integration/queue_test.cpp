@@ -90,6 +90,35 @@ TEST(Queue, ARetryThatWaitsForAnotherServerDoesNotKeepTheFirstFromTheRest) {
   EXPECT_EQ(retried.response().body, "second");
 }
 
+// Neither those that find or make a connection, nor who is refused because others wait.
+TEST(Queue, ThoseThatWaitedAreCountedAndNoOthers) {
+  Gate release;
+  const Origin origin(answer_slow_when(release));
+  const Daemon daemon(std::string(kPlainListener) +
+                      "workers: 1\nupstreams: { app: { servers: [ { url: '" + origin.url() +
+                      "', max_connections: 2 } ], limits: { max_pending: 1, queue_timeout: 20s } " +
+                      "} }\nroutes: [ { to: app } ]\n");
+  std::vector<RawClient> clients;
+  for (std::size_t held = 1; held <= 2; ++held) {
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(fetch(daemon.port()).status, 200);
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    ASSERT_TRUE(origin.wait_requests_for("/slow", held));
+  }
+  // One of these waits, and the other tells that it does.
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back(daemon.port());
+    clients.back().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  daemon.wait_access_why("queue_full");
+  release.open();
+  int sum = 0;
+  for (RawClient& client : clients) sum += client.response().status;
+  EXPECT_EQ(sum, 3 * 200 + 503);
+  ASSERT_TRUE(comes_to(daemon, "requests_active", 0));
+  EXPECT_TRUE(comes_to(daemon, "queue_waits", 1));
+}
+
 // Of which the last worker that was asked keeps the only connection.
 TEST(Queue, AServerThatIsIdleRefusesNobodyThoughNoneMayWait) {
   const Origin origin;
