@@ -13,6 +13,15 @@ namespace {
 
 constexpr Code kLook = Code::write_timeout;
 
+// The client has room for all of it, and has it before it can send anything that is answered with a
+// reset.
+bool soon_taken(const net::Transport& transport, const Leftover& leftover) noexcept {
+  if (net::unsent(transport).value_or(0) != 0) return false;
+  // That so little was sent at all saves asking, for connections of one request.
+  if (leftover.alone && leftover.sent <= limits::kSoonTaken) return true;
+  return net::unacknowledged(transport).value_or(0) <= limits::kSoonTaken;
+}
+
 // False when the client makes no room, or the connection is of no more use.
 Task<bool> half_close(net::Transport& transport, Leftover& leftover) {
   auto& readiness = transport.readiness();
@@ -74,8 +83,7 @@ bool still_takes(net::Transport& transport, Leftover& leftover,
 Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send) {
   auto closed = co_await half_close(transport, leftover);
   if (!closed) co_return;
-  const std::size_t left = net::unacknowledged(transport).value_or(0);
-  if (!may_send && left <= limits::kSoonTaken) co_return;
+  if (!may_send && soon_taken(transport, leftover)) co_return;
   auto arrived = co_await all_arrives(transport, leftover);
   if (arrived && may_send) co_await linger(transport);
 }

@@ -20,6 +20,7 @@ struct Leftover {
   UptakeRules rules;
   std::uint64_t sent = 0;  // what the rate is about
   Uptake uptake;
+  bool alone = false;  // nothing was sent on the connection before `sent`
 
   void wait_begins(std::optional<std::size_t> left) noexcept { uptake.wait_begins(left, sent); }
   /// It goes on taking it: `left` bytes are not acknowledged now.
@@ -43,10 +44,10 @@ bool still_takes(net::Transport& transport, Leftover& leftover,
                  std::optional<std::size_t> left) noexcept;
 
 /// Ends our side; a client that reads slowly may have to make room for close_notify first. Then
-/// waits until the client's kernel has everything, as long as it takes some of it; not for less
-/// than limits::kSoonTaken where the client sends no more. What it sends meanwhile is read and
-/// thrown away; it is left in the kernel when more than limits::kLingerBytes have come and
-/// limits::kLingerTime is over. One that `may_send` before it reads is read on for
+/// waits until the client's kernel has everything, as long as it takes some of it; where the client
+/// sends no more, not for what is on its way and no more than limits::kSoonTaken. What it sends
+/// meanwhile is read and thrown away; it is left in the kernel when more than limits::kLingerBytes
+/// have come and limits::kLingerTime is over. One that `may_send` before it reads is read on for
 /// another limits::kLingerTime, or until it closes.
 Task<void> part_from_client(net::Transport& transport, Leftover& leftover, bool may_send);
 

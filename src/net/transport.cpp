@@ -34,6 +34,12 @@ Task<Result<std::size_t>> take_some(Transport& transport, Taking taking, Mutable
   }
 }
 
+std::optional<std::size_t> queued(const Transport& transport, unsigned long which) noexcept {
+  int bytes = 0;
+  if (::ioctl(transport.fd(), which, &bytes) != 0) return std::nullopt;
+  return static_cast<std::size_t>(bytes);
+}
+
 }  // namespace
 
 IoResult Transport::try_read_into(Pipe&, std::size_t) noexcept {
@@ -114,9 +120,11 @@ std::optional<std::size_t> most_unread(const Transport& transport) noexcept {
 }
 
 std::optional<std::size_t> unacknowledged(const Transport& transport) noexcept {
-  int queued = 0;
-  if (::ioctl(transport.fd(), SIOCOUTQ, &queued) != 0) return std::nullopt;
-  return static_cast<std::size_t>(queued);
+  return queued(transport, SIOCOUTQ);
+}
+
+std::optional<std::size_t> unsent(const Transport& transport) noexcept {
+  return queued(transport, SIOCOUTQNSD);
 }
 
 void keep_unsent_short(const Transport& transport) noexcept {

@@ -82,8 +82,8 @@ inline constexpr std::chrono::milliseconds kLingerTime{2000};
 inline constexpr std::chrono::milliseconds kLingerLook{500};
 // Where timeouts.write is no limit.
 inline constexpr std::chrono::milliseconds kClosingStall{30000};
-// So much arrives within a round trip even on a new connection (RFC 6928: ten segments), unless the
-// client has stopped reading: one that expects no more of it has nothing to send in that time.
+// So much arrives within a round trip even on a new connection (RFC 6928: ten segments) where the
+// client has room for it: one that expects no more of it has nothing to send in that time.
 inline constexpr std::size_t kSoonTaken = 14600;
 
 // How long the connection of a client that was sent away for what it did stays open, unread: who

@@ -133,6 +133,10 @@ std::optional<std::size_t> most_unread(const Transport& transport) noexcept;
 /// say.
 std::optional<std::size_t> unacknowledged(const Transport& transport) noexcept;
 
+/// Those of them that are not even on their way, as when the peer has no room for them. Nothing
+/// when the kernel does not say.
+std::optional<std::size_t> unsent(const Transport& transport) noexcept;
+
 /// From now on the kernel takes no more than it can soon send (limits::kUnsent), so that what is
 /// written last does not wait behind megabytes. For a connection whose streams have priorities.
 void keep_unsent_short(const Transport& transport) noexcept;

@@ -48,8 +48,8 @@ class Writer {
   bool splices() const noexcept { return transport_.splices(); }
   /// Bytes written since restart().
   std::uint64_t sent() const noexcept { return sent_; }
-  /// For the end of what was sent.
-  Leftover leftover() const noexcept { return {rules_.uptake, sent_, uptake_}; }
+  /// For the end of what was sent; `alone`: nothing was before it on the connection.
+  Leftover leftover(bool alone) const noexcept { return {rules_.uptake, sent_, uptake_, alone}; }
 
  private:
   /// One try; takes off `pieces` what went out. The result is done or what to wait for.

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
@@ -74,6 +75,49 @@ class Linger : public LingerBehindAll {
     ignore(::recv(far_, into.data(), into.size(), MSG_DONTWAIT), "what is left is looked at");
   }
 };
+
+/// One whose buffers are full, and a little that waits for room in them.
+class LingerBehindLittle : public LingerBehindAll {
+ protected:
+  LingerBehindLittle() {
+    const std::string block(limits::kSoonTaken / 2, 'd');
+    const iovec piece = net::piece_of(block);
+    while (net::unsent(*transport_) == 0U) {
+      const net::IoResult result = transport_->try_write({&piece, 1});
+      EXPECT_EQ(result.bytes, block.size());
+      leftover_.sent += result.bytes;
+      EXPECT_TRUE(runner_.run_until([&] {
+        return net::unsent(*transport_) == net::unacknowledged(*transport_);
+      })) << "what has room must arrive";
+    }
+  }
+
+  Task<void> part_and_close() {
+    co_await part_from_client(*transport_, leftover_, false);
+    transport_.reset();
+  }
+  /// What the client gets up to the end.
+  std::size_t take_all() {
+    std::string into(64 * 1024, ' ');
+    std::size_t all = 0;
+    EXPECT_TRUE(runner_.run_until([&] {
+      const ssize_t got = ::recv(far_, into.data(), into.size(), MSG_DONTWAIT);
+      if (got > 0) all += static_cast<std::size_t>(got);
+      return got == 0 || (got < 0 && errno != EAGAIN);
+    }));
+    return all;
+  }
+};
+
+// A stray byte would be answered with a reset.
+TEST_F(LingerBehindLittle, StaysUntilTheClientHasMadeRoom) {
+  EXPECT_LE(net::unacknowledged(*transport_).value_or(0), limits::kSoonTaken);
+  TaskGroup group;
+  group.spawn(part_and_close());
+  EXPECT_EQ(::send(far_, "\r\n", 2, MSG_NOSIGNAL), 2);
+  EXPECT_EQ(take_all(), leftover_.sent);
+  EXPECT_TRUE(runner_.run_until([&] { return group.size() == 0; }));
+}
 
 TEST_F(Linger, EndsForAClientBelowTheMinimumRate) {
   leftover_.rules.min_rate = 1000 * leftover_.sent;
