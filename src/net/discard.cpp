@@ -1,5 +1,9 @@
 #include "revproxyd/net/discard.h"
 
+#include <algorithm>
+
+#include "revproxyd/base/limits.h"
+
 namespace revproxyd::net {
 
 Task<void> discard(Transport& transport, std::size_t most) {
@@ -8,7 +12,7 @@ Task<void> discard(Transport& transport, std::size_t most) {
        dropped < most && transport.readiness().read_expired() == Code::none;) {
     auto got = co_await discard_some(transport);
     if (!got || *got == 0) co_return;
-    dropped += *got;
+    dropped += std::max(*got, limits::kDiscardLeast);
   }
 }
 

@@ -80,6 +80,9 @@ inline constexpr std::chrono::milliseconds kDrainTime{1000};
 inline constexpr std::size_t kLingerBytes = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kLingerTime{2000};
 inline constexpr std::chrono::milliseconds kLingerLook{500};
+// What a read that throws away counts for at least, where bytes are the limit: small ones cost as
+// much.
+inline constexpr std::size_t kDiscardLeast = 1024;
 // Where timeouts.write is no limit.
 inline constexpr std::chrono::milliseconds kClosingStall{30000};
 // So much arrives within a round trip even on a new connection (RFC 6928: ten segments) where the

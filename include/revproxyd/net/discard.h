@@ -10,7 +10,8 @@
 
 namespace revproxyd::net {
 
-/// discard_some() until the orderly end, the read deadline, a failure, or `most` bytes.
+/// discard_some() until the orderly end, the read deadline, a failure, or `most` bytes, of
+/// which each read counts for limits::kDiscardLeast or more.
 Task<void> discard(Transport& transport,
                    std::size_t most = std::numeric_limits<std::size_t>::max());
 
