@@ -21,10 +21,11 @@ Task<Result<http::Piece>> HeldBody::read() {
   ended_ = piece->last;
   if (keeping_ && held_.size() + piece->bytes.size() <= limits::kReplayBody) {
     held_.append(piece->bytes);
-    replayed_ = held_.size();
-  } else {
-    let_go();
+    // Held here, it need not be there as well.
+    inner_->release();
+    co_return http::Piece(held_.held().substr(std::exchange(replayed_, held_.size())), ended_);
   }
+  let_go();
   co_return *piece;
 }
 

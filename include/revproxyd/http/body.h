@@ -35,6 +35,9 @@ class Body : public slab::Allocated {
   /// The next piece; its view lives until the next read() or the end of the body. Not called again
   /// after a last piece or an error.
   virtual Task<Result<Piece>> read() = 0;
+  /// The last piece is not looked at any more, before the next read(): its memory may be given
+  /// back.
+  virtual void release() noexcept {}
   /// read() would not wait: bytes, or the end, are at hand. False may be wrong; true never is, or
   /// what is staged for the reader would be held back.
   virtual bool ready() const noexcept = 0;

@@ -38,6 +38,10 @@ class BodyReader final : public Body, public PipeSource {
   bool ended() const noexcept override { return done_; }
   const Fields* trailers() const noexcept override { return trailers_ ? &*trailers_ : nullptr; }
 
+  void release() noexcept override {
+    release_view();
+    if (input_.empty()) input_.release();
+  }
   /// The last piece is no longer looked at: its bytes leave `input`.
   void release_view() noexcept {
     input_.consume(viewed_);

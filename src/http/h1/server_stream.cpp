@@ -10,6 +10,7 @@ class RequestBody final : public Body, private PipeSource {
  public:
   explicit RequestBody(ServerStream& stream) noexcept : stream_(stream) {}
   Task<Result<Piece>> read() override { return stream_.read_body(); }
+  void release() noexcept override { stream_.reader_->release(); }
   bool ready() const noexcept override {
     return !stream_.expects_continue_ && !stream_.upgrade_ && stream_.reader_->ready();
   }

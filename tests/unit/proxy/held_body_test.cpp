@@ -13,18 +13,24 @@ namespace {
 
 class Pieces final : public http::Body {
  public:
-  explicit Pieces(std::deque<std::string> pieces) : pieces_(std::move(pieces)) {}
+  explicit Pieces(std::deque<std::string> pieces, bool* released = nullptr)
+      : pieces_(std::move(pieces)), released_(released) {}
   Task<Result<http::Piece>> read() override {
     if (pieces_.empty()) co_return Error(Code::client_gone, Side::downstream);
     current_ = std::move(pieces_.front());
     pieces_.pop_front();
     co_return http::Piece(current_, pieces_.empty());
   }
+  void release() noexcept override {
+    current_.assign(current_.size(), '?');
+    if (released_ != nullptr) *released_ = true;
+  }
   bool ready() const noexcept override { return false; }
 
  private:
   std::deque<std::string> pieces_;
   std::string current_;
+  bool* released_;
 };
 
 class HeldBodyTest : public ::testing::Test {
@@ -54,6 +60,21 @@ TEST_F(HeldBodyTest, PassesPiecesOnAsTheyCome) {
   open({"ab", "cd"});
   EXPECT_EQ(read(), "ab");
   EXPECT_EQ(read(), "cd|");
+}
+
+TEST_F(HeldBodyTest, WhatIsHeldIsHeldOnce) {
+  bool released = false;
+  body_.emplace(std::make_unique<Pieces>(std::deque<std::string>{"ab", "cd"}, &released));
+  EXPECT_EQ(read(), "ab");
+  EXPECT_TRUE(released);
+}
+
+TEST_F(HeldBodyTest, WhatIsNotHeldStaysWhereItIs) {
+  bool released = false;
+  body_.emplace(std::make_unique<Pieces>(std::deque<std::string>{"ab", "cd"}, &released));
+  body_->let_go();
+  EXPECT_EQ(read(), "ab");
+  EXPECT_FALSE(released);
 }
 
 TEST_F(HeldBodyTest, GivesAllAgainAfterRewinding) {

@@ -62,6 +62,22 @@ TEST_F(H1BodyReader, LeavesWhatLiesBehindTheEnd) {
   EXPECT_EQ(input_.held(), "NEXT");
 }
 
+TEST_F(H1BodyReader, GivesTheMemoryOfAPieceBackWhenItIsReleased) {
+  open(Framing::length, 10'000);
+  peer_.send(std::string(10'000, 'x'));
+  EXPECT_EQ(all().size(), 10'001U);
+  reader_->release();
+  EXPECT_EQ(input_.capacity(), 0U);
+}
+
+TEST_F(H1BodyReader, WhatLiesBehindAReleasedPieceStays) {
+  input_.append("abcNEXT");
+  open(Framing::length, 3);
+  EXPECT_EQ(all(), "abc|");
+  reader_->release();
+  EXPECT_EQ(input_.held(), "NEXT");
+}
+
 TEST_F(H1BodyReader, ReadsNoFurtherThanTheEndOfAKnownLength) {
   open(Framing::length, 10'000);
   peer_.send(std::string(10'000, 'x') + "NEXT");
