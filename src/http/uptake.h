@@ -28,7 +28,8 @@ constexpr Duration look_period(Duration stall) noexcept {
 
 /// The kernel tells of room only when much of its buffer, which may be megabytes, is free again. A
 /// reader that is slow but steady is seen by what it has not acknowledged yet, `left`, which is
-/// unknown for some transports.
+/// unknown for some transports. Under TLS it has the framing of records, which is no part of what
+/// was sent: that of what lies there counts as not taken, once and not for each byte that passes.
 class Uptake {
  public:
   enum class Verdict : std::uint8_t { fine, stalled, too_slow };
