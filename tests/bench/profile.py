@@ -8,8 +8,8 @@ Builds the preset `profile`, whose binary counts, and has it serve what docs/ben
 and over TLS, HTTP/2 to servers of either version, large contents both ways, with and without an access log. What is kept of the
 counts are the functions that together make up nearly all of them. A change of a function makes its counts void, no more.
 
-Needs clang 19 with lld, llvm and its runtime (libclang-rt-19-dev), curl, h2load, openssl, and OpenSSL's headers. Where the cores are busy it takes longer; the
-profile is of the same worth.
+Needs clang 19 with lld, llvm and its runtime (libclang-rt-19-dev), curl, h2load, openssl, and OpenSSL's headers. Where the cores are busy
+it takes longer; the profile is of the same worth.
 """
 import argparse
 import http.server
