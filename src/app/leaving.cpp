@@ -10,7 +10,7 @@ namespace revproxyd::app {
 
 namespace {
 
-bool is_bound_to(const net::Descriptor& socket, const net::BindAddress& wanted) {
+bool is_bound_as(const net::Descriptor& socket, const net::BindAddress& wanted) {
   const net::BindAddress bound = address_of(socket);
   if (wanted.port == 0 || bound.port != wanted.port) return false;
   if (bound.host.empty() || wanted.host.empty()) return bound.host == wanted.host;
@@ -26,32 +26,32 @@ SeenSockets seen(const std::vector<WorkerSockets>& of_workers) {
   return out;
 }
 
-void LeavingSockets::add(SeenSockets sockets) {
+void LeavingSockets::add(SeenSockets sockets, bool held) {
   forget_closed();
-  sockets_.push_back(std::move(sockets));
+  leaving_.push_back({std::move(sockets), held});
 }
 
-std::vector<WorkerSockets> LeavingSockets::bound_to(const net::BindAddress& address) {
+LeavingSockets::Found LeavingSockets::bound_as(const net::BindAddress& address) {
   forget_closed();
-  for (const SeenSockets& one : sockets_) {
+  for (const auto& [one, held] : leaving_) {
     std::vector<WorkerSockets> found(one.size());
     bool any = false;
     for (std::size_t worker = 0; worker < one.size(); ++worker) {
       for (const auto& socket : one[worker]) {
         auto open = socket.lock();
-        if (open == nullptr || !is_bound_to(*open, address)) continue;
+        if (open == nullptr || !is_bound_as(*open, address)) continue;
         found[worker].push_back(std::move(open));
         any = true;
       }
     }
-    if (any) return found;
+    if (any) return {std::move(found), held};
   }
   return {};
 }
 
 bool LeavingSockets::hold_port(std::uint16_t port) const {
-  return std::ranges::any_of(sockets_, [port](const SeenSockets& one) {
-    return std::ranges::any_of(one, [port](const auto& worker) {
+  return std::ranges::any_of(leaving_, [port](const Leaving& one) {
+    return std::ranges::any_of(one.sockets, [port](const auto& worker) {
       return std::ranges::any_of(worker, [port](const auto& socket) {
         const auto open = socket.lock();
         return open != nullptr && net::local_address(open->get()).port() == port;
@@ -61,8 +61,8 @@ bool LeavingSockets::hold_port(std::uint16_t port) const {
 }
 
 void LeavingSockets::forget_closed() {
-  std::erase_if(sockets_, [](const SeenSockets& one) {
-    return std::ranges::all_of(one, [](const auto& worker) {
+  std::erase_if(leaving_, [](const Leaving& one) {
+    return std::ranges::all_of(one.sockets, [](const auto& worker) {
       return std::ranges::all_of(worker, [](const auto& socket) { return socket.expired(); });
     });
   });

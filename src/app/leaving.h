@@ -22,17 +22,26 @@ SeenSockets seen(const std::vector<WorkerSockets>& of_workers);
 /// Of the main thread.
 class LeavingSockets {
  public:
-  void add(SeenSockets sockets);
-  /// Those that are still open and bound as `address` asks, by worker; none for an address without
-  /// a fixed port. They stay open, and their queue with them, as long as what is returned.
-  std::vector<WorkerSockets> bound_to(const net::BindAddress& address);
+  struct Found {
+    std::vector<WorkerSockets> of_workers;  // empty: there is none
+    bool held = false;                      // as it was given to add()
+  };
+  /// `held`: see BoundAddress.
+  void add(SeenSockets sockets, bool held);
+  /// Those that are still open and bound as `address` asks; none for an address without a fixed
+  /// port. They stay open, and their queue with them, as long as what is returned.
+  Found bound_as(const net::BindAddress& address);
   /// One that is still open has the port.
   bool hold_port(std::uint16_t port) const;
 
  private:
+  struct Leaving {
+    SeenSockets sockets;
+    bool held = false;
+  };
   void forget_closed();
 
-  std::vector<SeenSockets> sockets_;
+  std::vector<Leaving> leaving_;
 };
 
 }  // namespace revproxyd::app

@@ -80,12 +80,12 @@ bool is_among(const std::vector<net::Descriptor>& sockets, const net::Descriptor
 }
 
 // Each worker goes on with what it has not closed yet.
-Result<BoundAddress> taken_back(const std::vector<WorkerSockets>& open) {
+Result<BoundAddress> taken_back(const LeavingSockets::Found& open) {
   BoundAddress bound;
-  bound.held = true;  // who knows
-  bound.of_workers.resize(open.size());
-  for (std::size_t worker = 0; worker < open.size(); ++worker) {
-    for (const auto& socket : open[worker]) {
+  bound.held = open.held;
+  bound.of_workers.resize(open.of_workers.size());
+  for (std::size_t worker = 0; worker < open.of_workers.size(); ++worker) {
+    for (const auto& socket : open.of_workers[worker]) {
       if (!give(bound.of_workers[worker], *socket)) return cannot_duplicate();
       if (is_among(bound.kept, *socket)) continue;
       auto copy = duplicate(*socket);
@@ -162,7 +162,8 @@ void complete(BoundAddress& bound) {
 Result<BoundAddress> ListeningSockets::bind_one(const proxy::ListenerSettings& listener,
                                                 const std::vector<proxy::ListenerSettings>& all,
                                                 const Fresh& fresh) {
-  if (const auto open = leaving_.bound_to(listener.address); !open.empty()) return taken_back(open);
+  if (const auto open = leaving_.bound_as(listener.address); !open.of_workers.empty())
+    return taken_back(open);
   const bool own = inherited_.is_own(listener.address.path);
   auto inherited = inherited_.take(listener, all);
   if (inherited.empty()) {
@@ -237,7 +238,7 @@ void ListeningSockets::put_in_force(const std::vector<BuiltListener>& listeners,
   for (auto& [identity, one] : open_) {
     if (now.contains(identity)) continue;
     if (!one.held) one.file.remove();
-    leaving_.add(std::move(one.of_workers));
+    leaving_.add(std::move(one.of_workers), one.held);
   }
   open_ = std::move(now);
 }

@@ -70,9 +70,9 @@ class ListeningSockets {
 
   /// Binds, or takes from what was inherited, what `settings` names and is not open yet, or cannot
   /// be reached any more since its file was removed, unless that is to be left. What workers have
-  /// not closed yet is taken back. An inherited socket
-  /// whose file was never seen here stays beside the new one, and alone if there can be none. Ports
-  /// that the kernel chooses are written into the settings. False with `problem` on a failure.
+  /// not closed yet is taken back. An inherited socket whose file was never seen here stays beside
+  /// the new one, and alone if there can be none. Ports that the kernel chooses are written into
+  /// the settings. False with `problem` on a failure.
   bool bind(Settings& settings, Ports ports, Lost lost, Fresh& fresh, std::string& problem);
   /// The inherited socket at the path of the admin socket.
   InheritedAdmin take_admin(const std::string& path) { return inherited_.take_admin(path); }

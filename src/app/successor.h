@@ -25,9 +25,9 @@ inline constexpr std::string_view kDown = "down\n";            // P: servers tha
 inline constexpr std::string_view kEnd = "end";                // P: that was all
 inline constexpr std::string_view kPrepared = "prepared";      // S: nothing can fail any more
 inline constexpr std::string_view kGo = "go";                  // P: accept
-inline constexpr std::string_view kReady =
-    "ready ";  // S: all workers accept; its number, and a line for each label that it has no
-               // listener for
+// S: all workers accept; its number, and a line for each label that it has no listener for, as far
+// as one packet holds them: those beyond count as taken.
+inline constexpr std::string_view kReady = "ready ";
 inline constexpr std::string_view kDecided = "decided";  // P: stay, whatever becomes of me
 inline constexpr std::string_view kStays = "stays";      // S: I do, if my starter cannot say so
 inline constexpr std::string_view kYours = "yours";      // P: speak for the service

@@ -41,6 +41,9 @@ std::uint64_t count_lines(Bytes lines) noexcept {
   return static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
 }
 
+// What no later try would write: a message of a socket that is too large for it.
+bool is_hopeless(int error) noexcept { return error == EMSGSIZE || error == EINVAL; }
+
 // What a batch takes of `pending_bytes`: its memory, so that many tiny ones are bounded too.
 std::size_t cost_of(const Buffer& batch) noexcept { return batch.capacity(); }
 
@@ -69,7 +72,8 @@ struct LogWriter::State {
   bool wait_writable();
   bool wait_to_retry(int error);
   bool expired();
-  void lose(Bytes rest);
+  void drop_piece(Bytes& rest, int error);
+  void lose(Bytes rest, bool torn);
   bool may_tell_of_trouble();
   void tell(const std::string& what);
   std::string cause() const;
@@ -92,6 +96,7 @@ struct LogWriter::State {
   bool ended = false;
 
   LogOutput output;
+  bool torn_for_good = false;  // a stop has left half a line, behind which nothing may stand
   int last_error = 0;
   std::uint64_t announced = 0;
   bool trouble_announced = false;
@@ -233,6 +238,8 @@ void LogWriter::State::run() {
     }
     batches.clear();
   }
+  // The last word, however soon.
+  if (dropped.load(std::memory_order_relaxed) != announced) tell(cause());
   slab::trim();
   const std::lock_guard lock(mutex);
   ended = true;
@@ -283,23 +290,27 @@ void LogWriter::State::write_batch(const Buffer& batch) {
   Bytes rest = batch.held();
   bool torn = false;
   while (!rest.empty()) {
-    if (adopt_output() && torn) {
+    const bool adopted = adopt_output();
+    if (adopted) torn_for_good = false;
+    if (adopted && torn) {
       // Its front is in the old file; the rest would be no line in the new one.
       rest.remove_prefix(rest.find('\n') + 1);
       dropped.fetch_add(1, std::memory_order_relaxed);
       torn = false;
       continue;
     }
-    if (expired()) return lose(rest);
+    if (torn_for_good || expired()) return lose(rest, torn);
     const ssize_t size = output.write(output.piece(rest));
     if (size > 0) {
       torn = rest[static_cast<std::size_t>(size) - 1] != '\n';
       rest.remove_prefix(static_cast<std::size_t>(size));
     } else if (size == -EAGAIN) {
-      if (!wait_writable()) return lose(rest);
+      if (!wait_writable()) return lose(rest, torn);
       announce_trouble();
+    } else if (is_hopeless(static_cast<int>(-size))) {
+      drop_piece(rest, static_cast<int>(-size));
     } else if (!wait_to_retry(size == 0 ? EIO : static_cast<int>(-size))) {
-      return lose(rest);
+      return lose(rest, torn);
     }
   }
   announce_recovery();
@@ -352,7 +363,16 @@ bool LogWriter::State::expired() {
   return stop_by && Clock::now() >= *stop_by;
 }
 
-void LogWriter::State::lose(Bytes rest) {
+void LogWriter::State::drop_piece(Bytes& rest, int error) {
+  const Bytes piece = output.piece(rest);
+  dropped.fetch_add(count_lines(piece), std::memory_order_relaxed);
+  rest.remove_prefix(piece.size());
+  last_error = error;
+  announce_trouble();
+}
+
+void LogWriter::State::lose(Bytes rest, bool torn) {
+  torn_for_good = torn_for_good || torn;
   dropped.fetch_add(count_lines(rest), std::memory_order_relaxed);
   announce_trouble();
 }

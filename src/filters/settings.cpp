@@ -135,10 +135,18 @@ std::size_t bytes_of(const FieldEdits& edits) noexcept {
 
 }  // namespace
 
+namespace {
+
+constexpr const char* kInstructions = "instructions of regexes";
+
+// It has been told, and each further one costs time.
+bool are_too_many(Reader& reader) { return reader.taken(kInstructions) > kRegexInstructions; }
+
+}  // namespace
+
 bool check_regex(Reader& reader, const Node& node, const std::string& regex) {
-  std::size_t& instructions = reader.taken("instructions of regexes");
-  // It has been told, and each further one costs time.
-  if (instructions > kRegexInstructions) return true;
+  if (are_too_many(reader)) return true;
+  std::size_t& instructions = reader.taken(kInstructions);
   const auto compiled = compile_regex(regex);
   if (!compiled->ok())
     return reader.error(node,
@@ -203,6 +211,7 @@ config::Type<RewriteSettings> rewrite_settings() {
         const Node& regex = *node.find("regex");
         const Node& to = *node.find("to");
         if (!check_regex(reader, regex, rewrite.regex)) return false;
+        if (are_too_many(reader)) return true;
         if (const std::string problem = rewrite_problem(rewrite); !problem.empty())
           return reader.error(to, "invalid replacement" + Reader::detail(to, problem));
         return true;

@@ -166,8 +166,8 @@ Task<std::optional<http::Response>> Forwarding::attempt() {
     // Whoever gave up has learned nothing about the server, and whoever joined a connect nothing
     // that its maker does not tell.
     const bool ended = exchange_.scope().cancelled() || late();
-    if (acquired.endpoint != nullptr && !acquired.joined && !ended) {
-      ++exchange_.notes.connect_failures;
+    if (acquired.endpoint != nullptr && !acquired.told && !ended) {
+      if (!acquired.joined) ++exchange_.notes.connect_failures;
       log_server_failure(settings_.name, exchange_.notes.server, acquired.lease.error());
     }
     failure_.error = late() ? kLate : acquired.lease.error();

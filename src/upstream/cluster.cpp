@@ -189,10 +189,12 @@ Task<Acquired> Cluster::acquire_waiting(const Demand& demand, Clock::duration& w
 Task<std::optional<Acquired>> Cluster::join(Pool& pool, const Origin& origin) {
   Endpoint& endpoint = pool.endpoint();
   while (pool.joinable(origin)) {
-    auto stream = co_await pool.join();
+    bool told = false;
+    auto stream = co_await pool.join(told);
     if (!stream) {
       Acquired failed(&endpoint, stream.error());
       failed.joined = true;
+      failed.told = told;
       co_return std::move(failed);
     }
     if (*stream == nullptr) continue;

@@ -230,14 +230,18 @@ std::vector<Pool::Joiner*>* Pool::open_queue() const noexcept {
   return nullptr;
 }
 
-Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join() {
+Task<Result<std::unique_ptr<http::ClientStream>>> Pool::join(bool& told) {
   Joiner joiner;
   open_queue()->push_back(&joiner);
   auto code = co_await wait_within(joiner.done, settings_.timeouts.connect, Code::connect_timeout);
+  told = true;
   if (code != Code::none) {
     // Whoever still knows this frame must forget it.
     for (Dial* one : dials_) std::erase(one->joiners, &joiner);
-    for (Kept* one : shared_) std::erase(one->joiners, &joiner);
+    for (Kept* one : shared_) {
+      // It was made, which is all that its maker knows of it.
+      if (std::erase(one->joiners, &joiner) != 0) told = false;
+    }
     co_return Error(code, Side::upstream, "waiting for a connection ended");
   }
   if (joiner.error.code() != Code::none) co_return joiner.error;

@@ -380,24 +380,27 @@ TEST(LogDisk, ADirectoryThatWasRemovedStopsNoTraffic) {
       wait_until([&] { return read_file(file).find("\"path\":\"/after\"") != std::string::npos; }));
 }
 
-TEST(LogDisk, WhenItIsFullTrafficGoesOnAndLinesWhenThereIsRoomAgain) {
+TEST(LogDisk, WhenItIsFullTrafficGoesOnAndLinesWaitForRoom) {
   const bool allowed = in_own_namespaces([] {
     const Origin origin;
     const TempDir disk;
-    mount_small_disk(disk.path(), 128 * 1024);
+    mount_small_disk(disk.path(), 512 * 1024);
     const std::string file = disk.file("access.log");
     const Daemon daemon(forward_to(origin.url(), "access_log: { path: " + file + " }\n"));
     RawClient client(daemon.port());
     const std::string ballast = disk.file("ballast");
-    std::ofstream(ballast) << std::string(100 * 1024, 'x') << std::flush;
-    for (int i = 0; i < 300; ++i)
+    std::ofstream(ballast) << std::string(480 * 1024, 'x') << std::flush;
+    constexpr int kRequests = 300;
+    for (int i = 0; i < kRequests; ++i)
       ASSERT_EQ(client.get("/" + std::string(300, 'a')).status, 200) << i;
     daemon.wait_log("log " + file + ": No space left on device");
     std::filesystem::remove(ballast);
     EXPECT_EQ(client.get("/after").status, 200);
     EXPECT_TRUE(wait_until(
         [&] { return read_file(file).find("\"path\":\"/after\"") != std::string::npos; }));
-    daemon.wait_log("log " + file + ": writing again");
+    daemon.wait_log("log " + file + ": writing again; lines lost so far: 0");
+    const std::string lines = read_file(file);
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), kRequests + 1);
   });
   if (!allowed) GTEST_SKIP() << "no mounts of its own are allowed here";
 }

@@ -173,6 +173,23 @@ TEST(TakingOut, AConnectThatManyRequestsWaitForFailsOnce) {
   EXPECT_EQ(count_of(": connect_timeout", daemon.log()), 1U) << daemon.log();
 }
 
+// Its connect has succeeded, so who made it has nothing to tell.
+TEST(TakingOut, AServerThatIsConnectedToAndSaysNothingIsToldOf) {
+  const NarrowServer mute;
+  Daemon daemon(std::string(kPlainListener) +
+                "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" + mute.url().substr(4) +
+                "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
+                "routes: [ { name: all, to: app } ]\n");
+  RawClient first(daemon.port());
+  first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(comes_to(daemon, "requests_active", 1));
+  RawClient second(daemon.port());
+  second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(second.response().status, 504);
+  daemon.wait_log(": connect_timeout");
+  EXPECT_TRUE(comes_to(daemon, "upstream_connect_failures", 0));
+}
+
 TEST(TakingOut, OneRequestTriesASilentServerAgainAndTheOthersDoNotWait) {
   const Origin backup("backup");
   NarrowServer silent;

@@ -52,7 +52,8 @@ struct Acquired {
       : endpoint(tried_endpoint), lease(std::move(result)) {}
   const Endpoint* endpoint;  // null when none was picked
   Result<Lease> lease;
-  bool joined = false;  // it waited for a connection of another request, which tells of a failure
+  bool joined = false;  // it waited for a connection of another request
+  bool told = false;    // which tells of the failure
 };
 
 /// Survives a reload that leaves its upstream's settings alone. Dies with the last snapshot that

@@ -79,8 +79,9 @@ class Pool {
   bool joinable(const Origin& origin) const noexcept {
     return !apart(origin) && open_queue() != nullptr;
   }
-  /// Waits for it; null when it turned out to serve others only. Errors are those of connect().
-  Task<Result<std::unique_ptr<http::ClientStream>>> join();
+  /// Waits for it; null when it turned out to serve others only. Errors are those of connect();
+  /// `told`, which must stay until then: who makes the connection tells of them.
+  Task<Result<std::unique_ptr<http::ClientStream>>> join(bool& told);
 
   /// A request waits for a connection. One that multiplexes, is too old for more streams and holds
   /// the last place under max_connections may have to serve on.

@@ -95,12 +95,10 @@ Result<ConnectionOptions> read_connection(const Fields& fields, Kind kind) noexc
     while (!rest.empty()) {
       if (++count > kMostConnectionOptions)
         return malformed(kind, "more than 64 connection options");
-      const std::size_t comma = rest.find(',');
-      const std::string_view option = ascii::trim(rest.substr(0, comma));
+      const std::string_view option = next_element(rest);
       options.close |= ascii::iequals(option, "close");
       options.keep_alive |= ascii::iequals(option, "keep-alive");
       options.upgrade |= ascii::iequals(option, "upgrade");
-      rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
     }
   }
   return options;

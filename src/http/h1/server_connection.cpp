@@ -333,7 +333,7 @@ Task<void> ServerConnection::finish() {
   if (failed_) co_return;
   unread_.reset();
   for (Buffer* buffer : {&in_, &ahead_, &out_}) buffer->release();
-  Leftover leftover = writer_.leftover(served_ <= 1);
+  Leftover leftover = writer_.leftover(settings_.served == 0 && served_ <= 1);
   leftover.rules.stall = closing_stall(leftover.rules.stall, settings_.write);
   auto parting = part_from_client(*transport_, leftover, linger_);
   auto scoped = std::move(parting).under(scope_);

@@ -250,6 +250,18 @@ TEST(LoadRefusals, RegexesAreBoundedInSum) {
   EXPECT_EQ(good(std::string(kListener) + routes(6)).routes.size(), 6U);
 }
 
+// Each takes some 50 ms to compile, and is not.
+TEST(LoadRefusals, NoRegexIsCompiledBeyondThatSum) {
+  std::string text = "routes:\n";
+  for (int i = 0; i < 2000; ++i) {
+    text += "  - { path: /" + std::to_string(i) + ", to: http://a, rewrite: { regex: '" +
+            std::to_string(i) + "\\pL{1,100}', to: /x } }\n";
+  }
+  const TimePoint begun = Clock::now();
+  EXPECT_TRUE(holds(refusal(text), "compile to more than 4000000 instructions"));
+  EXPECT_LT(Clock::now() - begun, std::chrono::seconds(60));
+}
+
 TEST(LoadRefusals, GlobalHeadersAreBoundedOverAllRoutes) {
   std::string text =
       "headers: { response: { set: { X-A: " + std::string(1 << 20, 'x') + " } } }\nroutes:\n";

@@ -19,6 +19,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/base/stderr_replaced.h"
+
 namespace revproxyd::log {
 namespace {
 
@@ -59,21 +61,6 @@ class LogTest : public testing::Test {
 };
 
 using Lines = std::vector<std::pair<Level, std::string>>;
-
-/// Standard error is another descriptor while this lives.
-class StderrReplaced {
- public:
-  explicit StderrReplaced(int fd) : saved_(::dup(STDERR_FILENO)) { ::dup2(fd, STDERR_FILENO); }
-  ~StderrReplaced() {
-    ::dup2(saved_, STDERR_FILENO);
-    ::close(saved_);
-  }
-  StderrReplaced(const StderrReplaced&) = delete;
-  StderrReplaced& operator=(const StderrReplaced&) = delete;
-
- private:
-  int saved_;
-};
 
 TEST_F(LogTest, WritesTimeLevelAndText) {
   ASSERT_TRUE(configure(to("log", Level::debug)).has_value());
@@ -229,6 +216,16 @@ TEST_F(LogTest, ABlockedStandardErrorPipeHoldsNobodyUp) {
   EXPECT_GE(dropped_lines(), before + 499);
   ::close(ends[0]);
   ::close(ends[1]);
+}
+
+TEST_F(LogTest, AMessageThatASocketCannotTakeIsLostAlone) {
+  const NarrowStderr socket;
+  ASSERT_TRUE(configure(Options{}).has_value());
+  lines(Level::info, NarrowStderr::too_long());
+  ASSERT_TRUE(flush(kPatience));
+  info("kept");
+  stop(kPatience);
+  EXPECT_TRUE(socket.empty().ends_with("info: kept\n"));
 }
 
 TEST_F(LogTest, ABlockedStandardErrorSocketHoldsNobodyUp) {

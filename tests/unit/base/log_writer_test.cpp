@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "tests/unit/base/log_writer_fixture.h"
+#include "tests/unit/base/stderr_replaced.h"
 
 namespace revproxyd {
 namespace {
@@ -184,10 +186,41 @@ TEST_F(LogWriterTest, StopDoesNotWaitForAFullDisk) {
   EXPECT_EQ(writer->dropped_lines(), 2U);
 }
 
+TEST_F(LogWriterTest, TellsAtTheEndWhatWasLostHoweverSoon) {
+  Reports reports;
+  auto writer = open(reports.options("/dev/full"));
+  writer->submit("line\n");
+  ASSERT_TRUE(reports.wait_for(1));
+  writer->flush_and_stop(kPatience);
+  ASSERT_EQ(reports.lines().size(), 2U);
+  EXPECT_EQ(reports.lines()[1], "log /dev/full: No space left on device; lines lost so far: 1");
+}
+
+TEST_F(LogWriterTest, NothingStandsBehindHalfALineThatAStopHasLeft) {
+  auto small = std::make_unique<SmallFiles>(3);
+  std::atomic<bool> stopping = false;
+  Reports reports;
+  LogWriterOptions options = reports.options(path("log"));
+  options.report_interval = Duration{0};
+  // The disk has room again just as the first batch is given up.
+  options.report = [&, report = options.report](std::string_view line) {
+    if (stopping) small.reset();
+    report(line);
+  };
+  auto writer = open(options);
+  writer->submit("broken\n");
+  ASSERT_TRUE(reports.wait_for(1));
+  writer->submit("next\n");
+  stopping = true;
+  writer->flush_and_stop(kPatience);
+  EXPECT_EQ(text(path("log")), "bro");
+  EXPECT_EQ(writer->dropped_lines(), 2U);
+}
+
 TEST_F(LogWriterTest, ReportsAFullDiskOnceInTheInterval) {
   Reports reports;
   LogWriterOptions options = reports.options("/dev/full");
-  options.report_interval = Duration{300};
+  options.report_interval = Duration{1000};  // of more than two tries
   auto writer = open(options);
   writer->submit("line\n");
   ASSERT_TRUE(reports.wait_for(3));
@@ -211,31 +244,25 @@ TEST_F(LogWriterTest, GoesOnAndSaysSoWhenTheTroubleIsOver) {
 }
 
 TEST_F(LogWriterTest, TellsOfASecondTroubleLaterWithItsOwnCause) {
+  const NarrowStderr socket;
   Reports reports;
-  LogWriterOptions options = reports.options(path("log"));
+  LogWriterOptions options = reports.options("stderr");
   options.report_interval = Duration{4000};
-  options.pending_bytes = 64 * 1024;
-  point(path("log"), "/dev/full");
   auto writer = open(options);
-  writer->submit("line\n");
-  ASSERT_TRUE(reports.wait_for(1));
-  point(path("log"), "/dev/null");
-  ASSERT_TRUE(writer->reopen().has_value());
-  ASSERT_TRUE(reports.wait_for(2));
-  point(path("log"), "/dev/full");
-  ASSERT_TRUE(writer->reopen().has_value());
-  while (writer->submit(std::string(999, 'x') + "\n")) continue;
-  point(path("log"), "/dev/null");
-  ASSERT_TRUE(writer->reopen().has_value());
-  const TimePoint give_up = Clock::now() + kPatience;
-  while (reports.lines().size() < 3 && Clock::now() < give_up) {
+  const auto write = [&](const std::string& line) {
+    writer->submit(line + "\n");
     ASSERT_TRUE(writer->flush(kPatience));
-    writer->submit("line\n");
-  }
+    socket.empty();
+  };
+  write(NarrowStderr::too_long());
+  write("line");
+  ASSERT_EQ(reports.lines().size(), 2U);
+  write(NarrowStderr::too_long());
+  const TimePoint give_up = Clock::now() + kPatience;
+  while (reports.lines().size() < 3 && Clock::now() < give_up) write("line");
   ASSERT_EQ(reports.lines().size(), 3U);
-  EXPECT_EQ(reports.lines()[2], "log " + path("log") +
-                                    ": writing again after: No space left on device; lines lost "
-                                    "so far: 1");
+  EXPECT_EQ(reports.lines()[2],
+            "log stderr: writing again after: Message too long; lines lost so far: 2");
 }
 
 TEST_F(LogWriterTest, FinishesATornLineBeforeTheNextOne) {
