@@ -14,12 +14,14 @@ Needs h2load, nginx, openssl, c++, two cores, and a machine that has nothing els
 
 import argparse
 import functools
+import json
 import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from servers import FRONT, NGINX, certificate, come_first, compiled, cpu_seconds, family, free_ports, pinned, start, stop, which, write
 
@@ -45,6 +47,7 @@ log_format all escape=json '{{"ts":"$time_iso8601","id":"$request_id","client":"
     '"bytes_out":$body_bytes_sent,"user_agent":"$http_user_agent","upstream":"$proxy_host","server":"$upstream_addr",'
     '"t_ttfb":$upstream_header_time,"t_total":$request_time}}';
   access_log {dir}/{tls}.log all buffer=128k flush=200ms;"""
+SETTLES, SPELL = 0.2, 0.5  # seconds
 # A line has fewer bytes.
 LINE = 512
 NAMES = ["revproxyd", "revproxyd with log", "nginx", "nginx with log"]
@@ -65,7 +68,9 @@ class Proxy:
             command = [which("nginx"), "-p", directory, "-c", path]
         else:
             words["log"] = f"{{ path: {directory}/{tls}.log }}" if logs else "off"
-            command = [options.binary, "-c", write(directory, f"{tls}.yaml", REVPROXYD.format(**words))]
+            self.text = REVPROXYD.format(**words)
+            self.conf = write(directory, f"{tls}.yaml", self.text)
+            command = [options.binary, "-c", self.conf]
         self.process = start(["taskset", "-c", str(options.proxy_cpu)] + command, tls)
 
     def cpu(self):
@@ -105,6 +110,43 @@ def measure(proxy, scenario, options, seconds):
     return (proxy.cpu() - before) * 1e6 / requests
 
 
+def switched(scenario, options, begin):
+    """One process whose log is switched off and on by reloads, half a second each, under a load that goes on: the pairs (off, on) of
+    microseconds a request. Neither where memory lies nor how the machine is then differs within a pair."""
+    _, arguments, connections, full = SCENARIOS[scenario]
+    rate = full * options.load
+    proxy = begin("revproxyd with log")
+    texts = {True: proxy.text, False: proxy.text.replace("access_log: {", "access_log: off # {")}
+
+    def ctl(verb):
+        return subprocess.run([options.binary, "ctl", verb, "-c", proxy.conf], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def reading():
+        cpu = proxy.cpu()
+        return cpu, json.loads(ctl("stats"))["requests"]
+
+    def spell(logs):
+        if logs:
+            empty(proxy.log, int(rate) * LINE, options.cold)
+        write(os.path.dirname(proxy.conf), os.path.basename(proxy.conf), texts[logs])
+        ctl("reload")
+        time.sleep(SETTLES)
+        before = reading()
+        time.sleep(SPELL)
+        after = reading()
+        return (after[0] - before[0]) * 1e6 / (after[1] - before[1])
+
+    url = f"{'http' if scenario == 'plain' else 'https'}://bench.test/1k"
+    load = pinned([which("h2load"), *arguments, "-n", str(int(rate * 3600)), f"--rps={rate / connections}",
+                   f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        return [tuple(reversed([spell(True), spell(False)])) if turn % 2 else (spell(False), spell(True)) for turn in range(options.pairs)]
+    finally:
+        stop(load)
+        stop(proxy.process)
+
+
 def one_round(turn, results, options, begin):
     """With processes of its own, since where the system puts their memory is worth some per cent."""
     proxies = {}
@@ -127,6 +169,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--pairs", type=int, default=0, help="instead: so many pairs of spells of one process, its log off and on")
     parser.add_argument("--load", type=float, default=1, help="factor of the rates; a slow machine needs less than 1")
     parser.add_argument("--cold", action="store_true", help="logs grow into memory that nobody may have touched")
     parser.add_argument("--proxy-cpu", type=int, default=1)
@@ -139,8 +182,17 @@ def main():
         (origin_port,) = free_ports(1)
         origin = start(["taskset", "-c", str(options.load_cpu), compiled("origin", directory), str(origin_port)], origin_port)
         try:
+            begin = functools.partial(Proxy, options, directory, origin_port)
+            if options.pairs:
+                print("| | requests a second | off, µs | its log | middle half |\n|---|---|---|---|---|")
+                for scenario, (title, _, _, full) in SCENARIOS.items():
+                    pairs = switched(scenario, options, begin)
+                    lower, middle, upper = statistics.quantiles((100 * (on / off - 1) for off, on in pairs), n=4)
+                    off = statistics.median(off for off, _ in pairs)
+                    print(f"| {title} | {full * options.load:.0f} | {off:.2f} | {middle:+.1f} % | {lower:+.1f} to {upper:+.1f} % |")
+                return
             for turn in range(options.rounds):
-                one_round(turn, results, options, functools.partial(Proxy, options, directory, origin_port))
+                one_round(turn, results, options, begin)
                 print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
         finally:
             stop(origin)

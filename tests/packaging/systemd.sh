@@ -447,7 +447,7 @@ socket_activation() {
   check "the sockets are enabled and started" inside systemctl enable --now "$sockets"
   check "  and no daemon runs" is ActiveState inactive
   check "a client that connects is served" says ninth
-  check "  since that started the daemon" is ActiveState active
+  check "  since that started the daemon" await is ActiveState active
   begin_load --restarts
   for i in 1 2 3; do
     check "restart $i with sockets of systemd" restart
