@@ -133,10 +133,6 @@ std::size_t bytes_of(const FieldEdits& edits) noexcept {
   return size;
 }
 
-}  // namespace
-
-namespace {
-
 constexpr const char* kInstructions = "instructions of regexes";
 
 // It has been told, and each further one costs time.

@@ -86,17 +86,21 @@ def empty(log, size, cold):
     os.truncate(log, 0)
 
 
+def begin_load(proxy, scenario, options, requests, **how):
+    _, arguments, connections, full = SCENARIOS[scenario]
+    url = f"{'http' if scenario == 'plain' else 'https'}://bench.test/1k"
+    return pinned([which("h2load"), *arguments, "-n", str(requests), f"--rps={full * options.load / connections}",
+                   f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, **how)
+
+
 def measure(proxy, scenario, options, seconds):
     """CPU microseconds a request."""
-    _, arguments, connections, full = SCENARIOS[scenario]
-    rate = full * options.load
+    rate = SCENARIOS[scenario][3] * options.load
     requests = int(rate * seconds)
-    url = f"{'http' if scenario == 'plain' else 'https'}://bench.test/1k"
     if proxy.log is not None:
         empty(proxy.log, requests * LINE, options.cold)
     before = proxy.cpu()
-    load = pinned([which("h2load"), *arguments, "-n", str(requests), f"--rps={rate / connections}",
-                   f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, stdout=subprocess.PIPE, text=True)
+    load = begin_load(proxy, scenario, options, requests, stdout=subprocess.PIPE, text=True)
     try:
         output, _ = load.communicate(timeout=60 + 20 * seconds)
     finally:
@@ -113,8 +117,7 @@ def measure(proxy, scenario, options, seconds):
 def switched(scenario, options, begin):
     """One process whose log is switched off and on by reloads, half a second each, under a load that goes on: the pairs (off, on) of
     microseconds a request. Neither where memory lies nor how the machine is then differs within a pair."""
-    _, arguments, connections, full = SCENARIOS[scenario]
-    rate = full * options.load
+    rate = SCENARIOS[scenario][3] * options.load
     proxy = begin("revproxyd with log")
     texts = {True: proxy.text, False: proxy.text.replace("access_log: {", "access_log: off # {")}
 
@@ -136,9 +139,7 @@ def switched(scenario, options, begin):
         after = reading()
         return (after[0] - before[0]) * 1e6 / (after[1] - before[1])
 
-    url = f"{'http' if scenario == 'plain' else 'https'}://bench.test/1k"
-    load = pinned([which("h2load"), *arguments, "-n", str(int(rate * 3600)), f"--rps={rate / connections}",
-                   f"--connect-to=127.0.0.1:{proxy.ports[scenario]}", url], options.load_cpu, stdout=subprocess.DEVNULL)
+    load = begin_load(proxy, scenario, options, int(rate * 3600), stdout=subprocess.DEVNULL)
     try:
         time.sleep(1)
         return [tuple(reversed([spell(True), spell(False)])) if turn % 2 else (spell(False), spell(True)) for turn in range(options.pairs)]

@@ -1,10 +1,7 @@
 // Listeners that close while the daemon is out of descriptors: the kernel resets whoever waits in
 // their queue then.
 
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <string>
 #include <utility>
@@ -12,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/listening_socket.h"
 #include "tests/support/process.h"
 #include "tests/support/setups.h"
 
@@ -57,17 +55,6 @@ struct Waited {
   std::vector<RawClient> crowd;
   std::vector<RawClient> waiting;
 };
-
-// As a service manager makes it.
-int listening_socket() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(::listen(socket, 100), 0);
-  return socket;
-}
 
 // See Descriptors of bad_days_test.cpp.
 class ClosingListener : public ::testing::Test {
@@ -148,15 +135,12 @@ TEST_F(ClosingListener, TheLogTellsOnceOfThoseForWhomThereWasNoneUntilTheEnd) {
 
 // The next process serves them.
 TEST_F(ClosingListener, TheLogTellsOfNoneWhoWaitWhereAServiceManagerListensOn) {
-  const int socket = listening_socket();
-  {
-    Waited waited(kTwoWorkers, kHalf, {{socket}, "other"}, kHalf);
-    waited.daemon.signal(SIGTERM);
-    EXPECT_EQ(waited.daemon.wait_exit(), 0);
-    waited.daemon.wait_log("stopped");
-    EXPECT_EQ(waited.daemon.log().find("in its queue"), std::string::npos) << waited.daemon.log();
-  }
-  ::close(socket);
+  const ListeningSocket socket;
+  Waited waited(kTwoWorkers, kHalf, {{socket.fd()}, "other"}, kHalf);
+  waited.daemon.signal(SIGTERM);
+  EXPECT_EQ(waited.daemon.wait_exit(), 0);
+  waited.daemon.wait_log("stopped");
+  EXPECT_EQ(waited.daemon.log().find("in its queue"), std::string::npos) << waited.daemon.log();
 }
 
 }  // namespace revproxyd::testing

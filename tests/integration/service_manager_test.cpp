@@ -1,6 +1,5 @@
 // What a service manager hears, and the sockets that it passes.
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/listening_socket.h"
 #include "tests/support/load.h"
 #include "tests/support/process.h"
 #include "tests/support/setups.h"
@@ -112,43 +112,6 @@ class Manager {
  private:
   TempDir directory_;
   int socket_ = -1;
-};
-
-/// A listening socket of the test on a port of the kernel's choice, or at a path.
-class Socket {
- public:
-  explicit Socket(bool reuse_port = false, std::uint16_t port = 0) {
-    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    if (reuse_port) ::setsockopt(fd_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    socklen_t size = sizeof address;
-    auto* plain = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(::bind(fd_, plain, size), 0);
-    EXPECT_EQ(::listen(fd_, 64), 0);
-    ::getsockname(fd_, plain, &size);
-    port_ = ntohs(address.sin_port);
-  }
-  explicit Socket(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const sockaddr_un address = address_at(path);
-    EXPECT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::listen(fd_, 64), 0);
-  }
-  ~Socket() { ::close(fd_); }
-  /// Somebody is waiting to be accepted, which makes a service manager start the service.
-  bool is_wanted() const {
-    pollfd input{fd_, POLLIN, 0};
-    return ::poll(&input, 1, 0) == 1;
-  }
-  int fd() const noexcept { return fd_; }
-  std::uint16_t port() const noexcept { return port_; }
-
- private:
-  int fd_ = -1;
-  std::uint16_t port_ = 0;
 };
 
 std::string at_port(std::uint16_t port, const std::string& more = {}) {
@@ -320,7 +283,7 @@ TEST(ServiceManager, OneThatDoesNotReadHoldsUpNothing) {
 }
 
 TEST(SocketActivation, ARestartRefusesNoConnection) {
-  const Socket socket;
+  const ListeningSocket socket;
   const Activation passed{{socket.fd()}, {}};
   for (int i = 0; i < 2; ++i) {
     RawClient early(socket.port());  // nobody accepts yet
@@ -333,14 +296,14 @@ TEST(SocketActivation, ARestartRefusesNoConnection) {
 }
 
 TEST(SocketActivation, FindsListenersByName) {
-  const Socket socket;
+  const ListeningSocket socket;
   const Daemon daemon(std::string(kPlainListener) + std::string(kResponds), {{socket.fd()}, "web"});
   EXPECT_EQ(daemon.port("web"), socket.port());
   EXPECT_EQ(fetch(socket.port()).status, 200);
 }
 
 TEST(SocketActivation, WorkersWithoutASocketGetTheirOwnWhereThePortMayBeShared) {
-  const Socket socket(true);
+  const ListeningSocket socket(true);
   const Daemon daemon(at_port(socket.port(), "workers: 3\n"), {{socket.fd()}, {}});
   std::size_t listening = 0;
   std::array<char, 8> port{};
@@ -355,8 +318,8 @@ TEST(SocketActivation, WorkersWithoutASocketGetTheirOwnWhereThePortMayBeShared) 
 }
 
 TEST(SocketActivation, WarnsOfWhatFitsNothing) {
-  const Socket socket;
-  const Socket other;
+  const ListeningSocket socket;
+  const ListeningSocket other;
   std::array<int, 2> pair{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()), 0);
   const Daemon daemon(at_port(socket.port()),
@@ -369,8 +332,8 @@ TEST(SocketActivation, WarnsOfWhatFitsNothing) {
 }
 
 TEST(SocketActivation, WarnsOfASocketThatIsBoundElsewhere) {
-  const Socket socket(true);  // shares its port with the daemon
-  const Socket other;
+  const ListeningSocket socket(true);  // shares its port with the daemon
+  const ListeningSocket other;
   const Daemon daemon(at_port(socket.port()), {{other.fd()}, "web"});
   const std::string there = "127.0.0.1:";
   daemon.wait_log("warning: listener web: the inherited socket of this name is bound to " + there +
@@ -381,7 +344,7 @@ TEST(SocketActivation, WarnsOfASocketThatIsBoundElsewhere) {
 TEST(SocketActivation, TheAdminSocketServesCtlAndStaysWithTheManager) {
   const TempDir directory;
   const std::string path = directory.file("admin.sock");
-  const Socket socket(path);
+  const ListeningSocket socket(path);
   Daemon daemon(
       std::string(kPlainListener) + std::string(kResponds) + "admin: { socket: '" + path + "' }\n",
       {{socket.fd()}, "revproxyd-admin.socket"});
@@ -405,8 +368,8 @@ struct Held {
   std::string web = run + "/web.sock";
   std::string admin = run + "/admin.sock";
   bool made = std::filesystem::create_directory(run);
-  Socket web_socket{web};
-  Socket admin_socket{admin};
+  ListeningSocket web_socket{web};
+  ListeningSocket admin_socket{admin};
   Activation passed{{web_socket.fd(), admin_socket.fd()}, "web:admin"};
   std::string config = "listeners: [ { name: web, address: 'unix:" + web + "' } ]\n" +
                        std::string(kResponds) + "admin: { socket: '" + admin + "' }\n";
@@ -450,7 +413,7 @@ TEST(SocketActivation, SocketsBesideFilesThatLeadNowhereAreToldOfAndMadeAnew) {
     held.expect_made_anew_by_a_reload(daemon);
     EXPECT_EQ(daemon.stop(), 0);
   }
-  { const Socket left(held.web); }
+  { const ListeningSocket left(held.web); }
   Daemon daemon(held.config, held.passed);
   held.expect_told_of(daemon);
   held.expect_made_anew_by_a_reload(daemon);
@@ -479,7 +442,7 @@ TEST(SocketActivation, ClientsThatSeeAnotherFileAreServedOn) {
 }
 
 TEST(SocketActivation, SocketsPassToAnUpgradedBinary) {
-  const Socket socket;
+  const ListeningSocket socket;
   Daemon daemon(at_port(socket.port()), {{socket.fd()}, {}});
   Load load({{socket.port(), false, {}, "/"}, {socket.port(), true, {}, "/"}});
   for (int i = 0; i < 2; ++i) {

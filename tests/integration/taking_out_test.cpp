@@ -26,6 +26,12 @@ std::string with_backup(const std::string& url, const std::string& backup) {
          "routes: [ { name: all, to: app } ]\n";
 }
 
+std::string tried_once_over_h2(const std::string& url) {
+  return std::string(kPlainListener) + "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" +
+         url.substr(4) + "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
+         "routes: [ { name: all, to: app } ]\n";
+}
+
 // Its queue holds one connection. As long as that is not taken, others get no answer to their SYN.
 class NarrowServer {
  public:
@@ -159,10 +165,7 @@ TEST(TakingOut, ATimeoutOfOneConnectTakesNoServerOutThatHasRequestsUnderWay) {
 TEST(TakingOut, AConnectThatManyRequestsWaitForFailsOnce) {
   NarrowServer silent;
   silent.fall_silent();
-  Daemon daemon(std::string(kPlainListener) +
-                "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" + silent.url().substr(4) +
-                "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
-                "routes: [ { name: all, to: app } ]\n");
+  Daemon daemon(tried_once_over_h2(silent.url()));
   std::vector<RawClient> clients;
   for (int i = 0; i < 5; ++i) clients.emplace_back(daemon.port());
   for (RawClient& client : clients) client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -176,10 +179,7 @@ TEST(TakingOut, AConnectThatManyRequestsWaitForFailsOnce) {
 // Its connect has succeeded, so who made it has nothing to tell.
 TEST(TakingOut, AServerThatIsConnectedToAndSaysNothingIsToldOf) {
   const NarrowServer mute;
-  Daemon daemon(std::string(kPlainListener) +
-                "workers: 1\nupstreams: { app: { servers: [ { url: 'h2c" + mute.url().substr(4) +
-                "' } ], timeouts: { connect: 1s }, retry: { attempts: 1 } } }\n" +
-                "routes: [ { name: all, to: app } ]\n");
+  Daemon daemon(tried_once_over_h2(mute.url()));
   RawClient first(daemon.port());
   first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_TRUE(comes_to(daemon, "requests_active", 1));

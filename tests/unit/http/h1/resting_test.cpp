@@ -19,6 +19,20 @@ class H1Resting : public testing::ServerConnectionTest {
     return settings;
   }
   bool rests() const { return next_ && next_->rests(); }
+  /// Rests behind one answer.
+  Resting rest_of(const ServerConnectionSettings& settings) {
+    open(settings);
+    answer(next_stream_of(kGet), "1");
+    ask();
+    runner_.pass(2 * limits::kRestAfter);
+    EXPECT_TRUE(rests());
+    return connection_->rest();
+  }
+  void wake(Resting rest, ServerConnectionSettings settings) {
+    settings.served = rest.served;
+    connection_ =
+        std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  }
   /// A body of so many bytes leaves no room to look at what comes behind it.
   void upload_in_one_read() {
     const std::string body(ServerConnectionSettings().header_bytes, 'u');
@@ -53,16 +67,10 @@ TEST_F(H1Resting, RestsWhenTheNextRequestDoesNotCome) {
 }
 
 TEST_F(H1Resting, GoesOnFromWhatIsLeft) {
-  open(listed());
-  answer(next_stream_of(kGet), "1");
-  ask();
-  runner_.pass(2 * limits::kRestAfter);
-  ASSERT_TRUE(rests());
-  Resting rest = connection_->rest();
-  auto again = listed(rest.served);
+  Resting rest = rest_of(listed());
+  auto again = listed();
   again.requests = 2;
-  connection_ =
-      std::make_unique<ServerConnection>(std::move(rest.transport), again, runner_.scope());
+  wake(std::move(rest), again);
   answer(next_stream_of(kGet), "2");
   EXPECT_EQ(peer_.received(), answered("1") + answered("2", false));
 }
@@ -90,18 +98,11 @@ TEST_F(H1Resting, RestsBehindAnEmptyLine) {
 TEST_F(H1Resting, AnEmptyLineWakesItForNoLongerThanTheTimeThatIsLeft) {
   auto settings = listed();
   settings.keepalive = 10 * limits::kRestAfter;
-  open(settings);
-  answer(next_stream_of(kGet), "1");
-  ask();
-  runner_.pass(2 * limits::kRestAfter);
-  ASSERT_TRUE(rests());
-  Resting rest = connection_->rest();
+  Resting rest = rest_of(settings);
   runner_.pass(7 * limits::kRestAfter);
   peer_.send("\r\n");
-  settings.served = rest.served;
   settings.idle = nullptr;
-  connection_ =
-      std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  wake(std::move(rest), settings);
   ask();
   ASSERT_FALSE(next_);
   runner_.pass(limits::kRestAfter);
@@ -112,18 +113,11 @@ TEST_F(H1Resting, AnEmptyLineWakesItForNoLongerThanTheTimeThatIsLeft) {
 TEST_F(H1Resting, AnEmptyLineAtTheVeryEndOfItsTimeBringsNoOther) {
   auto settings = listed();
   settings.keepalive = 10 * limits::kRestAfter;
-  open(settings);
-  answer(next_stream_of(kGet), "1");
-  ask();
-  runner_.pass(2 * limits::kRestAfter);
-  ASSERT_TRUE(rests());
-  Resting rest = connection_->rest();
+  Resting rest = rest_of(settings);
   runner_.pass(8 * limits::kRestAfter);
   peer_.send("\r\n");
-  settings.served = rest.served;
   settings.idle = nullptr;
-  connection_ =
-      std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  wake(std::move(rest), settings);
   ask();
   runner_.pass(limits::kRestAfter);
   EXPECT_TRUE(drained());
@@ -131,16 +125,9 @@ TEST_F(H1Resting, AnEmptyLineAtTheVeryEndOfItsTimeBringsNoOther) {
 
 TEST_F(H1Resting, ARequestAtTheVeryEndOfItsTimeIsServed) {
   auto settings = listed();
-  open(settings);
-  answer(next_stream_of(kGet), "1");
-  ask();
-  runner_.pass(2 * limits::kRestAfter);
-  ASSERT_TRUE(rests());
-  Resting rest = connection_->rest();
+  Resting rest = rest_of(settings);
   runner_.pass(settings.keepalive);
-  settings.served = rest.served;
-  connection_ =
-      std::make_unique<ServerConnection>(std::move(rest.transport), settings, runner_.scope());
+  wake(std::move(rest), settings);
   answer(next_stream_of(kGet), "2");
   EXPECT_EQ(peer_.received(), answered("1") + answered("2"));
 }
