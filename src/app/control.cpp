@@ -11,7 +11,6 @@
 #include "app/command_line.h"
 #include "revproxyd/base/ascii.h"
 #include "revproxyd/base/log.h"
-#include "revproxyd/net/transport.h"
 
 namespace revproxyd::app {
 
@@ -41,6 +40,11 @@ Task<Result<std::string>> read_line(net::Transport& transport) {
       co_return std::string(ascii::trim(std::string_view(line).substr(0, end)));
     if (line.size() >= kLongestVerb) co_return Error(Code::malformed_request, "verb too long");
   }
+}
+
+void say_busy(int fd) noexcept {
+  ignore(::send(fd, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
+         "who has left needs no answer");
 }
 
 void limit_wait(int fd, int option) noexcept {
@@ -126,21 +130,39 @@ Task<void> ControlServer::accept_loop(std::unique_ptr<net::Listener> listener) {
   for (;;) {
     auto accepted = co_await listener->accept();
     if (!accepted) break;
-    if (tasks_.size() < kMostClients) {
+    if (make_room()) {
       tasks_.spawn(serve(std::move(*accepted)));
     } else {
-      ignore(
-          ::send(accepted->socket.get(), kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
-          "who has left needs no answer");
+      say_busy(accepted->socket.get());
     }
   }
   if (listener_ == listener.get()) listener_ = nullptr;
 }
 
+// Who has come and asks nothing keeps his place only until another one needs it.
+bool ControlServer::make_room() noexcept {
+  if (tasks_.size() < kMostClients) return true;
+  if (silent_.empty()) return false;
+  silent_.front()->cancel(Code::connection_limit);
+  silent_.pop_front();
+  return true;
+}
+
+Task<Result<std::string>> ControlServer::next_verb(net::Transport& transport) {
+  CancelScope place(co_await current_scope());
+  silent_.push_back(&place);
+  auto reading = read_line(transport);
+  auto scoped = std::move(reading).under(place);
+  auto verb = co_await std::move(scoped);
+  std::erase(silent_, &place);
+  if (!verb && verb.error().code() == Code::connection_limit) say_busy(transport.fd());
+  co_return std::move(verb);
+}
+
 Task<void> ControlServer::serve(net::Accepted accepted) {
   auto transport = net::make_socket_transport(accepted.socket.release());
   if (!transport) co_return;
-  auto verb = co_await read_line(**transport);
+  auto verb = co_await next_verb(**transport);
   if (!verb) co_return;
   auto verdict = co_await execute_(*verb);
   std::string answer = (verdict.ok ? "ok\n" : "error\n") + verdict.text;

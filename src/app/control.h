@@ -1,6 +1,7 @@
 #pragma once
 // The admin socket: one verb a connection, a line in, a verdict out.
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,9 +9,11 @@
 
 #include "app/inherited.h"
 #include "app/socket_file.h"
+#include "revproxyd/base/cancel.h"
 #include "revproxyd/base/result.h"
 #include "revproxyd/base/task_group.h"
 #include "revproxyd/net/listener.h"
+#include "revproxyd/net/transport.h"
 
 namespace revproxyd::app {
 
@@ -48,13 +51,16 @@ class ControlServer {
   Result<void> listen_anew();
   Result<void> listen(net::Descriptor socket, bool inherited);
   Task<void> accept_loop(std::unique_ptr<net::Listener> listener);
+  bool make_room() noexcept;
   Task<void> serve(net::Accepted accepted);
+  Task<Result<std::string>> next_verb(net::Transport& transport);
 
   std::string path_;
   net::Listener* listener_ = nullptr;  // the latest, its loop's
   SocketFile file_;
   bool held_ = false;  // see InheritedAdmin
   Execute execute_;
+  std::deque<CancelScope*> silent_;  // connections that have yet to ask, in the order of coming
   TaskGroup accepting_;
   TaskGroup tasks_;
 };

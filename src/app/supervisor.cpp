@@ -47,6 +47,13 @@ std::uint32_t usable_cpus() noexcept {
   return static_cast<std::uint32_t>(std::max(1, CPU_COUNT(&set)));
 }
 
+// `more`, if there is any, on lines of its own.
+void add_lines(std::string& text, std::string_view more) {
+  if (more.empty()) return;
+  if (!text.ends_with('\n')) text += '\n';
+  text += more;
+}
+
 std::string joined(const std::vector<config::Finding>& findings) {
   std::string text;
   for (const auto& finding : findings) text += config::said(finding) + "\n";
@@ -343,12 +350,12 @@ Verdict Supervisor::load_and_apply() {
   if (!loaded.ok()) {
     log::lines(log::Level::error, loaded.report.text());
     auto verdict = refuse("the configuration has errors");
-    verdict.text += "\n" + loaded.report.text();
+    add_lines(verdict.text, loaded.report.text());
     return verdict;
   }
   log::lines(log::Level::warn, loaded.report.text());
   auto verdict = apply(std::move(loaded.settings), Cause::reload);
-  if (verdict.ok) verdict.text += "\n" + loaded.report.text();
+  if (verdict.ok) add_lines(verdict.text, loaded.report.text());
   return verdict;
 }
 
@@ -366,7 +373,7 @@ Verdict Supervisor::apply(Settings settings, Cause cause) {
   if (!next->errors.empty()) {
     log::lines(log::Level::error, joined(next->errors));
     auto verdict = refuse("the configuration cannot be served", cause);
-    verdict.text += "\n" + joined(next->errors);
+    add_lines(verdict.text, joined(next->errors));
     return verdict;
   }
   OpenLogs logs;
@@ -402,7 +409,9 @@ Verdict Supervisor::put_in_force(Settings settings, Cause cause, Prepared prepar
   counts_.config_generation.set(generation_);
   count(cause, !failed);
   // Whoever asked for it is to hear what is not as it should be.
-  return {true, built_->warnings.empty() ? text : text + "\n" + joined(built_->warnings)};
+  Verdict verdict{true, text};
+  add_lines(verdict.text, joined(built_->warnings));
+  return verdict;
 }
 
 Verdict Supervisor::refuse(const std::string& why, Cause cause) {

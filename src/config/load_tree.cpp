@@ -129,6 +129,10 @@ class Loader {
       return;
     } else if (into.value.kind == Kind::null) {
       into = std::move(from);
+    } else if (into.value.kind != from.value.kind) {
+      report_.error(from.mark, "'" + from.key + "' is " + std::string(name(from.value.kind)) +
+                                   " here and " + std::string(name(into.value.kind)) + " at " +
+                                   report_.place(into.mark));
     } else if (into.key != "version" || into.value.text != from.value.text) {
       report_.error(from.mark, "'" + from.key + "' is already set at " + report_.place(into.mark));
     }

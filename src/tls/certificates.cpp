@@ -26,8 +26,8 @@ constexpr std::size_t kThreads = 8;
 constexpr std::size_t kPerThread = 50;
 
 std::string in_days(std::chrono::system_clock::duration time) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count() / 24) +
-         " days";
+  const auto days = std::chrono::duration_cast<std::chrono::hours>(time).count() / 24;
+  return std::to_string(days) + (days == 1 ? " day" : " days");
 }
 
 // What is to be said about the validity at `now`; empty when all is well.

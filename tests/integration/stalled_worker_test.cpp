@@ -71,6 +71,23 @@ TEST(StalledWorker, IsSeenByWhoeverAsks) {
   EXPECT_EQ(daemon.ctl("status").out.find("stalled"), std::string::npos);
 }
 
+TEST(StalledWorker, LetsCtlSayThatTheDaemonIsBusyWithOthers) {
+  const Daemon daemon(responding(""));
+  HeldThread held(daemon.pid(), "worker-1");
+  if (!held.held()) GTEST_SKIP() << "threads cannot be held here";
+  std::vector<RawClient> waiting;
+  for (int i = 0; i < 16; ++i) {
+    waiting.push_back(RawClient::unix_socket(daemon.admin_socket()));
+    waiting.back().send("reload\n");
+  }
+  const CommandResult result = daemon.ctl("stats");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.out.find("busy"), std::string::npos) << result.out;
+  held.release();
+  for (RawClient& one : waiting) EXPECT_NE(one.until_end(), "");
+  EXPECT_EQ(daemon.ctl("stats").status, 0);
+}
+
 // Whoever asked is told of it, and the rest is in force.
 TEST(StalledWorker, DoesNotKeepAReloadFromItsEnd) {
   Daemon daemon(responding(""));

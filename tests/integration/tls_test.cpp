@@ -337,6 +337,7 @@ TEST(Tls, KeepsTheOldCertificateWhenAReloadFindsABadFile) {
   EXPECT_EQ(told.status, 0);
   EXPECT_NE(told.out.find("does not match"), std::string::npos) << told.out;
   EXPECT_NE(told.out.find("stays in use"), std::string::npos) << told.out;
+  EXPECT_EQ(told.out.find("\n\n"), std::string::npos) << told.out;
   EXPECT_NE(daemon.wait_log("does not match", before), "");
   EXPECT_EQ(presented(daemon, with_sni("a.example")), files.now.cert_pem);
 }

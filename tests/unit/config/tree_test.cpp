@@ -462,9 +462,10 @@ TEST(Include, RefusesAnotherVersionOrAnotherKindOfSection) {
       report);
   EXPECT_TRUE(holds(report.text(), "site.yaml:1:1: error: 'version' is already set at"))
       << report.text();
-  EXPECT_TRUE(holds(report.text(), "site.yaml:2:1: error: 'routes' is already set at"))
+  EXPECT_TRUE(holds(report.text(), "site.yaml:2:1: error: 'routes' is a map here and a list at "))
       << report.text();
-  EXPECT_TRUE(holds(report.text(), "site.yaml:3:1: error: 'upstreams' is already set at"))
+  EXPECT_TRUE(
+      holds(report.text(), "site.yaml:3:1: error: 'upstreams' is a list here and a map at "))
       << report.text();
 }
 

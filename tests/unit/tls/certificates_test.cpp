@@ -214,7 +214,7 @@ TEST_F(Certificates, ChainMustBeInOrder) {
 TEST_F(Certificates, ExpiryIsAWarning) {
   EXPECT_EQ(
       warning_of(ca_.issue("old", {.names = {"a.test"}, .days_before = 30, .days_after = -1})),
-      "certificate old.pem: expired 1 days ago");
+      "certificate old.pem: expired 1 day ago");
   EXPECT_EQ(
       warning_of(ca_.issue("fifth", {.names = {"a.test"}, .days_before = 81, .days_after = 19})),
       "certificate fifth.pem: expires in 18 days");
