@@ -347,15 +347,16 @@ Verdict Supervisor::attempt(Cause cause) {
 
 Verdict Supervisor::load_and_apply() {
   LoadResult loaded = launch_.load();
+  const std::string findings = loaded.report.text();
   if (!loaded.ok()) {
-    log::lines(log::Level::error, loaded.report.text());
+    log::lines(log::Level::error, findings);
     auto verdict = refuse("the configuration has errors");
-    add_lines(verdict.text, loaded.report.text());
+    add_lines(verdict.text, findings);
     return verdict;
   }
-  log::lines(log::Level::warn, loaded.report.text());
+  log::lines(log::Level::warn, findings);
   auto verdict = apply(std::move(loaded.settings), Cause::reload);
-  if (verdict.ok) add_lines(verdict.text, loaded.report.text());
+  if (verdict.ok) add_lines(verdict.text, findings);
   return verdict;
 }
 
@@ -371,9 +372,10 @@ Verdict Supervisor::apply(Settings settings, Cause cause) {
   auto next = std::make_unique<Built>(build(settings, built_.get(), tickets_, generation_ + 1));
   log::lines(log::Level::warn, joined(next->warnings));
   if (!next->errors.empty()) {
-    log::lines(log::Level::error, joined(next->errors));
+    const std::string findings = joined(next->errors);
+    log::lines(log::Level::error, findings);
     auto verdict = refuse("the configuration cannot be served", cause);
-    add_lines(verdict.text, joined(next->errors));
+    add_lines(verdict.text, findings);
     return verdict;
   }
   OpenLogs logs;
