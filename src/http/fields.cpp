@@ -180,6 +180,17 @@ constexpr Tables make_tables() noexcept {
 
 constexpr Tables kTables = make_tables();
 
+using LowerNames = std::array<std::array<char, kLongest>, kFieldNameCount>;
+
+constexpr LowerNames make_lower_names() noexcept {
+  LowerNames lower{};
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    std::ranges::transform(kNames[i], lower[i].begin(), ascii::to_lower);
+  return lower;
+}
+
+constexpr LowerNames kLowerNames = make_lower_names();
+
 constexpr bool lengths_hold() noexcept {
   for (std::size_t i = 1; i < kNames.size(); ++i) {
     if (kNames[i].size() < kShortest || kNames[i].size() > kLongest) return false;
@@ -195,6 +206,10 @@ bool same_name(const Field& field, std::string_view name) noexcept {
 }  // namespace
 
 std::string_view name(FieldName field) noexcept { return kNames[static_cast<std::size_t>(field)]; }
+
+std::string_view lower_name(FieldName field) noexcept {
+  return {kLowerNames[static_cast<std::size_t>(field)].data(), name(field).size()};
+}
 
 FieldName lookup(std::string_view text) noexcept {
   if (text.size() < kShortest || text.size() > kLongest) return FieldName::unknown;
@@ -305,8 +320,8 @@ void Fields::set(std::string_view name, std::string_view value) {
   if (!replace(field)) append(field);
 }
 
-std::size_t Fields::take_out(FieldName field) noexcept {
-  return remove_if([field](const Field& candidate) { return candidate.known == field; });
+std::size_t Fields::take_out(FieldNames names) noexcept {
+  return remove_if([names](const Field& candidate) { return holds(names, candidate.known); });
 }
 
 std::size_t Fields::remove(std::string_view name) noexcept {

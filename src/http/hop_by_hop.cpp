@@ -9,23 +9,13 @@ namespace revproxyd::http {
 
 namespace {
 
-constexpr std::uint64_t mask(std::initializer_list<FieldName> names) noexcept {
-  std::uint64_t bits = 0;
-  for (FieldName name : names) bits |= std::uint64_t{1} << static_cast<unsigned>(name);
-  return bits;
-}
-
-constexpr bool holds(std::uint64_t bits, FieldName name) noexcept {
-  return (bits >> static_cast<unsigned>(name) & 1U) != 0;
-}
-
-constexpr std::uint64_t kHopByHop = mask(
+constexpr FieldNames kHopByHop = names_of(
     {FieldName::connection, FieldName::keep_alive, FieldName::proxy_connection, FieldName::te,
      FieldName::trailer, FieldName::transfer_encoding, FieldName::upgrade,
      FieldName::http2_settings, FieldName::proxy_authenticate, FieldName::proxy_authorization});
 
 // A peer that could name these would decide what the next hop believes about it.
-constexpr std::uint64_t kKept = mask(
+constexpr FieldNames kKept = names_of(
     {FieldName::host, FieldName::content_length, FieldName::authorization, FieldName::cookie,
      FieldName::client_cert, FieldName::client_cert_chain, FieldName::forwarded, FieldName::via,
      FieldName::x_forwarded_for, FieldName::x_forwarded_host, FieldName::x_forwarded_port,
@@ -34,8 +24,8 @@ constexpr std::uint64_t kKept = mask(
 // RFC 9110 section 6.5.1 forbids what frames, routes, authenticates, modifies the request or says
 // how to process the content. Of the names known here these three are none of that; the rest stay
 // out.
-constexpr std::uint64_t kTrailers =
-    mask({FieldName::etag, FieldName::last_modified, FieldName::proxy_status});
+constexpr FieldNames kTrailers =
+    names_of({FieldName::etag, FieldName::last_modified, FieldName::proxy_status});
 
 constexpr std::string_view kNoTrailers[] = {
     "Content-Disposition",     "Content-Language",          "Content-Location",
@@ -53,7 +43,7 @@ bool value_has_token(std::string_view list, std::string_view token) noexcept {
 }
 
 struct Named {
-  std::uint64_t known = 0;
+  FieldNames known = 0;
   bool others = false;
 };
 
@@ -68,7 +58,7 @@ Named named_by_connection(const Fields& fields) noexcept {
     while (!list.empty()) {
       const FieldName known = lookup(next_element(list));
       if (known == FieldName::unknown) named.others = true;
-      named.known |= mask({known});
+      named.known |= names_of({known});
     }
   }
   return named;
@@ -96,7 +86,7 @@ std::string_view next_element(std::string_view& list) noexcept {
 
 void remove_hop_by_hop(Fields& fields) {
   const Named named = named_by_connection(fields);
-  const std::uint64_t known = kHopByHop | (named.known & ~kKept);
+  const FieldNames known = kHopByHop | (named.known & ~kKept);
   if (named.others) {
     // Connection itself must still be there while the others are looked up in it.
     const Fields& list = fields;
@@ -118,9 +108,7 @@ void remove_hop_by_hop(Fields& fields) {
       return false;
     });
   }
-  fields.remove_if([known](const Field& field) {
-    return field.known != FieldName::unknown && holds(known, field.known);
-  });
+  fields.remove_all(known);
 }
 
 bool list_has_token(const Fields& fields, FieldName field, std::string_view token) noexcept {

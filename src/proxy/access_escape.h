@@ -3,9 +3,9 @@
 // way.
 
 #include <cstddef>
-#include <cstring>
 #include <string_view>
 
+#include "revproxyd/base/copy_bytes.h"
 #include "revproxyd/proxy/access_record.h"
 
 namespace revproxyd::proxy {
@@ -17,10 +17,7 @@ class Pen {
   explicit Pen(char* at) noexcept : at_(at) {}
   char* at() const noexcept { return at_; }
   void move_to(char* at) noexcept { at_ = at; }
-  void put(std::string_view text) noexcept {
-    if (!text.empty()) std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-  }
+  void put(std::string_view text) noexcept { at_ = copy_bytes(at_, text); }
   void put(char c) noexcept { *at_++ = c; }
 
  private:

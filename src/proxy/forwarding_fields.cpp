@@ -131,6 +131,7 @@ bool is_forwarded_kind(std::string_view name) noexcept {
 
 // X-Forwarded-Prefix, -Server, -Ssl and whatever else a server behind may believe.
 void remove_other_forwarded(http::Fields& fields) {
+  if (!fields.has_unknown()) return;
   fields.remove_if([](const http::Field& field) {
     return field.known == FieldName::unknown && is_forwarded_kind(field.name);
   });

@@ -9,7 +9,7 @@
 #include <cassert>
 #include <coroutine>
 #include <exception>
-#include <optional>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -57,6 +57,43 @@ struct PromiseBase {
   bool inline_start = false;
 };
 
+/// A value or none. Unlike std::optional's, what says which is in front: frames are large, and the
+/// line where one begins is touched anyway.
+template <typename T>
+class Slot {
+ public:
+  Slot() noexcept {}  // NOLINT: the value is not made
+  Slot(Slot&& other) noexcept {
+    if (other.held_) emplace(std::move(other.value_));
+  }
+  Slot& operator=(Slot&& other) noexcept {
+    if (this == &other) return *this;
+    reset();
+    if (other.held_) emplace(std::move(other.value_));
+    return *this;
+  }
+  ~Slot() { reset(); }
+
+  /// Nothing is held yet.
+  template <typename U>
+  void emplace(U&& value) {
+    ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));
+    held_ = true;
+  }
+  bool has_value() const noexcept { return held_; }
+  T& operator*() noexcept { return value_; }
+
+ private:
+  void reset() noexcept {
+    if (std::exchange(held_, false)) value_.~T();
+  }
+
+  bool held_ = false;
+  union {
+    T value_;
+  };
+};
+
 template <typename T>
 struct Promise : PromiseBase {
   std::coroutine_handle<Promise> get_return_object() noexcept {
@@ -67,7 +104,7 @@ struct Promise : PromiseBase {
     result.emplace(std::forward<U>(value));
   }
   T take() { return std::move(*result); }
-  std::optional<T> result;
+  Slot<T> result;
 };
 
 template <>
@@ -82,7 +119,7 @@ struct Promise<void> : PromiseBase {
 /// What a Task without a coroutine holds.
 template <typename T>
 struct Settled {
-  std::optional<T> value;
+  Slot<T> value;
   T take() {
     assert(value.has_value());  // else the task was moved from, or taken already
     return std::move(*value);

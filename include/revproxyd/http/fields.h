@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 #include "revproxyd/base/arena.h"
@@ -73,10 +74,13 @@ enum class FieldName : std::uint8_t {
 };
 inline constexpr std::size_t kFieldNameCount =
     static_cast<std::size_t>(FieldName::x_request_id) + 1;
-static_assert(kFieldNameCount <= 64, "Fields keeps one presence bit a name");
+static_assert(kFieldNameCount <= 64, "FieldNames has a bit for each");
 
 /// Canonical spelling, e.g. "Content-Length"; empty for unknown. Static storage.
 std::string_view name(FieldName field) noexcept;
+
+/// The same in lower case, as HTTP/2 has it.
+std::string_view lower_name(FieldName field) noexcept;
 
 /// The interned name of `text` (any case), or FieldName::unknown.
 FieldName lookup(std::string_view text) noexcept;
@@ -86,6 +90,17 @@ struct Field {
   std::string_view value;  // without surrounding OWS
   FieldName known = FieldName::unknown;
 };
+
+/// Known names, a bit for each.
+using FieldNames = std::uint64_t;
+constexpr FieldNames names_of(std::initializer_list<FieldName> names) noexcept {
+  FieldNames bits = 0;
+  for (FieldName name : names) bits |= FieldNames{1} << static_cast<unsigned>(name);
+  return bits;
+}
+constexpr bool holds(FieldNames names, FieldName name) noexcept {
+  return name != FieldName::unknown && (names >> static_cast<unsigned>(name) & 1U) != 0;
+}
 
 /// A list of fields over an Arena, which must outlive it and everything read from it. Moves are
 /// cheap; copies are explicit (clone_into). Views given to add() and set() must live as long as the
@@ -104,9 +119,9 @@ class Fields {
   bool empty() const noexcept { return size_ == 0; }
 
   /// False means certainly absent; true means that find() will succeed.
-  bool has(FieldName field) const noexcept {
-    return field != FieldName::unknown && (present_ & bit(field)) != 0;
-  }
+  bool has(FieldName field) const noexcept { return holds(present_, field); }
+  /// Whether there are fields whose names are not known.
+  bool has_unknown() const noexcept { return (present_ & names_of({FieldName::unknown})) != 0; }
   /// First field of that name, or null.
   const Field* find(FieldName field) const noexcept;
   const Field* find(std::string_view name) const noexcept;
@@ -125,7 +140,7 @@ class Fields {
   void append(const Field& field) {
     if (size_ == capacity_) grow();
     data_[size_++] = field;
-    present_ |= bit(field.known);
+    present_ |= names_of({field.known});
   }
   /// Replaces every field of that name by one, at the place of the first.
   void set(FieldName field, std::string_view value) {
@@ -138,8 +153,13 @@ class Fields {
   }
   void set(std::string_view name, std::string_view value);
   /// Removes every field of that name; the number removed.
-  std::size_t remove(FieldName field) noexcept { return has(field) ? take_out(field) : 0; }
+  std::size_t remove(FieldName field) noexcept { return remove_all(names_of({field})); }
   std::size_t remove(std::string_view name) noexcept;
+  /// Removes every field with one of these names; the number removed.
+  std::size_t remove_all(FieldNames names) noexcept {
+    constexpr FieldNames kUnknown = names_of({FieldName::unknown});
+    return (present_ & names & ~kUnknown) != 0 ? take_out(names) : 0;
+  }
   /// Removes every field for which `predicate(const Field&)` holds; one pass.
   template <typename Predicate>
   std::size_t remove_if(Predicate predicate) {
@@ -147,7 +167,7 @@ class Fields {
     present_ = 0;
     for (std::size_t i = 0; i < size_; ++i) {
       if (predicate(static_cast<const Field&>(data_[i]))) continue;
-      present_ |= bit(data_[i].known);
+      present_ |= names_of({data_[i].known});
       data_[kept++] = data_[i];
     }
     const std::size_t removed = size_ - kept;
@@ -164,19 +184,16 @@ class Fields {
   Arena& arena() const noexcept { return *arena_; }
 
  private:
-  static constexpr std::uint64_t bit(FieldName field) noexcept {
-    return std::uint64_t{1} << static_cast<unsigned>(field);
-  }
   void grow();
   /// Puts it in the place of the first of its name and removes the others; whether there was one.
   bool replace(const Field& by);
-  std::size_t take_out(FieldName field) noexcept;
+  std::size_t take_out(FieldNames names) noexcept;
 
   Arena* arena_;
   Field* data_ = nullptr;
   std::uint32_t size_ = 0;
   std::uint32_t capacity_ = 0;
-  std::uint64_t present_ = 0;
+  FieldNames present_ = 0;
 };
 
 }  // namespace revproxyd::http

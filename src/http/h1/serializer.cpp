@@ -3,9 +3,9 @@
 #include <array>
 #include <cassert>
 #include <charconv>
-#include <cstring>
 
 #include "http/date.h"
+#include "revproxyd/base/copy_bytes.h"
 #include "revproxyd/http/status.h"
 
 namespace revproxyd::http::h1 {
@@ -31,8 +31,7 @@ class Writer {
   ~Writer() { out_.commit(static_cast<std::size_t>(at_ - begin_)); }
 
   Writer& operator<<(std::string_view text) noexcept {
-    if (!text.empty()) std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
+    at_ = copy_bytes(at_, text);
     return *this;
   }
   Writer& operator<<(char c) noexcept {

@@ -32,8 +32,7 @@ const char* name_problem(std::string_view name, bool request) noexcept {
 }
 
 const char* value_problem(std::string_view value) noexcept {
-  const char* const end = value.data() + value.size();
-  if (find_control(value.data(), end) != end) return "control character in a field value";
+  if (has_control(value)) return "control character in a field value";
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
   if (!value.empty() && (blank(value.front()) || blank(value.back())))
     return "white space around a field value";
@@ -58,8 +57,17 @@ std::string_view digits(std::uint64_t number, Arena& arena) {
   return arena.copy({text.data(), static_cast<std::size_t>(end.ptr - text.data())});
 }
 
-void put(WireFields& out, std::string_view name, std::string_view value, bool secret = false) {
-  out.push_back(WireField{name, value, secret});
+// `name` is a literal in lower case.
+void put(WireFields& out, std::string_view name, std::string_view value) {
+  out.push_back(WireField{name, value, false, true});
+}
+
+void put(WireFields& out, const Field& field, bool secret = false) {
+  if (field.known == FieldName::unknown) {
+    out.push_back(WireField{field.name, field.value, secret, false});
+  } else {
+    out.push_back(WireField{lower_name(field.known), field.value, secret, true});
+  }
 }
 
 // RFC 9113 section 8.2.3: crumbs become one field again. An empty crumb says nothing, and would
@@ -125,9 +133,11 @@ bool Section::fits(std::string_view name, std::string_view value) noexcept {
 void Section::add(std::string_view name, std::string_view value) {
   if (!fits(name, value)) return;
   if (!name.empty() && name.front() == ':') return add_pseudo(name, value);
-  if (const char* problem = name_problem(name, is_request())) return malformed(problem);
-  if (const char* problem = value_problem(value)) return malformed(problem);
   const FieldName known = lookup(name);
+  if (known == FieldName::unknown || name != lower_name(known)) {
+    if (const char* problem = name_problem(name, is_request())) return malformed(problem);
+  }
+  if (const char* problem = value_problem(value)) return malformed(problem);
   if (belongs_to_connection(known)) return malformed("field that belongs to a connection");
   if (known == FieldName::te && !ascii::iequals(value, "trailers"))
     return malformed("te other than trailers");
@@ -296,7 +306,7 @@ void write_request(const RequestHead& head, std::string_view target, std::string
     if (belongs_to_connection(field.known) || field.known == FieldName::host ||
         field.known == FieldName::content_length || field.known == FieldName::te)
       continue;
-    put(out, field.name, field.value, is_secret(field.known));
+    put(out, field, is_secret(field.known));
   }
   if (head.accepts_trailers) put(out, "te", "trailers");
   if (head.length.framing == Framing::length)
@@ -311,7 +321,7 @@ void write_response(const ResponseHead& head, bool head_request, Arena& arena, W
     if (belongs_to_connection(field.known) || field.known == FieldName::content_length) continue;
     if (interim && field.known == FieldName::date) continue;
     if (tunnel && ascii::iequals(field.name, "sec-websocket-accept")) continue;
-    put(out, field.name, field.value);
+    put(out, field);
   }
   if (interim) return;
   if (!head.fields.has(FieldName::date)) put(out, "date", date_now());
@@ -326,7 +336,7 @@ void write_response(const ResponseHead& head, bool head_request, Arena& arena, W
 
 void write_trailers(const Fields& trailers, WireFields& out) {
   for (const Field& field : trailers) {
-    if (!belongs_to_connection(field.known)) put(out, field.name, field.value);
+    if (!belongs_to_connection(field.known)) put(out, field);
   }
 }
 

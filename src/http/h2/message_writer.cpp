@@ -1,5 +1,7 @@
 #include "http/h2/message_writer.h"
 
+#include <utility>
+
 #include "http/framing.h"
 #include "http/h2/header_map.h"
 #include "http/h2/link.h"
@@ -29,6 +31,7 @@ void MessageWriter::fail(const Error& error) noexcept {
 
 Outgoing MessageWriter::take(std::size_t most) noexcept {
   Outgoing out;
+  deferred_ = true;
   if (error_.code() != Code::none) return out;
   out.bytes = rest_.substr(0, most);
   if (!out.bytes.empty()) {
@@ -42,6 +45,7 @@ Outgoing MessageWriter::take(std::size_t most) noexcept {
     out.end = complete_ = true;
     progress_.set();
   }
+  deferred_ = out.bytes.empty() && !out.end;
   return out;
 }
 
@@ -59,7 +63,7 @@ Task<Result<void>> MessageWriter::send(Piece piece) {
     return Sent::settled(end_with({}));
   rest_ = piece.bytes;
   last_ = piece.last;
-  session_.resume(id_);
+  if (std::exchange(deferred_, false)) session_.resume(id_);
   link_.produce();
   if (error_.code() != Code::none) return Sent::settled(error_);
   return taken() ? Sent::settled(Result<void>()) : wait_taken();

@@ -80,6 +80,7 @@ class MessageWriter final : private UptakeWatch::Waiter {
   bool begun_ = false;
   bool last_ = false;
   bool complete_ = false;
+  bool deferred_ = false;  // the session has asked in vain, and does not ask again by itself
 };
 
 }  // namespace revproxyd::http::h2

@@ -198,11 +198,12 @@ void ServerStream::stage_head(const ResponseHead& head) {
   const bool bodiless = length.framing == Framing::none;
   writer_.begin(id_, length, bodiless);
   if (tunnel) open_tunnel();
+  if (closed_) return writer_.fail(Error(Code::client_gone, Side::downstream, "closed stream"));
   static thread_local WireFields fields;
   fields.clear();
   write_response(head, head_request_, arena_, fields);
   sent_head_bytes_ = size_of(fields);
-  const auto submitted = connection_.session_.submit_response(id_, fields, !bodiless);
+  const auto submitted = connection_.session_.submit_response(id_, fields, *this, !bodiless);
   if (!submitted) writer_.fail(submitted.error().at(Side::downstream));
 }
 

@@ -34,14 +34,17 @@ std::string_view text_of(const std::uint8_t* bytes, std::size_t size) noexcept {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
+std::uint8_t flags_of(const WireField& field) noexcept {
+  return static_cast<std::uint8_t>((field.secret ? NGHTTP2_NV_FLAG_NO_INDEX : 0) |
+                                   (field.lasting ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0));
+}
+
 nghttp2_nv wire(const WireField& field) noexcept {
   const auto* name = reinterpret_cast<const std::uint8_t*>(field.name.data());
   const auto* value = reinterpret_cast<const std::uint8_t*>(field.value.data());
-  return {
-      const_cast<std::uint8_t*>(name),   // NOLINT: nghttp2 copies and does not write
-      const_cast<std::uint8_t*>(value),  // NOLINT
-      field.name.size(), field.value.size(),
-      static_cast<std::uint8_t>(field.secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE)};
+  return {const_cast<std::uint8_t*>(name),   // NOLINT: nghttp2 does not write there
+          const_cast<std::uint8_t*>(value),  // NOLINT: and copies
+          field.name.size(), field.value.size(), flags_of(field)};
 }
 
 // Views of `fields`, valid until the next call on this thread.
@@ -75,15 +78,18 @@ struct Session::Callbacks {
   }
 
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    Session& me = self(user);
+    me.section_id_ = frame->hd.stream_id;
+    me.section_of_ = nullptr;
     if (!carries_fields(*frame)) return 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-      if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
-        to->on_fields_begin();
+      me.section_of_ = stream(session, frame->hd.stream_id);
+      if (me.section_of_ != nullptr) me.section_of_->on_fields_begin();
       return 0;
     }
-    Session& me = self(user);
     me.history_.note_opened(frame->hd.stream_id);
     SessionStream* opened = me.owner_.on_stream_opened(frame->hd.stream_id);
+    me.section_of_ = opened;
     if (opened == nullptr) {
       me.reset(frame->hd.stream_id, ErrorCode::refused_stream);
       return 0;
@@ -98,11 +104,11 @@ struct Session::Callbacks {
     return h2::text_of(bytes.base, bytes.len);
   }
 
-  static int header(nghttp2_session* session, const nghttp2_frame* frame, nghttp2_rcbuf* name,
+  static int header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf* name,
                     nghttp2_rcbuf* value, std::uint8_t, void* user) {
-    if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
-      to->on_field(text_of(name), text_of(value));
-    return go_on(self(user));
+    const Session& me = self(user);
+    if (me.section_of_ != nullptr) me.section_of_->on_field(text_of(name), text_of(value));
+    return go_on(me);
   }
 
   // A field that is not allowed where it stands makes the message malformed; it is not dropped.
@@ -129,7 +135,7 @@ struct Session::Callbacks {
     Session& me = self(user);
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
-        if (SessionStream* to = stream(session, frame->hd.stream_id); to != nullptr)
+        if (SessionStream* to = std::exchange(me.section_of_, nullptr); to != nullptr)
           to->on_fields_end(ends_message(*frame));
         break;
       case NGHTTP2_DATA: data_received(session, *frame, me); break;
@@ -174,11 +180,9 @@ struct Session::Callbacks {
     return 0;
   }
 
-  static int stream_closed(nghttp2_session* session, StreamId id, std::uint32_t code, void*) {
-    SessionStream* to = stream(session, id);
-    if (to == nullptr) return 0;
-    nghttp2_session_set_stream_user_data(session, id, nullptr);
-    to->on_closed(ErrorCode{code});
+  static int stream_closed(nghttp2_session* session, StreamId id, std::uint32_t code, void* user) {
+    self(user).leave_section(id);
+    if (SessionStream* to = stream(session, id); to != nullptr) to->on_closed(ErrorCode{code});
     return 0;
   }
 
@@ -369,11 +373,10 @@ Result<StreamId> Session::submit_request(const WireFields& fields, SessionStream
   return id;
 }
 
-Result<void> Session::submit_response(StreamId id, const WireFields& fields, bool body) {
-  SessionStream* stream = Callbacks::stream(session_, id);
-  if (stream == nullptr) return Error(Code::client_gone, "the stream is closed");
+Result<void> Session::submit_response(StreamId id, const WireFields& fields, SessionStream& stream,
+                                      bool body) {
   const auto list = wire(fields);
-  const nghttp2_data_provider provider = Callbacks::provider(stream);
+  const nghttp2_data_provider provider = Callbacks::provider(&stream);
   const int code =
       nghttp2_submit_response(session_, id, list.data(), list.size(), body ? &provider : nullptr);
   return head_queued(code);
@@ -436,7 +439,12 @@ bool Session::is_open(StreamId id) const noexcept {
   return nghttp2_session_find_stream(session_, id) != nullptr;
 }
 
+void Session::leave_section(StreamId id) noexcept {
+  if (section_id_ == id) section_of_ = nullptr;
+}
+
 void Session::detach(StreamId id) noexcept {
+  leave_section(id);
   nghttp2_session_set_stream_user_data(session_, id, nullptr);
 }
 

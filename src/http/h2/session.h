@@ -22,7 +22,8 @@ namespace revproxyd::http::h2 {
 struct WireField {
   std::string_view name;
   std::string_view value;
-  bool secret = false;  // never put into a compression table (RFC 7541 section 7.1.3)
+  bool secret = false;   // never put into a compression table (RFC 7541 section 7.1.3)
+  bool lasting = false;  // the name is in lower case and lives as long as the program
 };
 using WireFields = std::vector<WireField>;
 
@@ -113,8 +114,9 @@ class Session final : private FrameScan::Finder {
 
   /// A client's request; the stream's id. `body`: take_body() gives one. Needs can_open().
   Result<StreamId> submit_request(const WireFields& fields, SessionStream& stream, bool body);
-  /// The final head of a response.
-  Result<void> submit_response(StreamId id, const WireFields& fields, bool body);
+  /// The final head of a response, on a stream that is open; `body`: take_body() gives one.
+  Result<void> submit_response(StreamId id, const WireFields& fields, SessionStream& stream,
+                               bool body);
   /// Further heads: interim ones, and a trailer section, which ends the message. One without fields
   /// goes out as an empty frame of DATA.
   Result<void> submit_interim(StreamId id, const WireFields& fields);
@@ -184,6 +186,7 @@ class Session final : private FrameScan::Finder {
   void note_content(const Outgoing& out) noexcept;
   void reset_sent(StreamId id);
   void check_closed(StreamId id) noexcept;
+  void leave_section(StreamId id) noexcept;
   void part() noexcept;
   nghttp2_session* session_ = nullptr;
   SessionOwner& owner_;
@@ -194,10 +197,12 @@ class Session final : private FrameScan::Finder {
   std::size_t heads_waiting_ = 0;
   bool concluding_ = false;  // as soon as there is nothing more to produce
   StreamHistory history_;
-  Buffer* out_ = nullptr;      // what produce() fills
-  std::size_t out_limit_ = 0;  // and how far
-  Bytes content_;              // of the frame of DATA that it is at
-  Bytes input_;                // that is being taken
+  StreamId section_id_ = 0;              // of the header section that is coming
+  SessionStream* section_of_ = nullptr;  // null when nobody wants it
+  Buffer* out_ = nullptr;                // what produce() fills
+  std::size_t out_limit_ = 0;            // and how far
+  Bytes content_;                        // of the frame of DATA that it is at
+  Bytes input_;                          // that is being taken
   std::size_t fed_ = 0;
   long fed_result_ = 0;          // a negative one is an error of nghttp2
   std::size_t weight_ = 0;       // of this input

@@ -63,7 +63,8 @@ void Session::on_request_head(std::uint32_t stream, std::size_t at) noexcept {
 // RFC 9113 section 5.1: nothing may come for a stream that has ended, but for what was on its way
 // when this side reset it.
 void Session::check_closed(StreamId id) noexcept {
-  if (role_ != Role::server || nghttp2_session_find_stream(session_, id) != nullptr) return;
+  if (role_ != Role::server || id > history_.last_opened()) return;
+  if (nghttp2_session_find_stream(session_, id) != nullptr) return;
   if (const auto fault = history_.fault_of_frame(id); fault) terminate(*fault);
 }
 

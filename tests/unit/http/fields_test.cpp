@@ -183,6 +183,38 @@ TEST_F(FieldsTest, CloneOwnsItsText) {
   EXPECT_EQ(copy.get(FieldName::host), "1");
 }
 
+TEST_F(FieldsTest, RemovesAllOfSeveralNamesAtOnce) {
+  fields_.add("Via", "1");
+  fields_.add("TE", "trailers");
+  fields_.add("x-own", "1");
+  fields_.add("te", "gzip");
+  EXPECT_EQ(fields_.remove_all(names_of({FieldName::te, FieldName::upgrade})), 2U);
+  EXPECT_EQ(text(fields_), "Via=1 x-own=1 ");
+  EXPECT_FALSE(fields_.has(FieldName::te));
+}
+
+TEST_F(FieldsTest, NoSetOfNamesHoldsWhatIsNotKnown) {
+  fields_.add("x-own", "1");
+  EXPECT_EQ(fields_.remove_all(~FieldNames{0}), 0U);
+  EXPECT_EQ(text(fields_), "x-own=1 ");
+}
+
+TEST_F(FieldsTest, TellsWhetherThereAreNamesThatAreNotKnown) {
+  fields_.add("Via", "1");
+  EXPECT_FALSE(fields_.has_unknown());
+  fields_.add("x-own", "1");
+  EXPECT_TRUE(fields_.has_unknown());
+  fields_.remove("x-own");
+  EXPECT_FALSE(fields_.has_unknown());
+}
+
+TEST(FieldNames, AreInLowerCaseForHttp2) {
+  for (std::size_t i = 0; i < kFieldNameCount; ++i) {
+    const auto field = static_cast<FieldName>(i);
+    EXPECT_EQ(lower_name(field), ascii::lower(name(field)));
+  }
+}
+
 TEST_F(FieldsTest, ClearForgetsEverything) {
   fields_.add("Via", "1");
   fields_.clear();

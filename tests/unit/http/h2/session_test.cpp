@@ -21,8 +21,8 @@ constexpr std::size_t kBody = 40'000;
 class Answer final : public SessionStream {
  public:
   void on_fields_begin() override {}
-  void on_field(std::string_view, std::string_view) override {}
-  void on_fields_end(bool) override {}
+  void on_field(std::string_view, std::string_view) override { ++told_; }
+  void on_fields_end(bool) override { ++told_; }
   void on_body(Bytes) override {}
   void on_body_end() override {}
   void on_malformed(const char*) override {}
@@ -33,10 +33,13 @@ class Answer final : public SessionStream {
     const bool last = taken_ == body_.size();
     return {piece, last, last};
   }
+  /// How often it has heard of a field, or of the end of a section.
+  int told() const noexcept { return told_; }
 
  private:
   const std::string body_ = std::string(kBody, 'x');
   std::size_t taken_ = 0;
+  int told_ = 0;
 };
 
 class H2Session : public ::testing::Test, public SessionOwner {
@@ -77,8 +80,8 @@ TEST_F(H2Session, GivesNoMoreThanTheLimitAndAFrame) {
   ASSERT_TRUE(session_.receive(requests));
   ASSERT_EQ(opened_, answers_.size());
   for (std::size_t i = 0; i < answers_.size(); ++i)
-    ASSERT_TRUE(
-        session_.submit_response(static_cast<StreamId>(2 * i + 1), {{":status", "200"}}, true));
+    ASSERT_TRUE(session_.submit_response(static_cast<StreamId>(2 * i + 1), {{":status", "200"}},
+                                         answers_[i], true));
   std::string sent;
   for (std::size_t calls = 0; session_.wants_write(); ++calls) {
     ASSERT_LT(calls, 100U);
@@ -88,6 +91,21 @@ TEST_F(H2Session, GivesNoMoreThanTheLimitAndAFrame) {
     sent += out.held();
   }
   EXPECT_EQ(content_of(sent), std::string(answers_.size() * kBody, 'x'));
+}
+
+// An exchange may end while a trailer section is still coming, and its stream with it.
+TEST_F(H2Session, TellsAStreamThatHasGoneNothingOfTheSectionThatIsComing) {
+  const frames::Fields request{
+      {":method", "POST"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/"}};
+  ASSERT_TRUE(session_.receive(
+      std::string(frames::kPreface) + frames::settings({}) +
+      frames::headers(1, request, frames::kEndHeaders) +
+      frames::headers_block(1, frames::literals({{"x-a", "1"}}), frames::kEndStream)));
+  const int before = answers_[0].told();
+  EXPECT_EQ(before, 6) << "four fields, their end, and one of the trailers";
+  session_.detach(1);
+  ASSERT_TRUE(session_.receive(frames::continuation(1, frames::literals({{"x-b", "2"}}))));
+  EXPECT_EQ(answers_[0].told(), before);
 }
 
 }  // namespace
