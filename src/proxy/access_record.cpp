@@ -187,15 +187,15 @@ bool AccessMask::hides_parameter(std::string_view raw_name) const noexcept {
 }
 
 std::size_t room_for(const AccessRecord& r) noexcept {
-  std::size_t texts = 0;
-  std::size_t bytes = 0;
-  for (std::string_view text :
-       {r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
-        r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why}) {
-    ++texts;
-    bytes += std::min(text.size(), kAccessFieldLimit);
-  }
-  return kFixedRoom + texts * kRoomOfText + bytes * kRoomOfByte;
+  constexpr std::size_t kTexts = 18;
+  const auto sum = [](const auto&... text) {
+    static_assert(sizeof...(text) == kTexts);
+    return (std::min(text.size(), kAccessFieldLimit) + ...);
+  };
+  const std::size_t bytes =
+      sum(r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
+          r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why);
+  return kFixedRoom + kTexts * kRoomOfText + bytes * kRoomOfByte;
 }
 
 void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buffer) {

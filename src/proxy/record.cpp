@@ -127,6 +127,20 @@ void end_removed_routes(Runtime& worker, Duration streams) {
   }
 }
 
+bool RecordedExchange::logged() const noexcept {
+  return worker_.access_log != nullptr && exchange_.snapshot().plan().settings().access_log;
+}
+
+// The request was touched last when it was forwarded, hundreds of others ago.
+void RecordedExchange::fetch_ahead() const {
+  if (!logged()) return;
+  const http::RequestHead& head = exchange_.head();
+  for (std::string_view text : {exchange_.id(), exchange_.address_text(), head.host,
+                                head.target.path, exchange_.notes.user_agent})
+    __builtin_prefetch(text.data());
+  worker_.access_log->fetch_ahead();
+}
+
 void RecordedExchange::finish(const http::Response& response, const Result<void>& sent,
                               const http::ServerStream& stream) const {
   const Code why = sent ? exchange_.notes.why : word_for(sent.error());
@@ -148,8 +162,8 @@ void RecordedExchange::finish(const http::Response& response, const Result<void>
   // That a server broke off inside its answer; what came before it was told by who tried it.
   if (!sent && sent.error().side() == Side::upstream && !exchange_.scope().cancelled())
     log_server_failure(notes.upstream, notes.server, sent.error());
+  if (!logged()) return;
   const PlanSettings& settings = exchange_.snapshot().plan().settings();
-  if (worker_.access_log == nullptr || !settings.access_log) return;
   AccessRecord record;
   fill_request(record, exchange_);
   fill_upstream(record, exchange_);

@@ -18,12 +18,16 @@ class RecordedExchange {
   RecordedExchange(const RecordedExchange&) = delete;
   RecordedExchange& operator=(const RecordedExchange&) = delete;
 
+  /// Its response is at hand: what a line in the access log will say of it is fetched into the
+  /// caches while that is sent.
+  void fetch_ahead() const;
   /// The exchange is over: `sent` says how the sending of `response` went.
   void finish(const http::Response& response, const Result<void>& sent,
               const http::ServerStream& stream) const;
 
  private:
   friend void end_removed_routes(Runtime& worker, Duration streams);
+  bool logged() const noexcept;
 
   pipeline::Exchange& exchange_;
   Runtime& worker_;

@@ -62,6 +62,7 @@ Task<void> serve_exchange(std::unique_ptr<http::ServerStream> stream, Connection
     auto refused = co_await exchange.route->refusing->handle(exchange);
     response = std::move(refused);
   }
+  recorded.fetch_ahead();
   auto sending = send_response(*stream, response, exchange);
   auto scoped_sending = std::move(sending).under(exchange.scope());
   auto sent = co_await std::move(scoped_sending);

@@ -109,6 +109,11 @@ class LogBatch {
     lines_.reserve(room);
     return lines_;
   }
+  /// A usual line comes soon: the memory that it goes to is fetched into the caches.
+  void fetch_ahead() const noexcept {
+    const char* const end = lines_.held().data() + lines_.size();
+    for (std::size_t at = 0; at < kUsualLine; at += kCacheLine) __builtin_prefetch(end + at, 1);
+  }
   void line_done() {
     if (lines_.size() >= kHandOver) flush();
   }
@@ -118,6 +123,9 @@ class LogBatch {
   void flush();
 
  private:
+  static constexpr std::size_t kUsualLine = 384;
+  static constexpr std::size_t kCacheLine = 64;
+
   LogWriter& writer_;
   Buffer lines_;
 };
