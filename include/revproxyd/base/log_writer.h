@@ -2,6 +2,7 @@
 // The thread that writes finished log lines, and the batch in which a worker collects them. Workers
 // never wait for a disk or a reader: what cannot be kept is dropped and counted.
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -110,9 +111,10 @@ class LogBatch {
     return lines_;
   }
   /// A usual line comes soon: the memory that it goes to is fetched into the caches.
-  void fetch_ahead() const noexcept {
-    const char* const end = lines_.held().data() + lines_.size();
-    for (std::size_t at = 0; at < kUsualLine; at += kCacheLine) __builtin_prefetch(end + at, 1);
+  void fetch_ahead() noexcept {
+    const MutableBytes room = lines_.room();
+    const std::size_t size = std::min(kUsualLine, room.size());
+    for (std::size_t at = 0; at < size; at += kCacheLine) __builtin_prefetch(room.data() + at, 1);
   }
   void line_done() {
     if (lines_.size() >= kHandOver) flush();
