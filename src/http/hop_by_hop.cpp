@@ -1,8 +1,5 @@
 #include "revproxyd/http/hop_by_hop.h"
 
-#include <cstdint>
-#include <initializer_list>
-
 #include "revproxyd/base/ascii.h"
 
 namespace revproxyd::http {
