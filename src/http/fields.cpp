@@ -145,6 +145,17 @@ constexpr std::uint64_t find_multiplier() noexcept {
 
 constexpr std::uint64_t kMultiplier = find_multiplier();
 
+using LowerNames = std::array<std::array<char, kLongest>, kFieldNameCount>;
+
+constexpr LowerNames make_lower_names() noexcept {
+  LowerNames lower{};
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    std::ranges::transform(kNames[i], lower[i].begin(), ascii::to_lower);
+  return lower;
+}
+
+constexpr LowerNames kLowerNames = make_lower_names();
+
 // `text | letters == lower` holds for every case of the name and for nothing else.
 struct Spelling {
   Words lower;
@@ -152,15 +163,12 @@ struct Spelling {
   std::size_t size = 0;
 };
 
-constexpr Spelling spell(std::string_view name) noexcept {
-  std::array<char, kLongest> lower{};
+constexpr Spelling spell(std::size_t index) noexcept {
+  const std::string_view lower(kLowerNames[index].data(), kNames[index].size());
   std::array<char, kLongest> letters{};
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    lower[i] = ascii::to_lower(name[i]);
-    letters[i] = ascii::is_alpha(name[i]) ? '\x20' : '\0';
-  }
-  return {words_of({lower.data(), name.size()}), words_of({letters.data(), name.size()}),
-          name.size()};
+  for (std::size_t i = 0; i < lower.size(); ++i)
+    letters[i] = ascii::is_alpha(lower[i]) ? '\x20' : '\0';
+  return {words_of(lower), words_of({letters.data(), lower.size()}), lower.size()};
 }
 
 struct Tables {
@@ -173,23 +181,12 @@ constexpr Tables make_tables() noexcept {
   for (std::size_t i = 1; i < kNames.size(); ++i) {
     const std::size_t slot = slot_of(words_of(kNames[i]), kNames[i].size(), kMultiplier);
     tables.slots[slot] = static_cast<std::uint8_t>(i);
-    tables.spellings[i] = spell(kNames[i]);
+    tables.spellings[i] = spell(i);
   }
   return tables;
 }
 
 constexpr Tables kTables = make_tables();
-
-using LowerNames = std::array<std::array<char, kLongest>, kFieldNameCount>;
-
-constexpr LowerNames make_lower_names() noexcept {
-  LowerNames lower{};
-  for (std::size_t i = 0; i < kNames.size(); ++i)
-    std::ranges::transform(kNames[i], lower[i].begin(), ascii::to_lower);
-  return lower;
-}
-
-constexpr LowerNames kLowerNames = make_lower_names();
 
 constexpr bool lengths_hold() noexcept {
   for (std::size_t i = 1; i < kNames.size(); ++i) {

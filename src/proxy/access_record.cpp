@@ -187,15 +187,12 @@ bool AccessMask::hides_parameter(std::string_view raw_name) const noexcept {
 }
 
 std::size_t room_for(const AccessRecord& r) noexcept {
-  constexpr std::size_t kTexts = 18;
-  const auto sum = [](const auto&... text) {
-    static_assert(sizeof...(text) == kTexts);
-    return (std::min(text.size(), kAccessFieldLimit) + ...);
+  const auto room_of = [](const auto&... text) {
+    return ((kRoomOfText + std::min(text.size(), kAccessFieldLimit) * kRoomOfByte) + ...);
   };
-  const std::size_t bytes =
-      sum(r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme, r.host, r.path,
-          r.query, r.referer, r.user_agent, r.route, r.upstream, r.server, r.cache, r.why);
-  return kFixedRoom + kTexts * kRoomOfText + bytes * kRoomOfByte;
+  return kFixedRoom + room_of(r.id, r.client, r.listener, r.proto, r.tls, r.sni, r.method, r.scheme,
+                              r.host, r.path, r.query, r.referer, r.user_agent, r.route, r.upstream,
+                              r.server, r.cache, r.why);
 }
 
 void format_json(const AccessRecord& record, const AccessMask& mask, Buffer& buffer) {

@@ -134,6 +134,7 @@ void Section::add(std::string_view name, std::string_view value) {
   if (!fits(name, value)) return;
   if (!name.empty() && name.front() == ':') return add_pseudo(name, value);
   const FieldName known = lookup(name);
+  // Most names are known ones in lower case, with which nothing is wrong.
   if (known == FieldName::unknown || name != lower_name(known)) {
     if (const char* problem = name_problem(name, is_request())) return malformed(problem);
   }

@@ -45,7 +45,7 @@ Outgoing MessageWriter::take(std::size_t most) noexcept {
     out.end = complete_ = true;
     progress_.set();
   }
-  deferred_ = out.bytes.empty() && !out.end;
+  deferred_ = out.nothing();
   return out;
 }
 

@@ -245,7 +245,7 @@ struct Session::Callbacks {
     const Outgoing out = stream.take_body(most);
     me.note_content(out);
     if (out.end) flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (out.bytes.empty() && !out.end) return NGHTTP2_ERR_DEFERRED;
+    if (out.nothing()) return NGHTTP2_ERR_DEFERRED;
     flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     me.content_ = out.bytes;
     return static_cast<ssize_t>(out.bytes.size());

@@ -32,6 +32,9 @@ struct Outgoing {
   Bytes bytes;
   bool whole = false;  // nothing of what is to be sent was left behind
   bool end = false;    // the message has ended
+
+  /// Asked in vain.
+  bool nothing() const noexcept { return bytes.empty() && !end; }
 };
 
 /// One stream, as the session tells it what came and asks it what to send.
